@@ -1,0 +1,1 @@
+"""Pools of agents and the prompt an agent gets."""

@@ -1,0 +1,1 @@
+"""Designers: conditional distributions over designs."""

@@ -1,0 +1,58 @@
+"""Every error that gdesign raises on purpose, as one tree.
+
+```
+GdesignError
+├── UserError (ValueError)        the user can mend it; the message says how
+│   ├── ConfigError               a value in a config or on the command line
+│   ├── PoolError                 an agent pool names what does not exist, or lacks a price
+│   ├── DesignError               a design that no executor could run
+│   ├── DataError                 a file is there and cannot be read as promised
+│   │   └── MissingDataError      (FileNotFoundError) a file is not there
+│   └── UnsupportedRequestError   an LLM client cannot answer this request by its nature
+├── LLMError (RuntimeError)       one call failed; the run records it and goes on
+└── BudgetExceededError (RuntimeError)  the limit on spending is reached; the run ends cleanly
+```
+"""
+
+
+class GdesignError(Exception):
+    """The root of all errors that gdesign raises on purpose."""
+
+
+class UserError(GdesignError, ValueError):
+    """A mistake that the user can mend; the message says how."""
+
+
+class ConfigError(UserError):
+    """A value in a config or on the command line does not fit."""
+
+
+class PoolError(UserError):
+    """An agent pool names something that does not exist or lacks a price."""
+
+
+class DesignError(UserError):
+    """A design that no executor could run."""
+
+
+class DataError(UserError):
+    """A data file is there and does not hold what it promises."""
+
+
+class MissingDataError(DataError, FileNotFoundError):
+    """A data file is not there; the message names its origin and checksum."""
+
+    # OSError formats its arguments as errno and file name; a message is wanted here.
+    __str__ = Exception.__str__
+
+
+class UnsupportedRequestError(UserError):
+    """An LLM client cannot answer this request by its nature (no retry would help)."""
+
+
+class LLMError(GdesignError, RuntimeError):
+    """One call to an LLM failed; the executor records it and its hearers go on without it."""
+
+
+class BudgetExceededError(GdesignError, RuntimeError):
+    """The limit on calls, tokens or USD is reached; what was done so far is kept."""

@@ -1,0 +1,1 @@
+"""Run a design on a task."""

@@ -1,0 +1,38 @@
+"""How the last words of a design's agents become one answer."""
+
+from collections.abc import Sequence
+
+from gdesign.types import Decision, Turn
+
+
+def decide(decision: Decision, last_words: Sequence[Turn | None]) -> Turn | None:
+    """Return the turn that holds the decided answer, the earliest agent's where several hold it.
+
+    An unreadable answer (None) agrees with nothing and casts no vote; where no answer is readable,
+    a vote falls to the earliest agent that spoke.
+
+    Args:
+        decision: How to decide.
+        last_words: By agent, its latest turn with a reply; None if it never spoke.
+
+    Returns:
+        The deciding turn; None if nobody entitled to decide spoke.
+    """
+    spoken = [t for t in last_words if t is not None]
+    if not spoken:
+        return None
+    if decision.kind == "last":
+        return spoken[-1]
+    if decision.kind == "judge":
+        assert decision.judge is not None
+        return last_words[decision.judge]
+    weights = decision.weights or (1.0,) * len(last_words)
+    votes: dict[str, float] = {}
+    for turn in spoken:
+        if turn.answer is not None:
+            votes[turn.answer] = votes.get(turn.answer, 0.0) + weights[turn.agent]
+    if not votes:
+        return spoken[0]
+    best = max(votes.values())  # ties: dicts keep the order in which agents first gave an answer
+    winner = next(answer for answer, weight in votes.items() if weight == best)
+    return next(t for t in spoken if t.answer == winner)

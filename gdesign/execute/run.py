@@ -1,0 +1,121 @@
+"""Run a design on a task: agents speak as soon as all they hear have spoken or stayed silent."""
+
+import asyncio
+from collections import Counter
+from time import perf_counter
+
+from gdesign.agents.prompt import prompt
+from gdesign.errors import LLMError
+from gdesign.execute.decide import decide
+from gdesign.llm.base import LLMClient
+from gdesign.types import Agent, AgentPool, Design, Extract, Origin, Request, Run, Task, Turn, sample_index
+
+
+async def run(design: Design, task: Task, *, pool: AgentPool, llm: LLMClient, extract: Extract, seed: int = 0) -> Run:
+    """Let the design's agents work on the task.
+
+    Independent agents run at the same time. A failing call is recorded in its turn and the agents
+    that would have heard it go on without it.
+
+    Args:
+        design: Who takes part, who hears whom, and how they decide.
+        task: The question.
+        pool: Knows the roles and LLMs that the design names.
+        llm: Answers each agent's request.
+        extract: The benchmark's reader of answers; gates and votes compare what it returns.
+        seed: Picks among independent answers of an LLM to the same request; 0 for the first.
+
+    Returns:
+        Everything that was said, and the decision.
+
+    Raises:
+        PoolError: The design names a role, LLM or operator that the pool lacks.
+        UnsupportedRequestError: The client cannot answer such a request by its nature.
+        BudgetExceededError: The limit on spending is reached.
+    """
+    for agent in design.agents:
+        pool.check(agent)
+    began = perf_counter()
+    n = len(design.agents)
+    copies = _copies(design.agents)
+    spatial: list[list[tuple[int, tuple[int, ...]]]] = [[] for _ in range(n)]
+    temporal: list[list[tuple[int, tuple[int, ...]]]] = [[] for _ in range(n)]
+    for src, dst, rounds in design.spatial:
+        spatial[dst].append((src, rounds))
+    for src, dst, rounds in design.temporal:
+        temporal[dst].append((src, rounds))
+
+    async def take_turn(i: int, r: int) -> Turn:
+        agent = design.agents[i]
+        hears = [turns[j, r] for j, rounds in spatial[i] if not rounds or r in rounds]
+        if r > 1:
+            hears += [turns[j, r - 1] for j, rounds in temporal[i] if not rounds or r in rounds]
+        heard = [t for task_ in hears if (t := await task_).reply is not None]
+        heard.sort(key=lambda t: (t.agent, t.round))
+        previous = (await turns[i, r - 1]).reply if r > 1 else None
+        if agent.gate is not None:
+            answers = Counter(a for j in agent.gate.watch if (a := (await turns[j, r]).answer) is not None)
+            if answers and max(answers.values()) >= agent.gate.quorum:
+                now = perf_counter() - began
+                return Turn(agent=i, round=r, start=now, end=now)
+        start = perf_counter() - began
+        request = Request(
+            llm=agent.llm,
+            messages=prompt(
+                agent,
+                task,
+                pool=pool,
+                heard=[(design.agents[t.agent].role, t.reply.text) for t in heard if t.reply is not None],
+                previous=None if previous is None else previous.text,
+            ),
+            sample=sample_index(seed=seed, copy=copies[i]),
+            origin=Origin(
+                task_id=task.id,
+                role=agent.role,
+                operator=agent.operator,
+                heard=tuple(t.reply for t in heard if t.reply is not None),
+                previous=previous,
+            ),
+        )
+        try:
+            reply = await llm(request)
+        except LLMError as error:
+            return Turn(agent=i, round=r, error=str(error), start=start, end=perf_counter() - began)
+        answer = extract(task, reply.text)
+        return Turn(agent=i, round=r, reply=reply, answer=answer, start=start, end=perf_counter() - began)
+
+    turns: dict[tuple[int, int], asyncio.Task[Turn]] = {}
+    # A TaskGroup cancels the other turns where one ends the run (a spent budget, Ctrl-C).
+    try:
+        async with asyncio.TaskGroup() as group:
+            for r in range(1, design.num_rounds + 1):
+                for i in range(n):
+                    turns[i, r] = group.create_task(take_turn(i, r))
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    done = [t.result() for t in turns.values()]
+    last_words: list[Turn | None] = [None] * n
+    for turn in done:
+        if turn.reply is not None:
+            last_words[turn.agent] = turn
+    decided = decide(design.decision, last_words)
+    return Run(
+        design=design,
+        task=task,
+        seed=seed,
+        turns=tuple(done),
+        answer=None if decided is None else decided.answer,
+        decided_by=None if decided is None else done.index(decided),
+        label=max((t.reply.label for t in done if t.reply is not None), default=None),
+        seconds=perf_counter() - began,
+    )
+
+
+def _copies(agents: tuple[Agent, ...]) -> list[int]:
+    seen: Counter[tuple[str, str, str]] = Counter()
+    copies = []
+    for agent in agents:
+        key = (agent.role, agent.llm, agent.operator)
+        copies.append(seen[key])
+        seen[key] += 1
+    return copies

@@ -1,0 +1,1 @@
+"""Everything that answers a Request with a Reply."""

@@ -1,0 +1,74 @@
+"""What a run is worth: its score, its cost, and the utility that weighs both."""
+
+from gdesign.types import AgentPool, Grade, Outcome, Run
+
+
+def account(run: Run, *, grade: Grade, pool: AgentPool) -> Outcome:
+    """Score a run and add up its cost.
+
+    A recorded answer scores by what its recording says; any other by the benchmark's grader. An
+    unreadable answer scores 0 and is marked, unless its recording says otherwise.
+
+    Args:
+        run: What was said.
+        grade: The benchmark's grader.
+        pool: Knows the prices.
+    """
+    decided = None if run.decided_by is None else run.turns[run.decided_by]
+    if decided is not None and decided.reply is not None and decided.reply.score is not None:
+        score = decided.reply.score
+    elif run.answer is not None:
+        score = grade(run.task, run.answer)
+    else:
+        score = 0.0
+    usd = 0.0
+    prompt_tokens = completion_tokens = calls = 0
+    for turn in run.turns:
+        if turn.reply is None:
+            continue
+        usage = turn.reply.usage
+        calls += 1
+        prompt_tokens += usage.prompt_tokens
+        completion_tokens += usage.completion_tokens
+        usd += pool.llm(run.design.agents[turn.agent].llm).usd(
+            prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens
+        )
+    return Outcome(
+        score=score,
+        usd=usd,
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
+        calls=calls,
+        critical_path=critical_path(run),
+        unreadable=run.answer is None,
+        failures=len(run.failures),
+        label=run.label,
+    )
+
+
+def critical_path(run: Run) -> int:
+    """Return the number of calls on the longest chain of turns that waited for each other."""
+    depth: dict[tuple[int, int], int] = {}
+    for turn in run.turns:
+        i, r = turn.agent, turn.round
+        waits_for = [(e.src, r) for e in run.design.spatial if e.dst == i and (not e.rounds or r in e.rounds)]
+        gate = run.design.agents[i].gate
+        if gate is not None:
+            waits_for += [(j, r) for j in gate.watch]
+        if r > 1:
+            waits_for.append((i, r - 1))
+            waits_for += [(e.src, r - 1) for e in run.design.temporal if e.dst == i and (not e.rounds or r in e.rounds)]
+        depth[i, r] = max((depth[key] for key in waits_for), default=0) + (turn.reply is not None)
+    return max(depth.values(), default=0)
+
+
+def utility(outcome: Outcome, *, usd_weight: float = 0.0, token_weight: float = 0.0) -> float:
+    """Return score - lambda * cost.
+
+    Args:
+        outcome: Score and cost of one run.
+        usd_weight: lambda for USD per 1,000 questions.
+        token_weight: lambda for tokens (prompt and completion) per question.
+    """
+    tokens = outcome.prompt_tokens + outcome.completion_tokens
+    return outcome.score - usd_weight * 1000 * outcome.usd - token_weight * tokens

@@ -1,0 +1,645 @@
+"""The values that cross rooms: tasks, pools, designs, requests, runs, outcomes.
+
+Each is frozen, slotted and keyword-only. None holds a tensor: whoever runs a design needs no
+machine-learning stack.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from heapq import heapify, heappop, heappush
+from typing import Literal, NamedTuple
+
+from gdesign.errors import DesignError, PoolError
+
+# --------------------------------------------------------------------------- questions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One question, the benchmark it belongs to, and what a right answer looks like.
+
+    Attributes:
+        id: Unique within its benchmark, and what recorded answers are looked up by.
+        question: The text that agents see.
+        answer: The reference answer. Only graders read it; no field that a designer reads holds it.
+        benchmark: Name of the benchmark.
+        domain: `mathematics`, `code`, `knowledge` or a finer category; may be empty.
+        options: The choices of a multiple-choice question, in order; empty otherwise.
+        weight: What the task counts in means and in training; 1 unless a mixture says otherwise.
+    """
+
+    id: str
+    question: str
+    answer: str
+    benchmark: str
+    domain: str = ""
+    options: tuple[str, ...] = ()
+    weight: float = 1.0
+
+
+# --------------------------------------------------------------------------- agents
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """What an agent is told to be.
+
+    Attributes:
+        name: Unique within a pool.
+        profile: The text that opens the agent's system prompt and that encoders read.
+        domain: The domain the role is made for; empty for a neutral one.
+    """
+
+    name: str
+    profile: str
+    domain: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LLM:
+    """A language model with a price.
+
+    Attributes:
+        name: The name requests carry.
+        profile: What encoders read of it: family, size, price. Never a score from evaluation questions.
+        usd_per_1M_input: USD for a million prompt tokens.
+        usd_per_1M_output: USD for a million completion tokens.
+        base_url: The endpoint that serves it; None for the client's own.
+        api_key_env: Name of the environment variable that holds the key; None for the client's own.
+    """
+
+    name: str
+    usd_per_1M_input: float  # noqa: N815 (the column's name in every price table)
+    usd_per_1M_output: float  # noqa: N815
+    profile: str = ""
+    base_url: str | None = None
+    api_key_env: str | None = None
+
+    def usd(self, *, prompt_tokens: int, completion_tokens: int) -> float:
+        """Return the price of one call in USD."""
+        return (prompt_tokens * self.usd_per_1M_input + completion_tokens * self.usd_per_1M_output) / 1e6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """When an agent speaks: only while fewer than `quorum` of the watched agents give the same answer.
+
+    A watch carries no text and costs nothing. A silent agent costs nothing and, watched, casts no answer.
+
+    Attributes:
+        watch: Indices of the watched agents, read within the current round.
+        quorum: Number of equal answers from which on the agent stays silent.
+    """
+
+    watch: tuple[int, ...]
+    quorum: int
+
+    def __post_init__(self) -> None:
+        """Sort the watched agents and name each once."""
+        object.__setattr__(self, "watch", tuple(sorted(set(self.watch))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    """One chosen node of a design, by the names its pool knows.
+
+    Attributes:
+        role: Name of a role.
+        llm: Name of an LLM.
+        operator: How it works (`answer`, `cot`, ...).
+        gate: When it speaks; None for always.
+    """
+
+    role: str
+    llm: str
+    operator: str = "answer"
+    gate: Gate | None = None
+
+
+class Candidate(NamedTuple):
+    """An agent that a pool offers: names of a role, an LLM and an operator."""
+
+    role: str
+    llm: str
+    operator: str = "answer"
+
+
+# --------------------------------------------------------------------------- designs
+
+
+class Edge(NamedTuple):
+    """`dst` hears `src`, in all rounds or in those named (counted from 1; the round in which it hears)."""
+
+    src: int
+    dst: int
+    rounds: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """How the last words become one answer.
+
+    Attributes:
+        kind: `last`: of the agents that spoke, the one highest in topological order. `vote`: the
+            most frequent answer. `weighted_vote`: the answer with the largest sum of weights.
+            `judge`: the answer of one named agent. Ties go to the earliest agent.
+        weights: One weight an agent, for `weighted_vote`.
+        judge: Index of the agent that decides, for `judge`.
+    """
+
+    kind: Literal["last", "vote", "weighted_vote", "judge"] = "last"
+    weights: tuple[float, ...] = ()
+    judge: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """Who takes part, who hears whom, who may stay silent, when to stop, and how they decide.
+
+    A design has one canonical form, taken when it is made: agents without a path to the decision
+    are left out, agents stand in topological order of what they hear and watch within a round
+    (ties by the order given), edges are sorted. So every spatial edge and every watch points from a
+    lower to a higher index, and equal designs compare equal.
+
+    Attributes:
+        agents: The chosen nodes.
+        spatial: Edges heard within a round; with the watches they are acyclic.
+        temporal: Edges heard from the round before; any direction, never from an agent to itself
+            (every agent sees its own earlier reply anyway).
+        num_rounds: How often each agent gets the floor.
+        decision: How the last words become one answer.
+
+    Raises:
+        DesignError: For a circle (it is named), an index out of range, or anything else that no
+            executor could run.
+    """
+
+    agents: tuple[Agent, ...]
+    spatial: tuple[Edge, ...] = ()
+    temporal: tuple[Edge, ...] = ()
+    num_rounds: int = 1
+    decision: Decision = Decision()
+
+    def __post_init__(self) -> None:
+        """Refuse what no executor could run and take the canonical form."""
+        n = len(self.agents)
+        if n == 0:
+            raise DesignError("a design needs at least one agent; got none")
+        if self.num_rounds < 1:
+            raise DesignError(f"num_rounds must be 1 or more; got {self.num_rounds}")
+        set_ = object.__setattr__
+        spatial = _edges("spatial", self.spatial, n, self.num_rounds, first_round=1)
+        temporal = _edges("temporal", self.temporal, n, self.num_rounds, first_round=2)
+        agents = tuple(self.agents)
+        decision = self.decision
+        _check_decision(decision, n)
+        gated = False
+        for i, agent in enumerate(agents):
+            if agent.gate is not None:
+                gated = True
+                _check_gate(agent.gate, i, n)
+        order = _topological_order(agents, spatial, gated)
+        keep = _with_path_to_decision(agents, spatial, temporal, decision, self.num_rounds, order, gated)
+        kept = order if len(keep) == n else [i for i in order if i in keep]
+        if kept != list(range(n)):
+            new = {old: i for i, old in enumerate(kept)}
+            agents = tuple(_relabel_gate(agents[i], new) if gated else agents[i] for i in kept)
+            spatial = _relabel(spatial, new)
+            temporal = _relabel(temporal, new)
+            if decision.kind == "weighted_vote":
+                decision = Decision(kind="weighted_vote", weights=tuple(decision.weights[i] for i in kept))
+            elif decision.kind == "judge":
+                assert decision.judge is not None
+                decision = Decision(kind="judge", judge=new[decision.judge])
+        if len(agents) == 1 and decision.kind in ("vote", "weighted_vote", "judge"):
+            decision = Decision()
+        elif decision.kind == "judge" and decision.judge == len(agents) - 1 and agents[-1].gate is None:
+            decision = Decision()  # the highest agent always speaks, so `last` says the same
+        set_(self, "agents", agents)
+        set_(self, "spatial", tuple(sorted(spatial)))
+        set_(self, "temporal", tuple(sorted(temporal)) if self.num_rounds > 1 else ())
+        set_(self, "decision", decision)
+
+
+def _edges(kind: str, edges: Sequence[Edge], n: int, num_rounds: int, first_round: int) -> list[Edge]:
+    out = [e if type(e) is Edge else Edge(*e) for e in edges]
+    pairs = set()
+    for edge in out:
+        src, dst, rounds = edge
+        if not (0 <= src < n and 0 <= dst < n):
+            raise DesignError(f"{kind} edge {src} -> {dst} names an agent outside 0..{n - 1}")
+        if src == dst:
+            raise DesignError(f"{kind} edge {src} -> {dst}: an agent does not hear itself")
+        if rounds and not all(first_round <= r <= num_rounds for r in rounds):
+            raise DesignError(
+                f"{kind} edge {src} -> {dst} names rounds {rounds}; expected rounds in {first_round}..{num_rounds}"
+            )
+        pairs.add((src, dst))
+    if len(pairs) != len(out):
+        raise DesignError(f"a {kind} edge is named twice; give each pair of agents once, with its rounds")
+    every = tuple(range(first_round, num_rounds + 1))
+    return [
+        e if not e.rounds else e._replace(rounds=() if (r := tuple(sorted(set(e.rounds)))) == every else r) for e in out
+    ]
+
+
+def _check_decision(decision: Decision, n: int) -> None:
+    if decision.kind not in ("last", "vote", "weighted_vote", "judge"):
+        raise DesignError(f"decision {decision.kind!r} is unknown; expected last, vote, weighted_vote or judge")
+    if decision.kind == "weighted_vote" and len(decision.weights) != n:
+        raise DesignError(f"weighted_vote needs one weight an agent: {n} agents, {len(decision.weights)} weights")
+    if decision.kind != "weighted_vote" and decision.weights:
+        raise DesignError(f"only weighted_vote takes weights; the decision is {decision.kind}")
+    if decision.kind == "judge" and (decision.judge is None or not 0 <= decision.judge < n):
+        raise DesignError(f"judge names agent {decision.judge}; expected an index in 0..{n - 1}")
+    if decision.kind != "judge" and decision.judge is not None:
+        raise DesignError(f"only a judge decision names a judge; the decision is {decision.kind}")
+
+
+def _check_gate(gate: Gate, i: int, n: int) -> None:
+    if not gate.watch:
+        raise DesignError(f"the gate of agent {i} watches nobody; leave the gate out instead")
+    if any(not 0 <= w < n or w == i for w in gate.watch):
+        raise DesignError(f"the gate of agent {i} watches {gate.watch}; expected other agents in 0..{n - 1}")
+    if not 1 <= gate.quorum <= len(gate.watch):
+        raise DesignError(f"the gate of agent {i} has quorum {gate.quorum}; expected 1..{len(gate.watch)}")
+
+
+def _topological_order(agents: Sequence[Agent], spatial: Sequence[Edge], gated: bool) -> list[int]:
+    """Return the agents in topological order of spatial edges and watches, ties by index (Kahn)."""
+    n = len(agents)
+    if not gated and all(src < dst for src, dst, _ in spatial):
+        return list(range(n))
+    heard_by: list[list[int]] = [[] for _ in range(n)]
+    waiting = [0] * n
+    pairs = [(src, dst) for src, dst, _ in spatial]
+    if gated:
+        pairs += [(w, i) for i, a in enumerate(agents) if a.gate is not None for w in a.gate.watch]
+    for src, dst in pairs:
+        heard_by[src].append(dst)
+        waiting[dst] += 1
+    ready = [i for i in range(n) if waiting[i] == 0]
+    heapify(ready)
+    order = []
+    while ready:
+        i = heappop(ready)
+        order.append(i)
+        for j in heard_by[i]:
+            waiting[j] -= 1
+            if waiting[j] == 0:
+                heappush(ready, j)
+    if len(order) < n:
+        raise DesignError(
+            f"the design has a circle within a round: {_circle(pairs, waiting)}; an agent cannot wait for itself, "
+            "use a temporal edge to hear it in the next round"
+        )
+    return order
+
+
+def _circle(pairs: Sequence[tuple[int, int]], waiting: Sequence[int]) -> str:
+    before = {dst: src for src, dst in pairs if waiting[src] and waiting[dst]}
+    i = next(iter(before))
+    seen: list[int] = []
+    while i not in seen:
+        seen.append(i)
+        i = before[i]
+    loop = seen[seen.index(i) :] + [i]
+    return " -> ".join(str(j) for j in reversed(loop))
+
+
+def _with_path_to_decision(
+    agents: Sequence[Agent],
+    spatial: Sequence[Edge],
+    temporal: Sequence[Edge],
+    decision: Decision,
+    num_rounds: int,
+    order: Sequence[int],
+    gated: bool,
+) -> set[int]:
+    """Return the agents whose words can reach the decision, over the unrolled rounds."""
+    match decision.kind:
+        case "vote":
+            return set(order)
+        case "weighted_vote":
+            deciders = [i for i, w in enumerate(decision.weights) if w != 0]
+            if not deciders:
+                raise DesignError("weighted_vote needs a weight that is not zero")
+        case "judge":
+            assert decision.judge is not None
+            deciders = [decision.judge]
+        case "last":
+            deciders = []
+            for i in reversed(order):
+                deciders.append(i)
+                if agents[i].gate is None:
+                    break
+    heard: list[list[tuple[int, tuple[int, ...]]]] = [[] for _ in agents]
+    for src, dst, rounds in spatial:
+        heard[dst].append((src, rounds))
+    if gated:
+        for i, agent in enumerate(agents):
+            if agent.gate is not None:
+                heard[i].extend((w, ()) for w in agent.gate.watch)
+    if num_rounds == 1:
+        reached = set(deciders)
+        stack = list(deciders)
+        while stack:
+            for src, _ in heard[stack.pop()]:
+                if src not in reached:
+                    reached.add(src)
+                    stack.append(src)
+        return reached
+    earlier: list[list[tuple[int, tuple[int, ...]]]] = [[] for _ in agents]
+    for src, dst, rounds in temporal:
+        earlier[dst].append((src, rounds))
+    turns = {(i, num_rounds) for i in deciders}
+    todo = list(turns)
+    while todo:
+        i, r = todo.pop()
+        previous = [(src, r) for src, rounds in heard[i] if not rounds or r in rounds]
+        if r > 1:
+            previous += [(src, r - 1) for src, rounds in earlier[i] if not rounds or r in rounds]
+            previous.append((i, r - 1))
+        for turn in previous:
+            if turn not in turns:
+                turns.add(turn)
+                todo.append(turn)
+    return {i for i, _ in turns}
+
+
+def _relabel(edges: Sequence[Edge], new: dict[int, int]) -> list[Edge]:
+    return [Edge(new[src], new[dst], rounds) for src, dst, rounds in edges if src in new and dst in new]
+
+
+def _relabel_gate(agent: Agent, new: dict[int, int]) -> Agent:
+    if agent.gate is None:
+        return agent
+    gate = Gate(watch=tuple(new[w] for w in agent.gate.watch), quorum=agent.gate.quorum)
+    return Agent(role=agent.role, llm=agent.llm, operator=agent.operator, gate=gate)
+
+
+# --------------------------------------------------------------------------- pools
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentPool:
+    """The roles, LLMs and operators that a designer may choose from.
+
+    Attributes:
+        name: What tables call it.
+        roles: At least one.
+        llms: At least one, each with a price.
+        operators: How agents may work.
+        anchor: Pairs of role names; the first is worth hearing for the second. An empty anchor
+            means that no pair is preferred.
+        candidates: The agents on offer; every role with every LLM and operator unless given.
+    """
+
+    name: str
+    roles: tuple[Role, ...]
+    llms: tuple[LLM, ...]
+    operators: tuple[str, ...] = ("answer",)
+    anchor: tuple[tuple[str, str], ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    _roles: dict[str, Role] = field(init=False, repr=False, compare=False)
+    _llms: dict[str, LLM] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse a pool that names what it does not have, and list its candidates."""
+        for kind, names in (("role", [r.name for r in self.roles]), ("LLM", [m.name for m in self.llms])):
+            if not names:
+                raise PoolError(f"pool {self.name!r} has no {kind}; give at least one")
+            if twice := sorted({x for x in names if names.count(x) > 1}):
+                raise PoolError(f"pool {self.name!r} names the {kind} {twice[0]!r} twice")
+        set_ = object.__setattr__
+        set_(self, "_roles", {r.name: r for r in self.roles})
+        set_(self, "_llms", {m.name: m for m in self.llms})
+        for llm in self.llms:
+            for price in (llm.usd_per_1M_input, llm.usd_per_1M_output):
+                if not isinstance(price, int | float) or not 0 <= price < float("inf"):
+                    raise PoolError(
+                        f"LLM {llm.name!r} in pool {self.name!r} has the price {price!r}; give usd_per_1M_input and "
+                        "usd_per_1M_output in USD (0 for a model that costs nothing)"
+                    )
+        for pair in self.anchor:
+            for role in pair:
+                self.role(role)
+        if not self.candidates:
+            every = (Candidate(r.name, m.name, o) for r in self.roles for m in self.llms for o in self.operators)
+            set_(self, "candidates", tuple(every))
+        for candidate in self.candidates:
+            self.check(candidate)
+
+    def role(self, name: str) -> Role:
+        """Return the role of that name, or raise PoolError."""
+        if name not in self._roles:
+            raise PoolError(f"pool {self.name!r} has no role {name!r}; it has {', '.join(self._roles)}")
+        return self._roles[name]
+
+    def llm(self, name: str) -> LLM:
+        """Return the LLM of that name, or raise PoolError."""
+        if name not in self._llms:
+            raise PoolError(f"pool {self.name!r} has no LLM {name!r}; it has {', '.join(self._llms)}")
+        return self._llms[name]
+
+    def check(self, agent: Agent | Candidate) -> None:
+        """Raise PoolError unless role, LLM and operator of the agent are in the pool."""
+        self.role(agent.role)
+        self.llm(agent.llm)
+        if agent.operator not in self.operators:
+            raise PoolError(
+                f"pool {self.name!r} has no operator {agent.operator!r}; it has {', '.join(self.operators)}"
+            )
+
+
+# --------------------------------------------------------------------------- calls
+
+
+class Label(IntEnum):
+    """Where an answer comes from, strongest first; a run takes the weakest label of its turns."""
+
+    LIVE = 0
+    REPLAYED = 1
+    EXACT = 2
+    CALIBRATED = 3
+    SIMULATED = 4
+
+    def __str__(self) -> str:
+        """Return the word that tables print."""
+        return self.name.lower()
+
+
+class Message(NamedTuple):
+    """One chat message."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens of one call."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What an LLM client answers.
+
+    Attributes:
+        text: The words.
+        usage: The tokens.
+        label: Where the answer comes from.
+        score: What the recording itself says of this answer; None unless it was recorded.
+        finish_reason: As the endpoint gives it (`stop`, `length`, `content_filter`, ...).
+    """
+
+    text: str
+    usage: Usage
+    label: Label
+    score: float | None = None
+    finish_reason: str = "stop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a request comes from: what `recorded` answers by and live clients ignore.
+
+    Attributes:
+        task_id: Id of the task, what recorded answers are looked up by.
+        role: Name of the speaking agent's role.
+        operator: Its operator.
+        heard: The replies it hears, in agent order.
+        previous: Its own earlier reply; None in the first round.
+    """
+
+    task_id: str
+    role: str
+    operator: str
+    heard: tuple[Reply, ...] = ()
+    previous: Reply | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One call to an LLM; equality and hash leave the origin out, so a request is its own cache key.
+
+    Attributes:
+        llm: Name of the LLM.
+        messages: The chat.
+        temperature: Sampling temperature.
+        max_tokens: Limit of the completion; None for the endpoint's own.
+        sample: Which of several independent answers to the same messages; see `sample_index`.
+        origin: Where the request comes from.
+    """
+
+    llm: str
+    messages: tuple[Message, ...]
+    temperature: float = 0.0
+    max_tokens: int | None = None
+    sample: int = 0
+    origin: Origin | None = field(default=None, compare=False, repr=False)
+
+
+def sample_index(*, seed: int, copy: int) -> int:
+    """Return the sample index of the `copy`-th agent with the same candidate in a run with this seed.
+
+    Zero exactly for the first copy at seed 0. Different (seed, copy) never collide while the seed
+    stays below 2**31.
+    """
+    return seed + (copy << 31)
+
+
+# --------------------------------------------------------------------------- runs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What one agent did in one round: it spoke, stayed silent, or failed.
+
+    Attributes:
+        agent: Index in the design.
+        round: Counted from 1.
+        reply: What it said; None if it was silent or failed.
+        answer: What the benchmark's `extract` reads in the reply; None if unreadable.
+        error: Why the call failed; None if it did not.
+        start: Seconds since the run began when the agent got the floor.
+        end: Seconds since the run began when it had spoken.
+    """
+
+    agent: int
+    round: int
+    reply: Reply | None = None
+    answer: str | None = None
+    error: str | None = None
+    start: float = field(default=0.0, compare=False)
+    end: float = field(default=0.0, compare=False)
+
+    @property
+    def silent(self) -> bool:
+        """Whether a gate kept the agent silent."""
+        return self.reply is None and self.error is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Everything one execution said.
+
+    Attributes:
+        design: What was run.
+        task: The task it was run on.
+        seed: The seed it was run with.
+        turns: By round, then agent.
+        answer: The decision; None if nobody gave a readable answer.
+        decided_by: Index into `turns` of the earliest turn that holds the decided answer; None if nobody spoke.
+        label: The weakest label of the turns; None if no turn got a reply.
+        seconds: Wall-clock time.
+    """
+
+    design: Design
+    task: Task
+    seed: int
+    turns: tuple[Turn, ...]
+    answer: str | None
+    decided_by: int | None
+    label: Label | None
+    seconds: float = field(default=0.0, compare=False)
+
+    @property
+    def failures(self) -> tuple[Turn, ...]:
+        """The turns whose call failed."""
+        return tuple(t for t in self.turns if t.error is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a run is worth and what it cost.
+
+    Attributes:
+        score: In [0, 1].
+        usd: Price of all calls.
+        prompt_tokens: Sum over calls.
+        completion_tokens: Sum over calls.
+        calls: Number of calls that got a reply.
+        critical_path: Number of calls on the longest chain of agents that waited for each other.
+        unreadable: Whether the decided answer could not be parsed.
+        failures: Number of calls that failed.
+        label: Where the answers come from; None if no call got a reply.
+    """
+
+    score: float
+    usd: float
+    prompt_tokens: int
+    completion_tokens: int
+    calls: int
+    critical_path: int
+    unreadable: bool
+    failures: int
+    label: Label | None
+
+
+Extract = Callable[[Task, str], str | None]
+Grade = Callable[[Task, str], float]
