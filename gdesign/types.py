@@ -70,8 +70,8 @@ class LLM:
     """
 
     name: str
-    usd_per_1M_input: float  # noqa: N815 (the column's name in every price table)
-    usd_per_1M_output: float  # noqa: N815
+    usd_per_1M_input: float
+    usd_per_1M_output: float
     profile: str = ""
     base_url: str | None = None
     api_key_env: str | None = None
@@ -304,7 +304,7 @@ def _circle(pairs: Sequence[tuple[int, int]], waiting: Sequence[int]) -> str:
     while i not in seen:
         seen.append(i)
         i = before[i]
-    loop = seen[seen.index(i) :] + [i]
+    loop = [*seen[seen.index(i) :], i]
     return " -> ".join(str(j) for j in reversed(loop))
 
 

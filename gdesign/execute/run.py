@@ -54,7 +54,7 @@ async def run(design: Design, task: Task, *, pool: AgentPool, llm: LLMClient, ex
         heard.sort(key=lambda t: (t.agent, t.round))
         previous = (await turns[i, r - 1]).reply if r > 1 else None
         if agent.gate is not None:
-            answers = Counter(a for j in agent.gate.watch if (a := (await turns[j, r]).answer) is not None)
+            answers = Counter([a for j in agent.gate.watch if (a := (await turns[j, r]).answer) is not None])
             if answers and max(answers.values()) >= agent.gate.quorum:
                 now = perf_counter() - began
                 return Turn(agent=i, round=r, start=now, end=now)
