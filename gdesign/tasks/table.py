@@ -1,0 +1,198 @@
+"""Outcome tables: answers that real LLMs gave to real questions, once each.
+
+The open format is a directory that holds, plain or gzipped,
+
+- `<set>.questions.jsonl`: `{qid, question, answer, prompt_tokens?, category?, options?}`
+- `<set>.results.csv`: `qid, model, correct, answer` (or `pred`) `, output_tokens_cl100k`
+- `prices.csv`, which pools read: `model, usd_per_1M_input, usd_per_1M_output`
+"""
+
+import csv
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gdesign.errors import DataError
+from gdesign.tasks.data import existing, read_jsonl, reading
+
+MISSING = -1
+"""What the token column of a model holds where it did not answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One question of an outcome table.
+
+    Attributes:
+        qid: Unique within its table.
+        question: The text.
+        answer: The reference answer.
+        prompt_tokens: Tokens of the recorded prompt; None if the table does not know.
+        category: What the table says the question is about; may be empty.
+        options: The choices of a multiple-choice question; empty otherwise.
+    """
+
+    qid: str
+    question: str
+    answer: str
+    prompt_tokens: int | None = None
+    category: str = ""
+    options: tuple[str, ...] = ()
+
+
+class Recorded(NamedTuple):
+    """What one LLM answered to one question: the recorded string, its score in [0, 1], its tokens."""
+
+    answer: str
+    correct: float
+    output_tokens: int
+
+
+class Column(NamedTuple):
+    """What one LLM answered, by position of the question; `output_tokens` is MISSING where it did not."""
+
+    answer: list[str]
+    correct: "array[float]"
+    output_tokens: "array[int]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class OutcomeTable:
+    """Questions, and what each LLM answered to them.
+
+    Attributes:
+        name: What messages call the table.
+        questions: In file order.
+        models: Names of the LLMs, in order of first appearance.
+        columns: The outcomes of each LLM.
+        position: Position of each question, by qid.
+    """
+
+    name: str
+    questions: tuple[Question, ...]
+    models: tuple[str, ...]
+    columns: Mapping[str, Column]
+    position: Mapping[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Index the questions."""
+        object.__setattr__(self, "position", {q.qid: i for i, q in enumerate(self.questions)})
+
+    def outcome(self, qid: str, model: str) -> Recorded:
+        """Return what an LLM answered to a question.
+
+        Raises:
+            DataError: The table has no such question, LLM, or answer.
+        """
+        column = self.columns.get(model)
+        if column is None:
+            raise DataError(f"outcome table {self.name} has no model {model!r}; it has {', '.join(self.models)}")
+        i = self.position.get(qid)
+        if i is None:
+            raise DataError(f"outcome table {self.name} has no question {qid!r}; was the task made from another table?")
+        if column.output_tokens[i] == MISSING:
+            raise DataError(
+                f"outcome table {self.name}: model {model!r} did not answer question {qid!r}; "
+                "choose among complete_models()"
+            )
+        return Recorded(column.answer[i], column.correct[i], column.output_tokens[i])
+
+    def complete_models(self) -> tuple[str, ...]:
+        """Return the LLMs that answered every question."""
+        return tuple(m for m in self.models if MISSING not in self.columns[m].output_tokens)
+
+
+def load_table(directory: str | Path, set_name: str = "") -> OutcomeTable:
+    """Read an outcome table; a table is read once per process.
+
+    Args:
+        directory: Where its files are.
+        set_name: What its file names begin with; empty if they are `questions.jsonl` and `results.csv`.
+
+    Raises:
+        MissingDataError: A file is not there.
+        DataError: A file does not hold what the format promises; the message names file and line.
+    """
+    return _load(Path(directory).resolve(), set_name)
+
+
+@lru_cache
+def _load(directory: Path, set_name: str) -> OutcomeTable:
+    prefix = f"{set_name}." if set_name else ""
+    path = existing(directory / f"{prefix}questions.jsonl")
+    questions = tuple(
+        _question(values, f"{path}:{line}") for line, values in read_jsonl(path, needs=("qid", "question", "answer"))
+    )
+    if not questions:
+        raise DataError(f"{path} holds no questions")
+    seen = set()
+    for q in questions:
+        if q.qid in seen:
+            raise DataError(f"{path}: question {q.qid!r} is there twice; a qid must be unique within its table")
+        seen.add(q.qid)
+    columns = _results(existing(directory / f"{prefix}results.csv"), questions)
+    return OutcomeTable(name=set_name or directory.name, questions=questions, models=tuple(columns), columns=columns)
+
+
+def _question(values: dict[str, Any], where: str) -> Question:
+    tokens = values.get("prompt_tokens")
+    options = values.get("options") or ()
+    if tokens is not None and (not isinstance(tokens, int) or tokens < 0):
+        raise DataError(f"{where}: prompt_tokens is {tokens!r}; expected a whole number of 0 or more, or none at all")
+    if not isinstance(options, list | tuple) or not all(isinstance(o, str) for o in options):
+        raise DataError(f"{where}: options is {options!r}; expected a list of strings")
+    return Question(
+        qid=str(values["qid"]),
+        question=str(values["question"]),
+        answer=str(values["answer"]),
+        prompt_tokens=tokens,
+        category=str(values.get("category") or ""),
+        options=tuple(options),
+    )
+
+
+def _results(path: Path, questions: tuple[Question, ...]) -> dict[str, Column]:
+    n = len(questions)
+    position = {q.qid: i for i, q in enumerate(questions)}
+    columns: dict[str, Column] = {}
+    same: dict[str, str] = {}  # one object for equal answers: a table has few different ones
+    with reading(path) as file:
+        rows = csv.reader(file)
+        header = next(rows, [])
+        answer_name = "answer" if "answer" in header else "pred"
+        names = ("qid", "model", "correct", answer_name, "output_tokens_cl100k")
+        if missing := [name for name in names if name not in header]:
+            raise DataError(f"{path} has the columns {', '.join(header) or '(none)'}; it lacks {', '.join(missing)}")
+        i_qid, i_model, i_correct, i_answer, i_tokens = (header.index(name) for name in names)
+        for row in rows:
+            try:
+                qid, model, answer = row[i_qid], row[i_model], row[i_answer]
+                correct, tokens = float(row[i_correct]), int(row[i_tokens])
+            except (ValueError, IndexError):
+                raise DataError(
+                    f"{path}:{rows.line_num}: {row!r}; expected {', '.join(header)}, with a number for correct and "
+                    "a whole number for output_tokens_cl100k"
+                ) from None
+            if not (0 <= correct <= 1 and tokens >= 0):
+                raise DataError(
+                    f"{path}:{rows.line_num}: correct is {correct:g} and output_tokens_cl100k is {tokens}; "
+                    "expected correct in [0, 1] and no negative tokens"
+                )
+            i = position.get(qid)
+            if i is None:
+                raise DataError(f"{path}:{rows.line_num}: question {qid!r} is not in the table's questions")
+            column = columns.get(model)
+            if column is None:
+                column = Column([""] * n, array("d", bytes(8 * n)), array("q", [MISSING]) * n)
+                columns[model] = column
+            if column.output_tokens[i] != MISSING:
+                raise DataError(f"{path}:{rows.line_num}: model {model!r} answers question {qid!r} a second time")
+            column.answer[i] = same.setdefault(answer, answer)
+            column.correct[i] = correct
+            column.output_tokens[i] = tokens
+    if not columns:
+        raise DataError(f"{path} holds no results")
+    return columns
