@@ -1,0 +1,81 @@
+"""The one base class of all methods, and what a method hands back.
+
+Shape letters: B problems in a batch, N slots.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch_geometric.data import Batch
+
+from gdesign.encode.problem import Space
+from gdesign.types import Design
+
+
+class Draft:
+    """One drawn design a problem, and what a learner needs to know of the draw.
+
+    Args:
+        designs: Builds the designs when they are first asked for.
+        log_prob: Log-probability of each drawn design.
+        entropy: Of the distribution each design was drawn from, as its method defines it.
+        penalty: The method's own regulariser, to be added to the loss.
+        soft: Probability of each edge (from, to) where the method has edges; None elsewhere.
+    """
+
+    def __init__(
+        self,
+        *,
+        designs: Callable[[], list[Design]],
+        log_prob: Float[Tensor, " B"],
+        entropy: Float[Tensor, " B"],
+        penalty: Float[Tensor, " B"],
+        soft: Float[Tensor, "B N N"] | None = None,
+    ) -> None:
+        self.log_prob = log_prob
+        self.entropy = entropy
+        self.penalty = penalty
+        self.soft = soft
+        self._make = designs
+        self._designs: list[Design] | None = None
+
+    @property
+    def designs(self) -> list[Design]:
+        """The drawn designs, one a problem."""
+        if self._designs is None:
+            self._designs = self._make()
+        return self._designs
+
+
+class Designer(nn.Module, ABC):
+    """A conditional probability distribution over designs, given a task and the agents on offer.
+
+    Args:
+        space: The agents it will be trained on. Methods whose parameters do not depend on which
+            agents these are can be used on any other space with the same text features.
+    """
+
+    def __init__(self, *, space: Space) -> None:
+        super().__init__()
+        self.space = space
+
+    @abstractmethod
+    def forward(self, problem: Batch, *, generator: torch.Generator | None = None, greedy: bool = False) -> Draft:
+        """Draw one design a problem.
+
+        Args:
+            problem: A batch of B problems.
+            generator: Where randomness comes from; None for torch's own.
+            greedy: Take the design that the method holds best instead of drawing; deterministic.
+        """
+
+    @abstractmethod
+    def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:
+        """Return the log-probability of one given design a problem; -inf where it cannot be drawn.
+
+        It scores designs, not the internal choices that led to them: choices that give the same
+        design are summed.
+        """

