@@ -158,9 +158,10 @@ class Design:
     """Who takes part, who hears whom, who may stay silent, when to stop, and how they decide.
 
     A design has one canonical form, taken when it is made: agents without a path to the decision
-    are left out, agents stand in topological order of what they hear and watch within a round
-    (ties by the order given), edges are sorted. So every spatial edge and every watch points from a
-    lower to a higher index, and equal designs compare equal.
+    are left out, agents stand in topological order of what they hear and watch within a round,
+    edges are sorted. Where that order leaves a choice, agents stand by role, LLM and operator, or, if
+    the decision is a vote (whose ties go to the earliest agent), as they were given. So every spatial
+    edge and every watch points from a lower to a higher index, and equal designs compare equal.
 
     Attributes:
         agents: The chosen nodes.
@@ -199,7 +200,7 @@ class Design:
             if agent.gate is not None:
                 gated = True
                 _check_gate(agent.gate, i, n)
-        order = _topological_order(agents, spatial, gated)
+        order = _topological_order(agents, spatial, gated, by_name=decision.kind in ("last", "judge"))
         keep = _with_path_to_decision(agents, spatial, temporal, decision, self.num_rounds, order, gated)
         kept = order if len(keep) == n else [i for i in order if i in keep]
         if kept != list(range(n)):
@@ -266,11 +267,18 @@ def _check_gate(gate: Gate, i: int, n: int) -> None:
         raise DesignError(f"the gate of agent {i} has quorum {gate.quorum}; expected 1..{len(gate.watch)}")
 
 
-def _topological_order(agents: Sequence[Agent], spatial: Sequence[Edge], gated: bool) -> list[int]:
-    """Return the agents in topological order of spatial edges and watches, ties by index (Kahn)."""
+def _topological_order(agents: Sequence[Agent], spatial: Sequence[Edge], gated: bool, by_name: bool) -> list[int]:
+    """Return the agents in topological order of spatial edges and watches (Kahn), ties by name or index."""
     n = len(agents)
-    if not gated and all(src < dst for src, dst, _ in spatial):
+    if by_name:
+        tie = sorted(range(n), key=lambda i: (agents[i].role, agents[i].llm, agents[i].operator))
+    elif not gated and all(src < dst for src, dst, _ in spatial):
         return list(range(n))
+    else:
+        tie = list(range(n))
+    place = [0] * n
+    for p, i in enumerate(tie):
+        place[i] = p
     heard_by: list[list[int]] = [[] for _ in range(n)]
     waiting = [0] * n
     pairs = [(src, dst) for src, dst, _ in spatial]
@@ -279,16 +287,16 @@ def _topological_order(agents: Sequence[Agent], spatial: Sequence[Edge], gated: 
     for src, dst in pairs:
         heard_by[src].append(dst)
         waiting[dst] += 1
-    ready = [i for i in range(n) if waiting[i] == 0]
+    ready = [place[i] for i in range(n) if waiting[i] == 0]
     heapify(ready)
     order = []
     while ready:
-        i = heappop(ready)
+        i = tie[heappop(ready)]
         order.append(i)
         for j in heard_by[i]:
             waiting[j] -= 1
             if waiting[j] == 0:
-                heappush(ready, j)
+                heappush(ready, place[j])
     if len(order) < n:
         raise DesignError(
             f"the design has a circle within a round: {_circle(pairs, waiting)}; an agent cannot wait for itself, "
