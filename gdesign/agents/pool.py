@@ -1,0 +1,296 @@
+"""Pools of agents, read from YAML: the package's own, a user's file, or a list of priced LLMs."""
+
+import csv
+import re
+from collections.abc import Collection, Hashable, Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from types import UnionType
+from typing import Any
+
+import yaml
+
+from gdesign.agents.prompt import OPERATORS
+from gdesign.errors import MissingDataError, PoolError
+from gdesign.types import LLM, AgentPool, Candidate, Role
+
+SOLVER = Role(name="solver", profile="You solve the task that you are given.")
+"""The neutral role: it adds nothing to the question."""
+
+FAMILIES = {
+    "athene": "Llama 3 (Athene, by Nexusflow)",
+    "chatgpt": "GPT (by OpenAI)",
+    "claude": "Claude (by Anthropic)",
+    "c4ai-command": "Command (by Cohere)",
+    "command": "Command (by Cohere)",
+    "deepseek": "DeepSeek",
+    "gemini": "Gemini (by Google)",
+    "gemma": "Gemma (by Google)",
+    "gpt": "GPT (by OpenAI)",
+    "grok": "Grok (by xAI)",
+    "jamba": "Jamba (by AI21)",
+    "llama": "Llama (by Meta)",
+    "mathstral": "Mistral",
+    "meta-llama": "Llama (by Meta)",
+    "mistral": "Mistral",
+    "mixtral": "Mistral, mixture of experts",
+    "o1": "GPT with hidden reasoning (by OpenAI)",
+    "phi": "Phi (by Microsoft)",
+    "qwen": "Qwen (by Alibaba)",
+    "reka": "Reka",
+    "yi": "Yi (by 01.AI)",
+}
+"""Family of an LLM by the beginning of its name, in lower case."""
+
+SIZE = re.compile(r"(\d+(?:x\d+)?(?:\.\d+)?)b\b", re.IGNORECASE)
+SMALL, LARGE = ("mini", "haiku", "flash"), ("large", "opus", "pro")
+
+
+def load(path: str | Path) -> AgentPool:
+    """Read a pool from a YAML file; the file's stem is its name.
+
+    The file holds `roles: [{name, profile, domain?}]`, `llms: [{name, usd_per_1M_input,
+    usd_per_1M_output, profile?, base_url?, api_key_env?}]` and may hold `operators: [name]`,
+    `anchor: [[role, role]]` and `candidates: [{role, llm, operator?}]`.
+
+    Args:
+        path: The file.
+
+    Raises:
+        MissingDataError: There is no such file.
+        PoolError: An entry is unknown, missing, doubled or of the wrong kind, or an LLM lacks a
+            price; the message names the file and the entry.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingDataError(f"there is no pool file {path}; give the path of a YAML file with roles and llms")
+    return _parse(path.read_text(encoding="utf-8"), name=path.stem, source=str(path))
+
+
+def builtin(name: str) -> AgentPool:
+    """Return a pool that ships with the package, such as `mathematics`, `code` or `knowledge`.
+
+    Raises:
+        PoolError: There is no such pool; the message lists those there are.
+    """
+    folder = files("gdesign.agents") / "pools"
+    names = sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml"))
+    if name not in names:
+        raise PoolError(
+            f"there is no built-in pool {name!r}; there are {', '.join(names)} (a file of your own: `load`)"
+        )
+    return _parse((folder / f"{name}.yaml").read_text(encoding="utf-8"), name=name, source=f"built-in pool {name}")
+
+
+def read_prices(path: str | Path) -> dict[str, tuple[float, float]]:
+    """Return USD per million prompt and completion tokens by LLM name.
+
+    Args:
+        path: A CSV file with the columns model, usd_per_1M_input, usd_per_1M_output.
+
+    Raises:
+        MissingDataError: There is no such file.
+        PoolError: A column is missing, a price is no number, or an LLM stands there twice.
+    """
+    path = Path(path)
+    columns = ("model", "usd_per_1M_input", "usd_per_1M_output")
+    if not path.is_file():
+        raise MissingDataError(f"there is no price list {path}; give a CSV file with the columns {', '.join(columns)}")
+    prices: dict[str, tuple[float, float]] = {}
+    with path.open(encoding="utf-8", newline="") as lines:
+        rows = csv.DictReader(lines)
+        if missing := [c for c in columns if c not in (rows.fieldnames or ())]:
+            raise PoolError(f"{path} lacks the column {missing[0]}; expected {', '.join(columns)}")
+        for row in rows:
+            model = row["model"]
+            if model in prices:
+                raise PoolError(f"{path}, line {rows.line_num}: {model!r} has two prices; keep one")
+            try:
+                prices[model] = float(row["usd_per_1M_input"]), float(row["usd_per_1M_output"])
+            except (TypeError, ValueError):
+                raise PoolError(
+                    f"{path}, line {rows.line_num}: the prices of {model!r} are {row['usd_per_1M_input']!r} and "
+                    f"{row['usd_per_1M_output']!r}; give numbers, in USD per million tokens"
+                ) from None
+    return prices
+
+
+def priced(name: str, models: Iterable[str], prices: Mapping[str, tuple[float, float]]) -> AgentPool:
+    """Return a pool with one neutral role and the LLMs given, profiled by name, family, size and price.
+
+    No profile holds a score.
+
+    Args:
+        name: The pool's name.
+        models: Names of LLMs, in the order the pool shall have.
+        prices: USD per million prompt and completion tokens, by name.
+
+    Raises:
+        PoolError: An LLM has no price.
+    """
+    llms = []
+    for model in models:
+        if model not in prices:
+            raise PoolError(f"LLM {model!r} of pool {name!r} has no price; add it to the price list or leave it out")
+        usd_in, usd_out = prices[model]
+        llms.append(
+            LLM(
+                name=model,
+                profile=describe(model, usd_in, usd_out),
+                usd_per_1M_input=usd_in,
+                usd_per_1M_output=usd_out,
+            )
+        )
+    return AgentPool(name=name, roles=(SOLVER,), llms=tuple(llms))
+
+
+def describe(model: str, usd_per_1M_input: float, usd_per_1M_output: float) -> str:
+    """Return what encoders read of an LLM: its name, family, size where the name tells it, and price."""
+    parts = [model]
+    low = model.lower()
+    prefixes = [p for p in FAMILIES if low.startswith(p)]
+    if prefixes:
+        parts.append(f"family {FAMILIES[max(prefixes, key=len)]}")
+    if size := SIZE.search(model):
+        parts.append(f"{size[1]} billion parameters")
+    else:
+        words = re.split(r"[^a-z]+", low)
+        if any(w in SMALL for w in words):
+            parts.append("a small model of its family")
+        elif any(w in LARGE for w in words):
+            parts.append("a large model of its family")
+    parts.append(f"{usd_per_1M_input:g} USD per million prompt tokens, {usd_per_1M_output:g} per million written")
+    return "; ".join(parts) + "."
+
+
+# --------------------------------------------------------------------------- YAML
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that refuses a key given twice, of which YAML keeps only the last without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Return the mapping."""
+        seen = set()
+        for key_node, _ in node.value:
+            key = key_node.value
+            if key in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key {key!r} is given twice", problem_mark=key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _parse(text: str, *, name: str, source: str) -> AgentPool:
+    try:
+        data = yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        raise PoolError(f"{source} is not YAML: {error}; mend the line it names") from None
+    top = _entry(
+        data,
+        source,
+        required={"roles": list, "llms": list},
+        optional=dict(operators=list, anchor=list, candidates=list),
+    )
+    try:
+        return AgentPool(
+            name=name,
+            roles=tuple(
+                Role(
+                    **_entry(
+                        x, f"{source}: roles[{i}]", required={"name": str, "profile": str}, optional={"domain": str}
+                    )
+                )
+                for i, x in enumerate(top["roles"])
+            ),
+            llms=tuple(_llm(x, f"{source}: llms[{i}]") for i, x in enumerate(top["llms"])),
+            operators=_operators(top.get("operators", ["answer"]), f"{source}: operators"),
+            anchor=_anchor(top.get("anchor", []), f"{source}: anchor"),
+            candidates=_candidates(top.get("candidates"), f"{source}: candidates"),
+        )
+    except PoolError as error:
+        raise error if str(error).startswith(source) else PoolError(f"{source}: {error}") from None
+
+
+def _entry(
+    data: object, where: str, *, required: Mapping[str, type | UnionType], optional: Mapping[str, type]
+) -> dict[str, Any]:
+    """Return the mapping if it has the required keys, no unknown ones, and values of the right kind."""
+    kinds = {**required, **optional}
+    if not isinstance(data, dict):
+        raise PoolError(f"{where} is {_shown(data)}; expected a mapping with the keys {', '.join(kinds)}")
+    if isinstance(data.get("name"), str):
+        where = f"{where} ({data['name']})"
+    if unknown := [k for k in data if k not in kinds]:
+        raise PoolError(f"{where} has the unknown key {unknown[0]!r}; expected {', '.join(kinds)}")
+    if missing := [k for k in required if data.get(k) is None]:
+        raise PoolError(f"{where} lacks {missing[0]}; add it")
+    for key, value in data.items():
+        if not isinstance(value, kinds[key]) or isinstance(value, bool):
+            expected = "a text" if kinds[key] is str else "a list" if kinds[key] is list else "a number"
+            raise PoolError(f"{where}: {key} is {_shown(value)}; expected {expected}")
+    return data
+
+
+def _llm(data: object, where: str) -> LLM:
+    if isinstance(data, dict):
+        for key in ("usd_per_1M_input", "usd_per_1M_output"):
+            if data.get(key) is None:
+                name = data.get("name", "?")
+                raise PoolError(
+                    f"{where} ({name}) has no price {key}; give it in USD per million tokens (0 if it costs nothing)"
+                )
+    return LLM(
+        **_entry(
+            data,
+            where,
+            required={"name": str, "usd_per_1M_input": int | float, "usd_per_1M_output": int | float},
+            optional={"profile": str, "base_url": str, "api_key_env": str},
+        )
+    )
+
+
+def _operators(data: list[object], where: str) -> tuple[str, ...]:
+    names = []
+    for i, name in enumerate(data):
+        if not isinstance(name, str) or name not in OPERATORS:
+            raise PoolError(f"{where}[{i}] is {_shown(name)}; expected one of {', '.join(OPERATORS)}")
+        names.append(name)
+    if not names:
+        raise PoolError(f"{where} is empty; name at least one of {', '.join(OPERATORS)}, or leave the key out")
+    _refuse_twice(names, where)
+    return tuple(names)
+
+
+def _anchor(data: list[object], where: str) -> tuple[tuple[str, str], ...]:
+    pairs = []
+    for i, pair in enumerate(data):
+        if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(x, str) for x in pair)):
+            raise PoolError(f"{where}[{i}] is {_shown(pair)}; expected two names of roles, [speaker, hearer]")
+        pairs.append((pair[0], pair[1]))
+    _refuse_twice(pairs, where)
+    return tuple(pairs)
+
+
+def _candidates(data: list[object] | None, where: str) -> tuple[Candidate, ...]:
+    if data is None:
+        return ()
+    if not data:
+        raise PoolError(f"{where} is empty; name at least one, or leave the key out to offer every combination")
+    required, optional = {"role": str, "llm": str}, {"operator": str}
+    found = [Candidate(**_entry(x, f"{where}[{i}]", required=required, optional=optional)) for i, x in enumerate(data)]
+    _refuse_twice(found, where)
+    return tuple(found)
+
+
+def _refuse_twice(entries: Collection[Hashable], where: str) -> None:
+    seen = set()
+    for entry in entries:
+        if entry in seen:
+            raise PoolError(f"{where} names {_shown(entry)} twice; keep one")
+        seen.add(entry)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(str, value)) + "]"
+    return "empty" if value is None else repr(value)[:80]
