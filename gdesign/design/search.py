@@ -1,0 +1,221 @@
+"""The best design of a family, found by exhaustive search on training questions.
+
+Shape letters: T questions, N slots, C designs, K agents of a design.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gdesign.design import fixed
+from gdesign.encode.problem import Space
+from gdesign.errors import ConfigError
+from gdesign.types import Design
+
+Family = Literal["singles", "votes", "cascades"]
+
+CHUNK = 1 << 20
+"""Outcomes composed at once; bounds the memory that a search takes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """One row of what a search found.
+
+    Attributes:
+        design: The design.
+        utility: Weighted mean of score - usd_weight * 1,000 * usd over the questions.
+        score: Weighted mean score.
+        usd: Weighted mean USD a question.
+    """
+
+    design: Design
+    utility: float
+    score: float
+    usd: float
+
+
+class Search(fixed.Constant):
+    """The one design of its families that has the best mean utility on training questions.
+
+    In these families nobody hears anyone, so the outcome of a design on a question follows from
+    what each agent replies alone. A learner runs `probes` (one single-agent design a slot) on every
+    training question through the executor, once, and calls `fit` with what came back; nothing else
+    is asked of an LLM. The composition is exact where a client answers the same request alike each
+    time (recordings, replays, caches, temperature 0).
+
+    Args:
+        space: The agents on offer, each candidate in one slot.
+        families: `singles`; `votes` of `num_voters` agents, ties to the lowest slot; `cascades`, in
+            which two agents speak and a third decides if they disagree.
+        num_voters: Size of a vote.
+
+    Raises:
+        ConfigError: An unknown family, no design in any family, or a candidate that fills several
+            slots (its copies would reply differently, which single runs do not show).
+    """
+
+    index: Int[Tensor, ""]
+
+    def __init__(
+        self,
+        *,
+        space: Space,
+        families: Sequence[Family] = ("singles", "votes", "cascades"),
+        num_voters: int = 3,
+    ) -> None:
+        super().__init__(space=space)
+        if wrong := [f for f in families if f not in get_args(Family)]:
+            raise ConfigError(f"family {wrong[0]!r} is unknown; expected some of {', '.join(get_args(Family))}")
+        if any(space.instances):
+            raise ConfigError("search needs each candidate in one slot; this space holds a candidate twice")
+        if num_voters < 2:
+            raise ConfigError(f"num_voters must be 2 or more; got {num_voters}")
+        n = len(space.slots)
+        self._teams: dict[Family, Int[Tensor, "C K"]] = {f: _teams(f, n, num_voters) for f in families}
+        if not any(len(teams) for teams in self._teams.values()):
+            raise ConfigError(f"no design of {', '.join(families)} can be made of {n} agents")
+        self.register_buffer("index", torch.tensor(-1))
+
+    @property
+    def probes(self) -> tuple[Design, ...]:
+        """What a learner runs on every training question before it calls `fit`: each slot's agent alone."""
+        return tuple(fixed.single([agent]) for agent in self.space.agents)
+
+    @property
+    def design(self) -> Design:
+        """The best design found.
+
+        Raises:
+            ConfigError: Nothing was searched yet.
+        """
+        index = int(self.index)
+        if index < 0:
+            raise ConfigError("search has not looked at any question yet; train it first (train.py designer=search)")
+        return self._design_at(index)
+
+    def fit(
+        self,
+        *,
+        answers: Sequence[Sequence[str | None]],
+        scores: Float[Tensor, "T N"],
+        usd: Float[Tensor, "T N"],
+        weight: Float[Tensor, " T"] | None = None,
+        usd_weight: float = 0.0,
+        num_best: int = 5,
+    ) -> tuple[Found, ...]:
+        """Find the best design and keep it (the state dict carries it).
+
+        With `run` the Run and `outcome` the Outcome of probe n on question t:
+
+        Args:
+            answers: `run.answer` for each question, slot by slot; None agrees with nothing.
+            scores: `outcome.score`.
+            usd: `outcome.usd`, USD for one question.
+            weight: `task.weight`; None for equal weights.
+            usd_weight: lambda for USD per 1,000 questions, as in `gdesign.reward.utility`.
+            num_best: How many designs to report.
+
+        Returns:
+            The best designs, best first; of equals the one enumerated first.
+        """
+        scores, usd = scores.double(), usd.double()
+        ids = _ids(answers)
+        assert ids.shape == scores.shape == usd.shape == (len(answers), len(self.space.slots))
+        weight = torch.ones(len(ids)) if weight is None else weight
+        share = weight.double() / weight.double().sum()
+        score, cost = (
+            torch.cat(parts)
+            for parts in zip(*((share @ s, share @ u) for s, u in self._outcomes(ids, scores, usd)), strict=True)
+        )
+        utility = score - usd_weight * 1000 * cost
+        best = torch.sort(utility, descending=True, stable=True).indices[:num_best].tolist()
+        self.index.fill_(best[0])
+        return tuple(
+            Found(design=self._design_at(i), utility=float(utility[i]), score=float(score[i]), usd=float(cost[i]))
+            for i in best
+        )
+
+    def _outcomes(
+        self, ids: Int[Tensor, "T N"], scores: Float[Tensor, "T N"], usd: Float[Tensor, "T N"]
+    ) -> Iterator[tuple[Float[Tensor, "T C"], Float[Tensor, "T C"]]]:
+        for family, teams in self._teams.items():
+            size = max(1, CHUNK // len(ids))
+            for start in range(0, len(teams), size):
+                yield compose(family, teams[start : start + size], ids=ids, scores=scores, usd=usd)
+
+    def _design_at(self, index: int) -> Design:
+        for family, teams in self._teams.items():
+            if index < len(teams):
+                return _design(family, self.space, teams[index].tolist())
+            index -= len(teams)
+        raise AssertionError(index)
+
+
+def compose(
+    family: Family,
+    teams: Int[Tensor, "C K"],
+    *,
+    ids: Int[Tensor, "T N"],
+    scores: Float[Tensor, "T N"],
+    usd: Float[Tensor, "T N"],
+) -> tuple[Float[Tensor, "T C"], Float[Tensor, "T C"]]:
+    """Return score and USD of each design on each question, from what each agent replies alone.
+
+    Args:
+        family: What the designs are.
+        teams: The slots of each design's agents, in agent order.
+        ids: Equal for equal answers to one question; -1 for an unreadable answer.
+        scores: Of each agent alone.
+        usd: Of each agent alone.
+    """
+    match family:
+        case "singles":
+            return scores[:, teams[:, 0]], usd[:, teams[:, 0]]
+        case "votes":
+            answer = ids[:, teams]
+            same = (answer[..., :, None] == answer[..., None, :]) & (answer >= 0)[..., None]
+            # an unreadable answer has no votes; argmax takes the earliest of several
+            decider = same.sum(-1).argmax(-1, keepdim=True)
+            return scores[:, teams].gather(-1, decider)[..., 0], usd[:, teams].sum(-1)
+        case "cascades":
+            a, b, c = teams.T
+            agree = (ids[:, a] == ids[:, b]) & (ids[:, a] >= 0)
+            score = torch.where(agree, scores[:, b], scores[:, c])
+            return score, usd[:, a] + usd[:, b] + torch.where(agree, 0.0, usd[:, c])
+
+
+def _teams(family: Family, n: int, num_voters: int) -> Int[Tensor, "C K"]:
+    slots = torch.arange(n)
+    match family:
+        case "singles":
+            return slots[:, None]
+        case "votes":
+            return torch.combinations(slots, num_voters)
+        case "cascades":
+            pairs = torch.combinations(slots, 2)
+            teams = torch.cat([pairs.repeat_interleave(n, 0), slots.repeat(len(pairs))[:, None]], dim=1)
+            return teams[(teams[:, :2] != teams[:, 2:]).all(1)]
+
+
+def _design(family: Family, space: Space, slots: Sequence[int]) -> Design:
+    agents = [space.agents[i] for i in slots]
+    match family:
+        case "singles":
+            return fixed.single(agents)
+        case "votes":
+            return fixed.vote(agents)
+        case "cascades":
+            return fixed.cascade(agents)
+
+
+def _ids(answers: Sequence[Sequence[str | None]]) -> Int[Tensor, "T N"]:
+    rows = []
+    for row in answers:
+        seen: dict[str, int] = {}
+        rows.append([-1 if a is None else seen.setdefault(a, len(seen)) for a in row])
+    return torch.tensor(rows)
