@@ -2,14 +2,21 @@
 
 import csv
 import gzip
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, Literal, TextIO, cast
+from urllib.error import URLError
+from urllib.request import urlopen
 
-from gdesign.errors import DataError, MissingDataError
+from gdesign.errors import ConfigError, DataError, MissingDataError
+from gdesign.tasks.manifest import FILES, DataFile
+
+# --------------------------------------------------------------------------- where files are
 
 
 def data_dir() -> Path:
@@ -18,16 +25,125 @@ def data_dir() -> Path:
     return Path(named) if named else Path(__file__).resolve().parents[2] / "data"
 
 
+def find(relative: str) -> Path:
+    """Return a file of the data folder, gzipped or not.
+
+    Raises:
+        MissingDataError: It is not there; the message names origin and checksum.
+    """
+    return existing(data_dir() / relative)
+
+
 def existing(path: Path) -> Path:
     """Return the path, or the same with `.gz`, whichever is a file.
 
     Raises:
-        MissingDataError: Neither is there.
+        MissingDataError: Neither is there; the message names origin and checksum, if they are known.
     """
     for candidate in (path, path.with_name(path.name + ".gz")):
         if candidate.is_file():
             return candidate
-    raise MissingDataError(f"{path} is not there, nor is {path.name}.gz")
+    folder = data_dir()
+    relative = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else ""
+    for file in FILES:
+        if file.path in (relative, f"{relative}.gz"):
+            raise MissingDataError(f"{folder / file.path} is not there: {_origin(file)}")
+    raise MissingDataError(f"{path} is not there, nor is {path.name}.gz; check the path")
+
+
+def _origin(file: DataFile) -> str:
+    here = f"set GDESIGN_DATA to a folder that holds it as {file.path} (sha256 {file.sha256})"
+    if file.url:
+        return f"it is {file.url} ({file.licence}); get it with `gdesign data fetch {file.path}`, or {here}"
+    return (
+        f"it was derived from {file.origin} at {file.commit} ({file.licence}): {file.derived}; "
+        f"it cannot be fetched, {here}"
+    )
+
+
+# --------------------------------------------------------------------------- what files must hold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileStatus:
+    """Whether a known file is there and is what it should be (`ok`, `missing`, `changed`)."""
+
+    file: DataFile
+    path: Path
+    state: Literal["ok", "missing", "changed"]
+
+
+def verify(*, files: Sequence[DataFile] = FILES, folder: Path | None = None) -> Iterator[FileStatus]:
+    """Yield the state of each known file of a data folder, by checksum.
+
+    Args:
+        files: The files to look at.
+        folder: The data folder; None for `data_dir()`.
+    """
+    folder = data_dir() if folder is None else folder
+    for file in files:
+        path = folder / file.path
+        yield FileStatus(file=file, path=path, state=_state(path, file))
+
+
+def _state(path: Path, file: DataFile) -> Literal["ok", "missing", "changed"]:
+    if not path.is_file():
+        return "missing"
+    data = path.read_bytes()
+    if _sha256(data) == file.sha256:
+        return "ok"
+    if file.content_sha256:  # the same content, gzipped by another program
+        try:
+            return "ok" if _sha256(gzip.decompress(data)) == file.content_sha256 else "changed"
+        except (gzip.BadGzipFile, EOFError):
+            return "changed"
+    return "changed"
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def fetch(name: str, *, files: Sequence[DataFile] = FILES, folder: Path | None = None) -> Path:
+    """Fetch a known file from its origin into a data folder, check it, and return its path.
+
+    A file that is already there and right is left alone.
+
+    Args:
+        name: Its path in the data folder, with or without `.gz`.
+        files: The files that are known.
+        folder: The data folder; None for `data_dir()`.
+
+    Raises:
+        ConfigError: No file is known by that name.
+        MissingDataError: It is a derived file, which nobody serves, or its origin does not answer.
+        DataError: What came is not what the checksum promises; nothing is written.
+    """
+    folder = data_dir() if folder is None else folder
+    file = next((f for f in files if name in (f.path, f.path.removesuffix(".gz"))), None)
+    if file is None:
+        raise ConfigError(f"no data file is known as {name!r}; known are {', '.join(f.path for f in files)}")
+    path = folder / file.path
+    if _state(path, file) == "ok":
+        return path
+    if not file.url:
+        raise MissingDataError(f"{file.path} cannot be fetched: {_origin(file)}")
+    try:
+        with urlopen(file.url, timeout=60) as response:
+            data: bytes = response.read()
+    except URLError as error:
+        raise MissingDataError(f"{file.url} cannot be fetched ({error.reason}): {_origin(file)}") from error
+    expected = file.content_sha256 or file.sha256
+    if _sha256(data) != expected:
+        raise DataError(f"{file.url} has the sha256 {_sha256(data)}, expected {expected}; nothing was written")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(gzip.compress(data, mtime=0) if file.content_sha256 else data)
+    part.replace(path)
+    return path
+
+
+# --------------------------------------------------------------------------- how files are read
 
 
 @contextmanager

@@ -121,8 +121,19 @@ def load_table(directory: str | Path, set_name: str = "") -> OutcomeTable:
 
 @lru_cache
 def _load(directory: Path, set_name: str) -> OutcomeTable:
-    prefix = f"{set_name}." if set_name else ""
-    path = existing(directory / f"{prefix}questions.jsonl")
+    questions = _load_questions(directory, set_name)
+    columns = _results(existing(directory / f"{_prefix(set_name)}results.csv"), questions)
+    return OutcomeTable(name=set_name or directory.name, questions=questions, models=tuple(columns), columns=columns)
+
+
+def load_questions(directory: str | Path, set_name: str = "") -> tuple[Question, ...]:
+    """Read the questions of an outcome table alone; arguments and errors are those of `load_table`."""
+    return _load_questions(Path(directory).resolve(), set_name)
+
+
+@lru_cache
+def _load_questions(directory: Path, set_name: str) -> tuple[Question, ...]:
+    path = existing(directory / f"{_prefix(set_name)}questions.jsonl")
     questions = tuple(
         _question(values, f"{path}:{line}") for line, values in read_jsonl(path, needs=("qid", "question", "answer"))
     )
@@ -133,8 +144,11 @@ def _load(directory: Path, set_name: str) -> OutcomeTable:
         if q.qid in seen:
             raise DataError(f"{path}: question {q.qid!r} is there twice; a qid must be unique within its table")
         seen.add(q.qid)
-    columns = _results(existing(directory / f"{prefix}results.csv"), questions)
-    return OutcomeTable(name=set_name or directory.name, questions=questions, models=tuple(columns), columns=columns)
+    return questions
+
+
+def _prefix(set_name: str) -> str:
+    return f"{set_name}." if set_name else ""
 
 
 def _question(values: dict[str, Any], where: str) -> Question:
