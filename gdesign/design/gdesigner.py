@@ -174,7 +174,7 @@ class _LowerSingularValues(torch.autograd.Function):
         return (u * lowered[..., None, :]) @ vh, lowered.sum(-1)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor, grad_nuclear: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor, grad_nuclear: Tensor) -> tuple[Tensor, None]:
         u, s, vh, f = ctx.saved_tensors
         active = (f > 0).to(s.dtype)
         inner = u.mT @ grad @ vh.mT
@@ -192,5 +192,5 @@ def lower_singular_values(
     matrix: Float[Tensor, "B R R"], threshold: float
 ) -> tuple[Float[Tensor, "B R R"], Float[Tensor, " B"]]:
     """Lower every singular value by a threshold, not below 0; return the matrix and its nuclear norm."""
-    out: tuple[Tensor, Tensor] = _LowerSingularValues.apply(matrix, threshold)
+    out: tuple[Tensor, Tensor] = _LowerSingularValues.apply(matrix, threshold)  # type: ignore[no-untyped-call]
     return out
