@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 from gdesign.errors import ConfigError
 from gdesign.types import Task
@@ -11,6 +11,7 @@ Split = Literal["train", "validation", "test", "lockbox", "all"]
 SPLITS: tuple[str, ...] = get_args(Split)
 
 
+@runtime_checkable
 class Benchmark(Protocol):
     """Questions, a reader of answers, and a grader."""
 
@@ -49,15 +50,34 @@ def split_of(question: str, *, seed: int = 0, test: float = 0.5, validation: flo
     text = normalised(question).encode()
     if hashlib.sha256(text).hexdigest()[0] in "0123":
         return "lockbox"
-    digest = hashlib.sha256(f"{seed}:".encode() + text).digest()
-    u, v = (int.from_bytes(digest[i : i + 8]) / 2**64 for i in (0, 8))
+    u, v = draws(question, seed=seed)
     if u < test:
         return "test"
     return "validation" if v < validation else "train"
 
 
-def select(tasks: Sequence[Task], split: Split, *, seed: int = 0) -> list[Task]:
-    """Return the tasks of a split, made by `split_of`."""
+def draws(question: str, *, seed: int = 0) -> tuple[float, float]:
+    """Return two numbers in [0, 1) that a question's normalised text and the seed alone decide."""
+    digest = hashlib.sha256(f"{seed}:{normalised(question)}".encode()).digest()
+    u, v = (int.from_bytes(digest[i : i + 8]) / 2**64 for i in (0, 8))
+    return u, v
+
+
+def select(tasks: Sequence[Task], split: Split, *, seed: int = 0, limit: int | None = None) -> list[Task]:
+    """Return the tasks of a split, made by `split_of`; the first `limit` of them, if there is a limit."""
+    check_split(split)
+    chosen = [t for t in tasks if split == "all" or split_of(t.question, seed=seed) == split]
+    return first(chosen, limit)
+
+
+def check_split(split: str) -> None:
+    """Raise ConfigError unless there is such a split."""
     if split not in SPLITS:
         raise ConfigError(f"split {split!r} is unknown; expected one of {', '.join(SPLITS)}")
-    return [t for t in tasks if split == "all" or split_of(t.question, seed=seed) == split]
+
+
+def first(tasks: list[Task], limit: int | None) -> list[Task]:
+    """Return the first `limit` tasks, or all; raise ConfigError if the limit leaves none."""
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit is {limit}; give the number of tasks to load, or null for all")
+    return tasks[:limit]

@@ -43,8 +43,8 @@ def existing(path: Path) -> Path:
     for candidate in (path, path.with_name(path.name + ".gz")):
         if candidate.is_file():
             return candidate
-    folder = data_dir()
-    relative = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else ""
+    folder = data_dir().resolve()
+    relative = path.resolve().relative_to(folder).as_posix() if path.resolve().is_relative_to(folder) else ""
     for file in FILES:
         if file.path in (relative, f"{relative}.gz"):
             raise MissingDataError(f"{folder / file.path} is not there: {_origin(file)}")

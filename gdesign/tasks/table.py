@@ -9,7 +9,7 @@ The open format is a directory that holds, plain or gzipped,
 
 import csv
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from gdesign.errors import DataError
 from gdesign.tasks.data import existing, read_jsonl, reading
+from gdesign.types import Task
 
 MISSING = -1
 """What the token column of a model holds where it did not answer."""
@@ -145,6 +146,27 @@ def _load_questions(directory: Path, set_name: str) -> tuple[Question, ...]:
             raise DataError(f"{path}: question {q.qid!r} is there twice; a qid must be unique within its table")
         seen.add(q.qid)
     return questions
+
+
+def tasks_of(questions: Sequence[Question], *, benchmark: str, domain: str = "") -> list[Task]:
+    """Return the questions as tasks, with the ids that recorded answers are looked up by.
+
+    Args:
+        questions: Those of a table.
+        benchmark: Its name; a task's id is `<benchmark>/<qid>`.
+        domain: The domain of all of them; empty for each question's own category.
+    """
+    return [
+        Task(
+            id=f"{benchmark}/{q.qid}",
+            question=q.question,
+            answer=q.answer,
+            benchmark=benchmark,
+            domain=domain or q.category,
+            options=q.options,
+        )
+        for q in questions
+    ]
 
 
 def _prefix(set_name: str) -> str:

@@ -1,0 +1,136 @@
+"""Your own questions, as JSON Lines."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gdesign.errors import ConfigError, DataError
+from gdesign.tasks.answers import choice, exact, number
+from gdesign.tasks.base import Split, check_split, draws, first, normalised
+from gdesign.tasks.data import existing, read_jsonl
+from gdesign.types import Task
+
+GRADERS = ("exact", "number", "choice")
+_VALIDATION = 0.2
+
+
+class JSONL:
+    """Questions from JSON Lines files: `{id, question, answer, options?, domain?, grader?}`.
+
+    The grader is `exact` (case, white space and Markdown do not matter), `number`, or `choice`
+    (the answer is a letter or one of the options); without one it is `choice` for a question with
+    options, else `exact`. A test question may not be among those for training: questions are
+    compared by their normalised text.
+
+    Args:
+        train: File of the training questions.
+        test: File of the test questions.
+        validation: File of the validation questions; None to carve a fifth from the training ones.
+        name: What the tasks' ids begin with, and the set that recorded answers are looked up in.
+        recorded: Whether recorded strings are compared as they are.
+        split_seed: Draws another validation part.
+        limit: Loads the first tasks of a split only.
+
+    Raises:
+        MissingDataError: A file is not there.
+        DataError: A line does not hold what it must, or a question is in two splits.
+        ConfigError: A grader is unknown.
+    """
+
+    def __init__(
+        self,
+        *,
+        train: str | Path,
+        test: str | Path,
+        validation: str | Path | None = None,
+        name: str = "jsonl",
+        recorded: bool = False,
+        split_seed: int = 0,
+        limit: int | None = None,
+    ) -> None:
+        self.name = name
+        self.recorded = recorded
+        self.limit = limit
+        self._grader: dict[str, str] = {}
+        training = self._read(Path(train))
+        if validation is None:
+            held_out = {t.id for t in training if draws(t.question, seed=split_seed)[1] < _VALIDATION}
+            validating = [t for t in training if t.id in held_out]
+            training = [t for t in training if t.id not in held_out]
+        else:
+            validating = self._read(Path(validation))
+        self._splits = {"train": training, "validation": validating, "test": self._read(Path(test))}
+        seen: dict[str, tuple[str, str]] = {}
+        for split, tasks in self._splits.items():
+            for task in tasks:
+                other, twin = seen.setdefault(normalised(task.question), (split, task.id))
+                if other != split:
+                    raise DataError(
+                        f"the question {task.id!r} of the {split} split is also {twin!r} of the {other} split; "
+                        "leave it out of one of them"
+                    )
+
+    def load(self, split: Split) -> list[Task]:
+        """Return the tasks of a split.
+
+        Raises:
+            ConfigError: There is no such split; own questions have no lock-box.
+        """
+        check_split(split)
+        if split == "lockbox":
+            raise ConfigError("own questions have no lock-box; choose split=test")
+        if split == "all":
+            return first([t for tasks in self._splits.values() for t in tasks], self.limit)
+        return first(self._splits[split], self.limit)
+
+    def extract(self, task: Task, text: str) -> str | None:
+        """Return what the question's grader reads; the text itself if it was recorded, None if that is empty."""
+        return (text or None) if self.recorded else _read(text, self._grader[task.id], task.options)
+
+    def grade(self, task: Task, answer: str) -> float:
+        """Return 1 for the right answer, else 0."""
+        grader = self._grader[task.id]
+        return float(_read(answer, grader, task.options) == _read(task.answer, grader, task.options))
+
+    def _read(self, path: Path) -> list[Task]:
+        path = existing(path)
+        lines = read_jsonl(path, needs=("id", "question", "answer"))
+        tasks = [self._task(values, f"{path}:{line}") for line, values in lines]
+        if not tasks:
+            raise DataError(f"{path} holds no questions")
+        return tasks
+
+    def _task(self, values: Mapping[str, Any], where: str) -> Task:
+        options = values.get("options") or []
+        if not isinstance(options, list) or not all(isinstance(o, str) for o in options):
+            raise DataError(f"{where}: options is {options!r}; expected a list of strings")
+        task = Task(
+            id=f"{self.name}/{values['id']}",
+            question=str(values["question"]),
+            answer=str(values["answer"]),
+            benchmark=self.name,
+            domain=str(values.get("domain") or ""),
+            options=tuple(options),
+        )
+        grader = values.get("grader") or ("choice" if options else "exact")
+        if grader == "code":
+            raise ConfigError(f"{where}: the grader code needs a sandbox, which gdesign does not have yet")
+        if grader not in GRADERS:
+            raise ConfigError(f"{where}: grader {grader!r} is unknown; expected {', '.join(GRADERS)}")
+        if grader == "choice" and not options:
+            raise DataError(f"{where}: the grader choice needs options")
+        if _read(task.answer, grader, task.options) is None:
+            raise DataError(f"{where}: the answer {task.answer!r} is not one that the grader {grader} can read")
+        if task.id in self._grader:
+            raise DataError(f"{where}: the id {values['id']!r} is there twice")
+        self._grader[task.id] = grader
+        return task
+
+
+def _read(text: str, grader: str, options: tuple[str, ...]) -> str | None:
+    match grader:
+        case "number":
+            return number(text)
+        case "choice":
+            return choice(text, len(options), options)
+    return exact(text)

@@ -1,0 +1,54 @@
+"""Several benchmarks as one."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from gdesign.errors import ConfigError
+from gdesign.tasks.base import Benchmark, Split
+from gdesign.types import Task
+
+
+class Mix:
+    """Several benchmarks as one; within a split each of them weighs the same, and the mean weight is 1.
+
+    Args:
+        benchmarks: What makes each part from `recorded`, `split_seed` and `limit`: a benchmark's
+            class, or a partial of it.
+        recorded: Given to each part.
+        split_seed: Given to each part.
+        limit: Given to each part: loads the first tasks of a split of each.
+
+    Raises:
+        ConfigError: There is no part, or two have the same name.
+    """
+
+    def __init__(
+        self,
+        *,
+        benchmarks: Sequence[Callable[..., Benchmark]],
+        recorded: bool = False,
+        split_seed: int = 0,
+        limit: int | None = None,
+    ) -> None:
+        self.name = "mix"
+        self.recorded = recorded
+        parts = [make(recorded=recorded, split_seed=split_seed, limit=limit) for make in benchmarks]
+        self.parts = {part.name: part for part in parts}
+        if not parts:
+            raise ConfigError("a mix needs at least one benchmark; got none")
+        if len(self.parts) < len(parts):
+            raise ConfigError(f"two benchmarks of the mix have the same name; got {', '.join(p.name for p in parts)}")
+
+    def load(self, split: Split) -> list[Task]:
+        """Return the tasks of a split, benchmark by benchmark."""
+        loaded = [tasks for part in self.parts.values() if (tasks := part.load(split))]
+        total = sum(len(tasks) for tasks in loaded)
+        return [replace(t, weight=total / (len(loaded) * len(tasks))) for tasks in loaded for t in tasks]
+
+    def extract(self, task: Task, text: str) -> str | None:
+        """Return what the task's own benchmark reads."""
+        return self.parts[task.benchmark].extract(task, text)
+
+    def grade(self, task: Task, answer: str) -> float:
+        """Return what the task's own benchmark gives."""
+        return self.parts[task.benchmark].grade(task, answer)
