@@ -1,10 +1,11 @@
 """The one seam to the world: an LLM client answers a Request with a Reply."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gdesign.types import Reply, Request
 
 
+@runtime_checkable
 class LLMClient(Protocol):
     """Anything that answers a Request with a Reply: endpoint, recording, simulator, cache, limit, budget.
 
