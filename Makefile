@@ -1,0 +1,41 @@
+# Everything runs in .venv of this checkout, which the first target that needs it makes.
+
+PYTHON ?= python3
+BIN := .venv/bin
+EXTRAS := openai,text,report,wandb,dev
+STAMP := .venv/installed
+
+.PHONY: help venv demo test check bench
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    train and evaluate on the simulated world: a table and pictures; no key, no data"
+	@echo "make test    every default test (ARGS='-m slow' for the slow ones)"
+	@echo "make check   ruff, mypy, import-linter"
+	@echo "make bench   measure speed"
+	@echo "make venv    only the .venv, with every extra (PYTHON=python3.12 for another interpreter)"
+
+venv: $(STAMP)
+
+# The stamp comes last, so that an interrupted install is taken up again.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(f"gdesign needs Python 3.11 or newer and $(PYTHON) is {v}; try: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	@echo "Installing into .venv; the first time takes some minutes."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	@touch $@
+
+demo: venv
+	@HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/demo.py $(ARGS)
+
+test: venv
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: venv
+	$(BIN)/python benchmarks/speed.py $(ARGS)
