@@ -1,0 +1,130 @@
+"""Designers built from a config, and read back from a run folder.
+
+A run folder holds `config.yaml` (data, not code: building from it makes only things of gdesign,
+unless it is trusted) and `checkpoint/best.ckpt` (tensors and plain values, nothing that is run when read).
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gdesign.design.base import Designer
+from gdesign.encode.problem import ProblemEncoder
+from gdesign.errors import ConfigError, DataError, MissingDataError
+
+CONFIG = "config.yaml"
+BEST = "checkpoint/best.ckpt"
+LAST = "checkpoint/last.ckpt"
+PREFIX = "designer."
+"""What the designer's tensors are called in a training checkpoint."""
+
+
+def assemble(config: DictConfig) -> tuple[ProblemEncoder, Designer]:
+    """Build the problem encoder and a fresh designer.
+
+    Args:
+        config: Has `pool`, `encoder`, `problem`, `designer` and `seed`, which draws the first parameters.
+    """
+    pool = instantiate(config.pool)
+    # as a partial, since Hydra would turn a dataclass among the arguments into a config
+    problems = instantiate(config.problem, _partial_=True)(pool=pool, encoder=instantiate(config.encoder))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        designer = instantiate(config.designer, _partial_=True)(space=problems.space)
+    return problems, designer
+
+
+def read_config(folder: str | Path, *, trust: bool = False) -> DictConfig:
+    """Return the config of a run folder.
+
+    Args:
+        folder: The run folder.
+        trust: Whether it may name things outside gdesign.
+
+    Raises:
+        MissingDataError: The folder holds no config.
+        ConfigError: It names something outside gdesign and is not trusted.
+    """
+    path = Path(folder) / CONFIG
+    if not path.is_file():
+        raise MissingDataError(
+            f"{path} is not there; expected a run folder as train.py writes it, such as runs/gdesigner-synthetic-0"
+        )
+    try:
+        config = OmegaConf.load(path)
+    except (OmegaConfBaseException, ValueError, OSError) as error:
+        raise DataError(f"{path} is no config ({error})") from error
+    if not isinstance(config, DictConfig):
+        raise DataError(f"{path} is no config: expected a mapping")
+    if not trust:
+        refuse_foreign_targets(config, source=str(path))
+    return config
+
+
+def refuse_foreign_targets(config: DictConfig, *, source: str) -> None:
+    """Raise ConfigError if building from the config could call anything outside gdesign."""
+    # what belongs to training is not built from a run folder
+    for key in ("trainer", "logger", "early_stopping"):
+        config.pop(key, None)
+    for target in _targets(config):
+        if not target.startswith("gdesign."):
+            raise ConfigError(
+                f"{source} would call {target}, which is not part of gdesign; read it, and if you trust it say so "
+                "(trust=true for eval.py, --trust for gdesign)"
+            )
+
+
+def _targets(node: Any) -> Iterator[str]:
+    if isinstance(node, DictConfig):
+        for key in node:
+            if key == "_target_":
+                yield str(node[key])
+            elif not OmegaConf.is_missing(node, key):
+                yield from _targets(node._get_node(key))
+    elif isinstance(node, ListConfig):
+        for i in range(len(node)):
+            yield from _targets(node._get_node(i))
+
+
+def save(designer: Designer, path: str | Path) -> None:
+    """Write a designer's tensors, in the layout of a training checkpoint."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({"state_dict": {PREFIX + name: value for name, value in designer.state_dict().items()}}, path)
+
+
+def restore(designer: Designer, path: str | Path) -> None:
+    """Give a designer the tensors of a checkpoint.
+
+    Raises:
+        MissingDataError: It is not there.
+        ConfigError: It is of another designer or other agents.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingDataError(f"{path} is not there; train.py writes it after the first validation")
+    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    own = {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
+    try:
+        designer.load_state_dict(own)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"{path} does not fit the designer that the config describes; was config.yaml changed since? ({error})"
+        ) from error
+
+
+def load(folder: str | Path, *, trust: bool = False) -> tuple[ProblemEncoder, Designer]:
+    """Return the problem encoder and the best designer of a run folder, in eval mode.
+
+    Raises:
+        MissingDataError: A file is not there.
+        ConfigError: The config names something outside gdesign and is not trusted, or does not fit the checkpoint.
+    """
+    problems, designer = assemble(read_config(folder, trust=trust))
+    restore(designer, Path(folder) / BEST)
+    return problems, designer.eval()

@@ -1,0 +1,186 @@
+"""Designs as JSON, and `runs.jsonl`: a line for every execution, written as soon as it is known.
+
+A line holds `phase` (train, validation, test, ...), `step`, `benchmark`, `task`, `seed`, `design`, `answer`,
+what the run was worth (`score`, `usd`, `prompt_tokens`, `completion_tokens`, `calls`, `critical_path`,
+`unreadable`, `failures`, `label`), `seconds` and `turns`: a list `[agent, round, answer]` for each, with the
+words spoken and the error as further members where they were asked for.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self, TextIO
+
+from gdesign.errors import DataError, MissingDataError
+from gdesign.types import Agent, Decision, Design, Edge, Gate, Outcome, Run
+
+
+def design_to_json(design: Design) -> dict[str, Any]:
+    """Return the design as plain lists and dictionaries; what is default is left out."""
+    row: dict[str, Any] = {"agents": [_agent_to_json(a) for a in design.agents]}
+    for kind, edges in (("spatial", design.spatial), ("temporal", design.temporal)):
+        if edges:
+            row[kind] = [[e.src, e.dst, list(e.rounds)] if e.rounds else [e.src, e.dst] for e in edges]
+    if design.num_rounds > 1:
+        row["num_rounds"] = design.num_rounds
+    decision = design.decision
+    if decision.kind != "last":
+        row["decision"] = decision.kind
+    if decision.weights:
+        row["weights"] = list(decision.weights)
+    if decision.judge is not None:
+        row["judge"] = decision.judge
+    return row
+
+
+def design_from_json(row: Mapping[str, Any]) -> Design:
+    """Return the design that `design_to_json` wrote.
+
+    Raises:
+        DesignError: No executor could run it.
+        DataError: It lacks a field or holds one of a wrong kind.
+    """
+    try:
+        return Design(
+            agents=tuple(_agent_from_json(a) for a in row["agents"]),
+            spatial=tuple(Edge(e[0], e[1], tuple(e[2]) if len(e) > 2 else ()) for e in row.get("spatial", ())),
+            temporal=tuple(Edge(e[0], e[1], tuple(e[2]) if len(e) > 2 else ()) for e in row.get("temporal", ())),
+            num_rounds=row.get("num_rounds", 1),
+            decision=Decision(
+                kind=row.get("decision", "last"), weights=tuple(row.get("weights", ())), judge=row.get("judge")
+            ),
+        )
+    except (KeyError, IndexError, TypeError) as error:
+        raise DataError(f"no design: {row!r} ({type(error).__name__}: {error})") from error
+
+
+def _agent_to_json(agent: Agent) -> dict[str, Any]:
+    row: dict[str, Any] = {"role": agent.role, "llm": agent.llm}
+    if agent.operator != "answer":
+        row["operator"] = agent.operator
+    if agent.gate is not None:
+        row["watch"] = list(agent.gate.watch)
+        row["quorum"] = agent.gate.quorum
+    return row
+
+
+def _agent_from_json(row: Mapping[str, Any]) -> Agent:
+    gate = Gate(watch=tuple(row["watch"]), quorum=row["quorum"]) if "watch" in row else None
+    return Agent(role=row["role"], llm=row["llm"], operator=row.get("operator", "answer"), gate=gate)
+
+
+class RunsFile:
+    """Appends a line for each run; what was written outlives Ctrl-C and a kill.
+
+    Args:
+        path: The file; it is made, with its folder, when the first line is written.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._file: TextIO | None = None
+
+    def append(self, run: Run, outcome: Outcome, *, phase: str, step: int | None = None, words: bool = False) -> None:
+        """Write one run and hand the line to the operating system.
+
+        Args:
+            run: What was said.
+            outcome: What it was worth.
+            phase: What it was done for.
+            step: Training step.
+            words: Whether to write what each agent said, not only its answer.
+        """
+        line = json.dumps(self._row(run, outcome, phase, step, words), separators=(",", ":"))
+        if self._file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            mend_last_line(self.path)
+            self._file = self.path.open("a", encoding="utf-8")
+        self._file.write(line + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file; a later `append` opens it again."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __enter__(self) -> Self:
+        """Return the file itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self.close()
+
+    def _row(self, run: Run, outcome: Outcome, phase: str, step: int | None, words: bool) -> dict[str, Any]:
+        turns: list[list[Any]] = []
+        for t in run.turns:
+            turn: list[Any] = [t.agent, t.round, t.answer]
+            if words:
+                turn += [None if t.reply is None else t.reply.text, t.error]
+            turns.append(turn)
+        return {
+            "phase": phase,
+            "step": step,
+            "benchmark": run.task.benchmark,
+            "task": run.task.id,
+            "seed": run.seed,
+            "design": design_to_json(run.design),
+            "answer": run.answer,
+            "score": outcome.score,
+            "usd": outcome.usd,
+            "prompt_tokens": outcome.prompt_tokens,
+            "completion_tokens": outcome.completion_tokens,
+            "calls": outcome.calls,
+            "critical_path": outcome.critical_path,
+            "unreadable": outcome.unreadable,
+            "failures": outcome.failures,
+            "label": None if outcome.label is None else str(outcome.label),
+            "seconds": round(run.seconds, 6),
+            "turns": turns,
+        }
+
+
+def mend_last_line(path: Path) -> None:
+    """Cut off a last line that a kill left unfinished."""
+    if not path.is_file():
+        return
+    with path.open("rb+") as file:
+        size = end = file.seek(0, 2)
+        while end > 0:
+            start = max(0, end - 65536)
+            file.seek(start)
+            if (at := file.read(end - start).rfind(b"\n")) >= 0:
+                end = start + at + 1
+                break
+            end = start
+        if end < size:
+            file.truncate(end)
+
+
+def read_runs(path: str | Path, *, phase: str | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a runs file, oldest first.
+
+    A last line that a kill cut short is left out.
+
+    Args:
+        path: The file.
+        phase: Only the lines of this phase.
+
+    Raises:
+        MissingDataError: It is not there.
+        DataError: A line that is not the last is no JSON object; file and line are named.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingDataError(f"{path} is not there; a run folder gets it when the first design is run")
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                if not line.endswith("\n"):
+                    return
+                raise DataError(f"{path}:{number}: not JSON ({error})") from error
+            if phase is None or row["phase"] == phase:
+                yield row

@@ -1,0 +1,119 @@
+"""How drawn designs and their utilities become a loss whose gradient improves the designer.
+
+Shape letters: T tasks, K designs drawn for each.
+
+Each estimator returns the mean over tasks (times their weights) and designs of
+-advantage * log-probability; the gradient of its expectation is the exact policy gradient.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gdesign.errors import ConfigError, UserError
+
+
+class Rollouts:
+    """K designs drawn for each of T tasks, and what they turned out to be worth.
+
+    Args:
+        log_prob: Of each design, with its gradient.
+        utility: Of each run; holds no gradient.
+        entropy: As the method defines it.
+        penalty: The method's own regulariser.
+        weight: Of each task; 1 on average over the training tasks.
+        teacher_log_prob: Of a given design for each task; None where none is imitated.
+    """
+
+    def __init__(
+        self,
+        *,
+        log_prob: Float[Tensor, "T K"],
+        utility: Float[Tensor, "T K"],
+        entropy: Float[Tensor, "T K"],
+        penalty: Float[Tensor, "T K"],
+        weight: Float[Tensor, " T"],
+        teacher_log_prob: Float[Tensor, " T"] | None = None,
+    ) -> None:
+        self.log_prob = log_prob
+        self.utility = utility
+        self.entropy = entropy
+        self.penalty = penalty
+        self.weight = weight
+        self.teacher_log_prob = teacher_log_prob
+
+
+Estimator = Callable[[Rollouts], Tensor]
+
+
+class Reinforce(nn.Module):
+    """REINFORCE against the moving average of earlier utilities (Williams 1992).
+
+    The baseline holds no utility of the designs it is compared with, so the gradient is unbiased;
+    before the first step it is 0. It is a buffer, so checkpoints carry it.
+
+    Args:
+        decay: What the average keeps at each step, in [0, 1).
+    """
+
+    total: Tensor
+    count: Tensor
+
+    def __init__(self, *, decay: float = 0.95) -> None:
+        super().__init__()
+        if not 0 <= decay < 1:
+            raise ConfigError(f"decay must be in [0, 1); got {decay}")
+        self.decay = decay
+        self.register_buffer("total", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+
+    @property
+    def baseline(self) -> Float[Tensor, ""]:
+        """The moving average; 0 before the first step."""
+        return self.total / self.count.clamp(min=1e-12)
+
+    def forward(self, rollouts: Rollouts) -> Float[Tensor, ""]:
+        """Return the loss, then let the average see the utilities."""
+        advantage = rollouts.utility - self.baseline.to(rollouts.utility.dtype)
+        loss = -(rollouts.weight[:, None] * advantage * rollouts.log_prob).mean()
+        if self.training:
+            mean = (rollouts.weight[:, None] * rollouts.utility).sum() / (rollouts.weight.sum() * advantage.shape[1])
+            self.total = self.decay * self.total + mean.double()
+            self.count = self.decay * self.count + 1.0
+        return loss
+
+
+def leave_one_out(rollouts: Rollouts) -> Float[Tensor, ""]:
+    """Return the REINFORCE loss of each design against the mean of the others drawn for its task.
+
+    Kool, van Hoof and Welling 2019, "Buy 4 REINFORCE samples, get a baseline for free!".
+
+    Raises:
+        ConfigError: Fewer than two designs a task.
+    """
+    k = rollouts.utility.shape[1]
+    if k < 2:
+        raise ConfigError(f"leave_one_out compares designs of one task; num_designs must be 2 or more, got {k}")
+    others = (rollouts.utility.sum(dim=1, keepdim=True) - rollouts.utility) / (k - 1)
+    return -(rollouts.weight[:, None] * (rollouts.utility - others) * rollouts.log_prob).mean()
+
+
+def imitation(rollouts: Rollouts) -> Float[Tensor, ""]:
+    """Return the negative log-probability of the given designs.
+
+    Raises:
+        ConfigError: No designs were given.
+        UserError: The method cannot draw one of them.
+    """
+    given = rollouts.teacher_log_prob
+    if given is None:
+        raise ConfigError("imitation needs designs to imitate; name a run folder as learner.teacher")
+    if bool(torch.isinf(given).any()):
+        which = int(torch.isinf(given).nonzero()[0])
+        raise UserError(
+            f"the designer cannot draw the design it should imitate (task {which} of the batch has log-probability "
+            "-inf); imitate designs of its own family, or choose another designer"
+        )
+    return -(rollouts.weight * given).mean()

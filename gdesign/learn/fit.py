@@ -1,0 +1,157 @@
+"""Train, search, or leave alone: whatever a designer needs before it is evaluated."""
+
+import json
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import Logger
+
+from gdesign.design import checkpoint
+from gdesign.design.search import Search
+from gdesign.errors import DataError
+from gdesign.execute.runs import design_from_json, read_runs
+from gdesign.learn.data import TaskData
+from gdesign.learn.metrics import MetricsFile
+from gdesign.learn.module import DesignModule, Teacher
+from gdesign.types import Design, Task
+
+MakeTrainer = Callable[..., L.Trainer]
+
+
+def learns(module: DesignModule) -> bool:
+    """Return whether the designer is changed by training questions."""
+    return isinstance(module.designer, Search) or any(p.requires_grad for p in module.designer.parameters())
+
+
+def fit(
+    module: DesignModule,
+    data: TaskData,
+    *,
+    folder: Path,
+    make_trainer: MakeTrainer,
+    patience: int | None = None,
+    loggers: Sequence[Logger] = (),
+    resume: bool = False,
+) -> None:
+    """Let the designer learn and leave the best one, by validation utility, in module and folder.
+
+    A designer with parameters is trained; a search looks at every training question once; any other
+    learns nothing. `checkpoint/best.ckpt` is written in each case.
+
+    Args:
+        module: The designer and all it learns from.
+        data: Training and validation tasks.
+        folder: The run folder.
+        make_trainer: Makes the Lightning trainer, given callbacks and loggers.
+        patience: Number of validations without a better utility after which training ends; None for never.
+        loggers: Where metrics go beside `metrics.csv`.
+        resume: Go on from `checkpoint/last.ckpt` if it is there, to the same numbers as without the stop.
+    """
+    designer = module.designer
+    if isinstance(designer, Search):
+        _search(module, designer, [item.task for item in data.train])
+    elif learns(module):
+        _train(module, data, folder, make_trainer, patience, loggers, resume)
+        checkpoint.restore(designer, folder / checkpoint.BEST)
+        return
+    checkpoint.save(designer, folder / checkpoint.BEST)
+
+
+def _train(
+    module: DesignModule,
+    data: TaskData,
+    folder: Path,
+    make_trainer: MakeTrainer,
+    patience: int | None,
+    loggers: Sequence[Logger],
+    resume: bool,
+) -> None:
+    last = folder / checkpoint.LAST
+    resumes = resume and last.is_file()
+    keep = torch.load(last, weights_only=True)["global_step"] if resumes else 0
+    callbacks: list[Callback] = [
+        ModelCheckpoint(
+            dirpath=last.parent,
+            filename=Path(checkpoint.BEST).stem,
+            monitor="val/utility",
+            mode="max",
+            save_last=True,
+            enable_version_counter=False,
+        )
+    ]
+    if patience is not None:
+        callbacks.append(EarlyStopping(monitor="val/utility", mode="max", patience=patience))
+    metrics = MetricsFile(folder / "metrics.csv", keep_steps=keep)
+    trainer = make_trainer(callbacks=callbacks, logger=[metrics, *loggers])
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, data, ckpt_path=last if resumes else None, weights_only=True)
+    except SystemExit:  # what Lightning makes of Ctrl-C
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from None
+
+
+def _search(module: DesignModule, designer: Search, tasks: Sequence[Task]) -> None:
+    probes = designer.probes
+    jobs = [(probe, task, 0) for task in tasks for probe in probes]
+    results = module.execute(jobs, phase="train")
+    rows = [results[i : i + len(probes)] for i in range(0, len(results), len(probes))]
+    designer.fit(
+        answers=[[run.answer for run, _ in row] for row in rows],
+        scores=torch.tensor([[o.score for _, o in row] for row in rows]),
+        usd=torch.tensor([[o.usd for _, o in row] for row in rows], dtype=torch.float64),
+        weight=torch.tensor([t.weight for t in tasks]),
+        usd_weight=module.usd_weight,
+    )
+
+
+def spent(runs: Path) -> dict[str, float]:
+    """Return what training cost, by the runs it wrote: runs, calls and USD, lost work included."""
+    total = {"runs": 0, "calls": 0, "usd": 0.0}
+    if runs.is_file():
+        for row in read_runs(runs):
+            if row["phase"] in ("train", "validation"):
+                total["runs"] += 1
+                total["calls"] += row["calls"]
+                total["usd"] += row["usd"]
+    return total
+
+
+def best_runs(path: Path, *, usd_weight: float, token_weight: float = 0.0) -> Teacher:
+    """Return a teacher: for each task the design that was worth most in the runs of a folder.
+
+    Args:
+        path: A run folder or its `runs.jsonl`.
+        usd_weight: lambda for USD per 1,000 questions.
+        token_weight: lambda for tokens per question.
+
+    Raises:
+        MissingDataError: There are no runs.
+    """
+    worth: dict[tuple[str, str], dict[str, list[float]]] = {}
+    designs: dict[str, Mapping[str, Any]] = {}
+    for row in read_runs(path / "runs.jsonl" if path.is_dir() else path):
+        text = json.dumps(row["design"], sort_keys=True)
+        designs[text] = row["design"]
+        tokens = row["prompt_tokens"] + row["completion_tokens"]
+        value = row["score"] - usd_weight * 1000 * row["usd"] - token_weight * tokens
+        worth.setdefault((row["benchmark"], row["task"]), {}).setdefault(text, []).append(value)
+    best = {
+        key: design_from_json(designs[max(values, key=lambda text: sum(values[text]) / len(values[text]))])
+        for key, values in worth.items()
+    }
+
+    def teacher(tasks: Sequence[Task]) -> list[Design]:
+        for task in tasks:
+            if (task.benchmark, task.id) not in best:
+                raise DataError(
+                    f"{path} holds no run of the task {task.id!r} ({task.benchmark}), so no design to imitate"
+                )
+        return [best[task.benchmark, task.id] for task in tasks]
+
+    return teacher

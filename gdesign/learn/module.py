@@ -1,0 +1,232 @@
+"""The one LightningModule: draw designs, run them, weigh them, learn.
+
+Shape letters: T tasks in a batch, K designs drawn for each, B = T * K.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from time import perf_counter
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from gdesign.design.base import Designer
+from gdesign.encode.problem import ProblemEncoder
+from gdesign.errors import ConfigError
+from gdesign.execute.runs import RunsFile
+from gdesign.learn.data import Item
+from gdesign.learn.estimators import Estimator, Rollouts
+from gdesign.learn.evaluate import greedy
+from gdesign.learn.rollout import Result, rollout
+from gdesign.llm.base import LLMClient
+from gdesign.reward import utility
+from gdesign.tasks.base import Benchmark
+from gdesign.types import Design, Outcome, Run, Task
+
+Teacher = Callable[[Sequence[Task]], Sequence[Design]]
+
+
+class DesignModule(L.LightningModule):
+    """Learns a designer from the utility of the designs that it draws.
+
+    Args:
+        designer: What learns.
+        problems: Encodes tasks; its space holds the pool.
+        llm: Answers the agents.
+        benchmark: Reads and grades answers.
+        estimator: Rollouts to a loss.
+        loop: Runs the agents. Its owner closes it, so that clients keep their connections.
+        runs: Gets a line for every execution; None for nowhere.
+        teacher: Gives the designs to imitate; then none is drawn and run in training.
+        num_designs: K.
+        lr: Learning rate of Adam.
+        usd_weight: lambda, for USD per 1,000 questions.
+        token_weight: lambda for tokens per question.
+        entropy_weight: What entropy earns in the loss at the first step.
+        final_entropy_weight: The same at the last step, reached in a straight line; None for the same throughout.
+        penalty_weight: What the method's own regulariser costs in the loss.
+        num_samples: How many distinct answers an identical request may get: each run's seed is drawn
+            below it. 1 asks each thing once, which is exact on recorded answers and cheap on cached ones.
+        num_validation_samples: How often each validation task is run, with seeds 0, 1, ...
+        seed: Draws designs and run seeds.
+    """
+
+    def __init__(
+        self,
+        *,
+        designer: Designer,
+        problems: ProblemEncoder,
+        llm: LLMClient,
+        benchmark: Benchmark,
+        estimator: Estimator,
+        loop: asyncio.Runner,
+        runs: RunsFile | None = None,
+        teacher: Teacher | None = None,
+        num_designs: int,
+        lr: float,
+        usd_weight: float = 0.0,
+        token_weight: float = 0.0,
+        entropy_weight: float = 0.0,
+        final_entropy_weight: float | None = None,
+        penalty_weight: float = 0.0,
+        num_samples: int = 1,
+        num_validation_samples: int = 1,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        for name, value in (
+            ("num_designs", num_designs),
+            ("num_samples", num_samples),
+            ("num_validation_samples", num_validation_samples),
+        ):
+            if value < 1:
+                raise ConfigError(f"{name} must be 1 or more; got {value}")
+        if not lr > 0:
+            raise ConfigError(f"lr must be above 0; got {lr}")
+        self.designer = designer
+        self.problems = problems
+        self.llm = llm
+        self.benchmark = benchmark
+        self.estimator = estimator
+        self.loop = loop
+        self.runs = runs
+        self.teacher = teacher
+        self.num_designs = num_designs
+        self.usd_weight = usd_weight
+        self.token_weight = token_weight
+        self.entropy_weight = entropy_weight
+        self.final_entropy_weight = entropy_weight if final_entropy_weight is None else final_entropy_weight
+        self.penalty_weight = penalty_weight
+        self.lr = lr
+        self.num_samples = num_samples
+        self.num_validation_samples = num_validation_samples
+        self.generator = torch.Generator().manual_seed(seed)
+        self.seconds = 0.0
+        self._began = perf_counter()
+        self._recent: list[tuple[float, float, float]] = []
+        self._validated: list[tuple[float, float, float, float]] = []
+
+    def training_step(self, batch: Sequence[Item], batch_idx: int) -> Tensor:
+        """Return the loss of some tasks."""
+        rollouts = self._imitate(batch) if self.teacher is not None else self._draw(batch)
+        loss = (
+            self.estimator(rollouts)
+            - self._entropy_weight() * (rollouts.weight[:, None] * rollouts.entropy).mean()
+            + self.penalty_weight * (rollouts.weight[:, None] * rollouts.penalty).mean()
+        )
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if (self.global_step + 1) % every == 0:
+            metrics = {"train/loss": loss.detach(), "train/entropy": rollouts.entropy.detach().mean()}
+            if self._recent:
+                means = [sum(column) / len(self._recent) for column in zip(*self._recent, strict=True)]
+                self._recent.clear()
+                self.log("utility", means[0], prog_bar=True, logger=False, batch_size=len(batch))
+                self.log("score", means[1], prog_bar=True, logger=False, batch_size=len(batch))
+                self.log("usd", means[2], prog_bar=True, logger=False, batch_size=len(batch))
+                metrics |= {"train/utility": means[0], "train/score": means[1], "train/usd": means[2]}
+            self.log_dict(metrics, batch_size=len(batch))
+        return loss
+
+    def validation_step(self, batch: Sequence[Item], batch_idx: int) -> None:
+        """Run the greedy designs of some tasks."""
+        designs = greedy(self.designer, self.problems, [item.seen for item in batch], usd_weight=self.usd_weight)
+        jobs = [
+            (design, item.task, seed)
+            for design, item in zip(designs, batch, strict=True)
+            for seed in range(self.num_validation_samples)
+        ]
+        for run, outcome in self.execute(jobs, phase="validation"):
+            weight = run.task.weight
+            self._validated.append(
+                (weight, weight * self._utility(outcome), weight * outcome.score, weight * outcome.usd)
+            )
+
+    def on_validation_epoch_end(self) -> None:
+        """Log what early stopping and the choice of a checkpoint look at."""
+        weight, worth, score, usd = (sum(column) for column in zip(*self._validated, strict=True))
+        self._validated.clear()
+        self.log("val/utility", worth / weight, prog_bar=True)
+        self.log_dict({"val/score": score / weight, "val/usd": 1000 * usd / weight})
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return Adam over the designer's parameters."""
+        return torch.optim.Adam(self.designer.parameters(), lr=self.lr)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Return the batch as it is: tasks are no tensors."""
+        return batch
+
+    def on_fit_start(self) -> None:
+        """Start the clock."""
+        self._began = perf_counter()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what a resumed training needs to draw the same designs."""
+        now = perf_counter()
+        self.seconds += now - self._began
+        self._began = now
+        checkpoint["generator"] = self.generator.get_state()
+        checkpoint["seconds"] = self.seconds
+
+    def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
+        """Go on where the checkpoint was written."""
+        self.generator.set_state(checkpoint["generator"])
+        self.seconds = checkpoint["seconds"]
+
+    def _draw(self, batch: Sequence[Item]) -> Rollouts:
+        t, k = len(batch), self.num_designs
+        problem = self.problems([item.seen for item in batch for _ in range(k)], usd_weight=self.usd_weight)
+        draft = self.designer(problem, generator=self.generator)
+        seeds = torch.randint(self.num_samples, (t * k,), generator=self.generator).tolist()
+        tasks = [item.task for item in batch for _ in range(k)]
+        results = self.execute(list(zip(draft.designs, tasks, seeds, strict=True)), phase="train")
+        worth = [self._utility(outcome) for _, outcome in results]
+        self._recent += [(u, o.score, 1000 * o.usd) for u, (_, o) in zip(worth, results, strict=True)]
+        return Rollouts(
+            log_prob=draft.log_prob.view(t, k),
+            utility=torch.tensor(worth, device=draft.log_prob.device).view(t, k),
+            entropy=draft.entropy.view(t, k),
+            penalty=draft.penalty.view(t, k),
+            weight=self._weights(batch),
+        )
+
+    def _imitate(self, batch: Sequence[Item]) -> Rollouts:
+        assert self.teacher is not None
+        problem = self.problems([item.seen for item in batch], usd_weight=self.usd_weight)
+        draft = self.designer(problem, generator=self.generator)
+        log_prob = self.designer.log_prob(problem, self.teacher([item.task for item in batch]))
+        return Rollouts(
+            log_prob=draft.log_prob[:, None],
+            utility=torch.zeros(len(batch), 1, device=log_prob.device),
+            entropy=draft.entropy[:, None],
+            penalty=draft.penalty[:, None],
+            weight=self._weights(batch),
+            teacher_log_prob=log_prob,
+        )
+
+    def execute(self, jobs: Sequence[tuple[Design, Task, int]], *, phase: str) -> list[Result]:
+        """Run designs on tasks with seeds, all at once, and write them down under `phase`."""
+        record: Callable[[Run, Outcome], None] | None = None
+        if (runs := self.runs) is not None:
+            step = self.global_step
+
+            def record(run: Run, outcome: Outcome) -> None:
+                runs.append(run, outcome, phase=phase, step=step)
+
+        pool = self.problems.space.pool
+        return self.loop.run(rollout(jobs, pool=pool, llm=self.llm, benchmark=self.benchmark, record=record))
+
+    def _utility(self, outcome: Outcome) -> float:
+        return utility(outcome, usd_weight=self.usd_weight, token_weight=self.token_weight)
+
+    def _weights(self, batch: Sequence[Item]) -> Tensor:
+        return torch.tensor([item.task.weight for item in batch])
+
+    def _entropy_weight(self) -> float:
+        first, last = self.entropy_weight, self.final_entropy_weight
+        if first == last:
+            return first
+        total = float(self.trainer.estimated_stepping_batches)
+        return first + (last - first) * min(1.0, self.global_step / max(1.0, total - 1))

@@ -1,0 +1,53 @@
+"""Run many designs at once and weigh each run as soon as it ends."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from gdesign.execute.run import run
+from gdesign.llm.base import LLMClient
+from gdesign.reward import account
+from gdesign.tasks.base import Benchmark
+from gdesign.types import AgentPool, Design, Outcome, Run, Task
+
+Result = tuple[Run, Outcome]
+
+
+async def rollout(
+    jobs: Iterable[tuple[Design, Task, int]],
+    *,
+    pool: AgentPool,
+    llm: LLMClient,
+    benchmark: Benchmark,
+    record: Callable[[Run, Outcome], None] | None = None,
+) -> list[Result]:
+    """Run designs on tasks, all at the same time, and weigh them.
+
+    Args:
+        jobs: A design, the task to run it on and the seed of the run, each.
+        pool: Knows roles, LLMs and prices.
+        llm: Answers.
+        benchmark: Reads and grades the answers.
+        record: Is told of each run when it ends, so that nothing that was paid for is lost.
+
+    Returns:
+        Runs and outcomes, in the order of the jobs.
+
+    Raises:
+        PoolError: A design names a role, LLM or operator that the pool lacks.
+        UnsupportedRequestError: The client cannot answer such a request by its nature.
+        BudgetExceededError: The limit on spending is reached.
+    """
+
+    async def one(design: Design, task: Task, seed: int) -> Result:
+        done = await run(design, task, pool=pool, llm=llm, extract=benchmark.extract, seed=seed)
+        outcome = account(done, grade=benchmark.grade, pool=pool)
+        if record is not None:
+            record(done, outcome)
+        return done, outcome
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            running = [group.create_task(one(*job)) for job in jobs]
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return [r.result() for r in running]

@@ -1,0 +1,87 @@
+"""Train a designer and evaluate it: `python train.py designer=gdesigner task=synthetic seed=0 out=runs/a`."""
+
+import asyncio
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
+from hydra.types import RunMode
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from gdesign.cli import friendly, one_line, quiet, say
+from gdesign.design.checkpoint import assemble
+from gdesign.execute.runs import RunsFile
+from gdesign.learn.data import items
+from gdesign.learn.evaluate import evaluate_into
+from gdesign.learn.fit import fit, spent
+from gdesign.learn.runfolder import default_folder, open_folder, write_splits
+from gdesign.report.page import write_page
+
+
+@hydra.main(version_base="1.3", config_path="configs", config_name="train")
+def main(config: DictConfig) -> None:
+    """Train, evaluate, report."""
+    quiet()
+    hydra_config = HydraConfig.get()
+    swept = hydra_config.overrides.task if hydra_config.mode == RunMode.MULTIRUN else []
+    config.out = config.out or str(default_folder(config.names, config.seed, swept=swept))
+    with friendly(wrapped_in=InstantiationException, resume="the same command goes on from the last validation"):
+        train(config)
+
+
+def train(config: DictConfig) -> None:
+    """Wire the parts named in the config."""
+    folder = Path(config.out)
+    problems, designer = assemble(config)
+    benchmark, llm = instantiate(config.task), instantiate(config.llm)
+    splits = {name: benchmark.load(name) for name in ("train", "validation", config.split) if name}
+    data = instantiate(config.data, _partial_=True)(
+        train=splits["train"], validation=splits["validation"], seed=config.seed
+    )
+    open_folder(folder, config)
+    write_splits(folder, splits, seed=config.task.get("seed"))
+    with asyncio.Runner() as loop, RunsFile(folder / "runs.jsonl") as runs:
+        module = instantiate(config.learner, _partial_=True)(
+            designer=designer,
+            problems=problems,
+            llm=llm,
+            benchmark=benchmark,
+            loop=loop,
+            runs=runs,
+            usd_weight=config.reward.usd_weight,
+            token_weight=config.reward.token_weight,
+            seed=config.seed,
+        )
+        fit(
+            module,
+            data,
+            folder=folder,
+            make_trainer=instantiate(config.trainer, _partial_=True),
+            patience=config.patience,
+            loggers=[instantiate(config.logger)] if config.logger else [],
+            resume=config.resume,
+        )
+        if config.split:
+            summary = evaluate_into(
+                folder,
+                designer,
+                items(splits[config.split], shuffle_questions=config.data.shuffle_questions, seed=config.seed),
+                problems=problems,
+                llm=llm,
+                benchmark=benchmark,
+                loop=loop,
+                runs=runs,
+                split=config.split,
+                num_samples=config.num_test_samples,
+                usd_weight=config.reward.usd_weight,
+                token_weight=config.reward.token_weight,
+                training={**spent(runs.path), "seconds": module.seconds},
+            )
+            say(one_line(config.out, summary))
+    say(f"report: {write_page(folder)}")
+
+
+if __name__ == "__main__":
+    main()
