@@ -205,6 +205,9 @@ class Design:
         kept = order if len(keep) == n else [i for i in order if i in keep]
         if kept != list(range(n)):
             new = {old: i for i, old in enumerate(kept)}
+            # Where an edge from an agent left out held back one that stays (in rounds that do not
+            # matter), the order may be another without it.
+            unsettled = any(dst in new and src not in new for src, dst, _ in spatial)
             agents = tuple(_relabel_gate(agents[i], new) if gated else agents[i] for i in kept)
             spatial = _relabel(spatial, new)
             temporal = _relabel(temporal, new)
@@ -213,6 +216,16 @@ class Design:
             elif decision.kind == "judge":
                 assert decision.judge is not None
                 decision = Decision(kind="judge", judge=new[decision.judge])
+            if unsettled:
+                settled = Design(
+                    agents=agents,
+                    spatial=tuple(spatial),
+                    temporal=tuple(temporal),
+                    num_rounds=self.num_rounds,
+                    decision=decision,
+                )
+                agents, spatial, temporal = settled.agents, list(settled.spatial), list(settled.temporal)
+                decision = settled.decision
         if len(agents) == 1 and decision.kind in ("vote", "weighted_vote", "judge"):
             decision = Decision()
         elif decision.kind == "judge" and decision.judge == len(agents) - 1 and agents[-1].gate is None:
@@ -236,7 +249,7 @@ def _edges(kind: str, edges: Sequence[Edge], n: int, num_rounds: int, first_roun
             raise DesignError(
                 f"{kind} edge {src} -> {dst} names rounds {rounds}; expected rounds in {first_round}..{num_rounds}"
             )
-        pairs.add((src, dst))
+        pairs.add(src * n + dst)
     if len(pairs) != len(out):
         raise DesignError(f"a {kind} edge is named twice; give each pair of agents once, with its rounds")
     every = tuple(range(first_round, num_rounds + 1))
@@ -281,12 +294,14 @@ def _topological_order(agents: Sequence[Agent], spatial: Sequence[Edge], gated: 
         place[i] = p
     heard_by: list[list[int]] = [[] for _ in range(n)]
     waiting = [0] * n
-    pairs = [(src, dst) for src, dst, _ in spatial]
-    if gated:
-        pairs += [(w, i) for i, a in enumerate(agents) if a.gate is not None for w in a.gate.watch]
-    for src, dst in pairs:
+    for src, dst, _ in spatial:
         heard_by[src].append(dst)
         waiting[dst] += 1
+    if gated:
+        for i, agent in enumerate(agents):
+            for w in agent.gate.watch if agent.gate is not None else ():
+                heard_by[w].append(i)
+                waiting[i] += 1
     ready = [place[i] for i in range(n) if waiting[i] == 0]
     heapify(ready)
     order = []
@@ -299,14 +314,14 @@ def _topological_order(agents: Sequence[Agent], spatial: Sequence[Edge], gated: 
                 heappush(ready, place[j])
     if len(order) < n:
         raise DesignError(
-            f"the design has a circle within a round: {_circle(pairs, waiting)}; an agent cannot wait for itself, "
+            f"the design has a circle within a round: {_circle(heard_by, waiting)}; an agent cannot wait for itself, "
             "use a temporal edge to hear it in the next round"
         )
     return order
 
 
-def _circle(pairs: Sequence[tuple[int, int]], waiting: Sequence[int]) -> str:
-    before = {dst: src for src, dst in pairs if waiting[src] and waiting[dst]}
+def _circle(heard_by: Sequence[Sequence[int]], waiting: Sequence[int]) -> str:
+    before = {dst: src for src, hearers in enumerate(heard_by) for dst in hearers if waiting[src] and waiting[dst]}
     i = next(iter(before))
     seen: list[int] = []
     while i not in seen:
