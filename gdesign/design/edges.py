@@ -223,14 +223,12 @@ def design_log_prob(
 
 def to_designs(graphs: SlotGraphs, agents: Sequence[Sequence[Agent]], *, num_rounds: int) -> list[Design]:
     """Build the designs of slot graphs over these agents; the decider has the last word."""
-    num = len(graphs.keep)
-    kept: list[list[int]] = [[] for _ in range(num)]
-    edges: list[list[tuple[int, int]]] = [[] for _ in range(num)]
-    for b, i in graphs.keep.nonzero().tolist():
-        kept[b].append(i)
-    for b, i, j in graphs.adjacency.nonzero().tolist():
+    edges: list[list[tuple[int, int]]] = [[] for _ in agents]
+    # Flat lists of numbers: a list for every edge would wake the garbage collector.
+    for b, i, j in zip(*(column.tolist() for column in graphs.adjacency.nonzero(as_tuple=True)), strict=True):
         edges[b].append((i, j))
-    return [_design(agents[b], kept[b], edges[b], num_rounds) for b in range(num)]
+    kept = [[i for i, there in enumerate(row) if there] for row in graphs.keep.tolist()]
+    return [_design(*parts, num_rounds) for parts in zip(agents, kept, edges, strict=True)]
 
 
 def from_designs(

@@ -94,17 +94,17 @@ class GDesigner(Designer):
         rows = dense(problem, h)
         refined, penalty = self.refine(self.sketch(rows), rows.anchor, rows.mask)
         divergence = 0.5 * (mu.square() + (2 * log_sigma).exp() - 2 * log_sigma - 1).mean(-1)
-        penalty = penalty + self.kl_weight * dense(problem, divergence[:, None]).slots[..., 0].sum(1)
+        penalty = penalty.index_add(0, problem.batch, self.kl_weight * divergence)
         task = rows.task[:, None].expand_as(rows.slots)
         order_logits = self.order(torch.cat([rows.slots, task], dim=-1))[..., 0]
         return EdgeDistribution(order_logits=order_logits, edge_logits=refined / self.tau, mask=rows.mask), penalty
 
     def sketch(self, rows: Dense) -> Float[Tensor, "B N N"]:
         """Return w_ij = FFN([h_i, h_j, h_task]), the logit of slot j hearing slot i."""
-        heard = self.from_heard(rows.slots)[:, :, None]
-        hearer = self.from_hearer(rows.slots)[:, None, :]
-        task = self.from_task(rows.task)[:, None, None]
-        logits: Tensor = self.edge(torch.relu(heard + hearer + task))[..., 0]
+        heard = self.from_heard(rows.slots)
+        hearer = self.from_hearer(rows.slots) + self.from_task(rows.task)[:, None]
+        hidden = (heard[:, :, None] + hearer[:, None, :]).relu_()  # in place: B N N H is the largest tensor here
+        logits: Tensor = self.edge(hidden)[..., 0]
         return logits
 
     def refine(
