@@ -123,25 +123,40 @@ class ProblemEncoder:
             tasks: The tasks; their questions are encoded (from the cache where it has them).
             usd_weight: lambda, one for all or one a task.
         """
-        weights = [usd_weight] * len(tasks) if isinstance(usd_weight, int | float) else list(usd_weight)
-        questions = self._encoder([t.question for t in tasks])
-        return Batch.from_data_list(
-            [self._problem(task, q, w) for task, q, w in zip(tasks, questions, weights, strict=True)]
+        weights = [float(usd_weight)] * len(tasks) if isinstance(usd_weight, int | float) else list(usd_weight)
+        assert len(weights) == len(tasks)
+        b, v = len(tasks), len(self._slot)
+        x = torch.cat([self._x.expand(b, -1, -1), self._encoder([t.question for t in tasks])[:, None]], dim=1)
+        features = self._features.repeat(b, 1, 1)
+        features[:, :, 4] = torch.tensor([float(w == 0) for w in weights])[:, None]
+        features[:, :, 5] = torch.tensor([math.log10(w + 1e-4) for w in weights])[:, None]
+        first = torch.arange(0, (b + 1) * v, v)
+        # All problems are alike in shape, so they are laid out at once; this equals Batch.from_data_list, which
+        # takes a problem at a time and more time than drawing the designs.
+        batch = Batch(
+            _base_cls=Problem,
+            x=x.flatten(0, 1),
+            features=features.flatten(0, 1),
+            edge_index=(self._edge_index[:, None] + first[:-1, None]).flatten(1),
+            slot=self._slot.repeat(b),
+            usd_weight=torch.tensor(weights),
+            task=list(tasks),
+            space=[self.space] * b,
+            batch=torch.arange(b).repeat_interleave(v),
+            ptr=first,
         )
-
-    def _problem(self, task: Task, question: Float[Tensor, " D"], usd_weight: float) -> Problem:
-        features = self._features.clone()
-        features[:, 4] = float(usd_weight == 0)
-        features[:, 5] = math.log10(usd_weight + 1e-4)
-        return Problem(
-            x=torch.cat([self._x, question[None]]),
-            features=features,
-            edge_index=self._edge_index,
-            slot=self._slot,
-            usd_weight=torch.tensor([usd_weight]),
-            task=task,
-            space=self.space,
-        )
+        graphs = torch.arange(b + 1)
+        still = torch.zeros(b, dtype=torch.long)
+        batch._num_graphs = b
+        batch._slice_dict = {
+            "x": first,
+            "features": first,
+            "edge_index": graphs * self._edge_index.shape[1],
+            "slot": first,
+            **dict.fromkeys(("usd_weight", "task", "space"), graphs),
+        }
+        batch._inc_dict = dict.fromkeys(batch._slice_dict, still) | {"edge_index": first[:-1]}
+        return batch
 
 
 def profile_text(pool: AgentPool, slot: Candidate) -> str:

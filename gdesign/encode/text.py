@@ -8,6 +8,7 @@ import re
 import sqlite3
 import zlib
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -54,7 +55,7 @@ class HashEncoder:
         out = np.zeros((len(texts), self.dim), dtype=np.float32)
         for row, text in zip(out, texts, strict=True):
             words = re.findall(r"[a-z]+|\d", text.lower())
-            for term in (*words, *map(" ".join, zip(words, words[1:], strict=False))):
+            for term in (*words, *map(" ".join, pairwise(words))):
                 code = zlib.crc32(term.encode())
                 row[code % self.dim] += 1.0 if code & 0x80000000 else -1.0
         return torch.nn.functional.normalize(torch.from_numpy(out), dim=-1)
