@@ -125,7 +125,7 @@ def _plain(text: str) -> str:
     r"""Return the text with minus signs, spaces and LaTeX around numbers made plain."""
     text = text.replace("\u2212", "-").replace("\u2013", "-")
     text = re.sub(r"(?<=[0-9])[\u00a0\u2009\u202f](?=[0-9]{3}(?![0-9]))", ",", text)
-    text = re.sub(r"\{,\}|(?<=[0-9])\\[,;!:](?=[0-9]{3})", ",", text).replace("\\$", "$").replace("\\%", "%")
+    text = re.sub(r"\{,\}|(?<=[0-9]),?\\[,;!:](?=[0-9]{3})", ",", text).replace("\\$", "$").replace("\\%", "%")
     text = re.sub(r"\\[dt]?frac\s*\{?\s*(-?[0-9]+)\s*\}?\s*\{\s*([0-9]+)\s*\}", r" \1/\2", text)
     text = re.sub(r"\\[dt]?frac\s*([0-9])([0-9])", r" \1/\2", text)
     return re.sub(r"\\(?:text|mathrm|mathbf|textbf)\s*\{([^{}]*)\}", r" \1", text)
@@ -338,6 +338,10 @@ def _power(text: str) -> int:
 
 _MAX_LITERAL = 10_000
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_WARNED = re.compile(
+    r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|(?P<number>\b[0-9][\w.]*?)(?=(?:and|else|for|if|in|is|not|or)\b)""",
+    re.DOTALL,
+)
 
 
 def literal(text: str) -> str | None:
@@ -359,6 +363,15 @@ def literal(text: str) -> str | None:
     return None
 
 
+def string(words: str) -> str:
+    """Return the canonical literal of a string that was written without its quotes."""
+    for quote in "'\"":
+        found = None if quote in words else _evaluated(f"{quote}{words}{quote}")
+        if found is not None:
+            return found
+    return repr(words)
+
+
 def _literal(part: str) -> str | None:
     part = part.strip()
     fenced = re.fullmatch(r"```(?:[a-zA-Z]*\n)?(.*?)```", part, re.DOTALL)
@@ -374,7 +387,7 @@ def _evaluated(source: str) -> str | None:
     if not source or len(source) > _MAX_LITERAL:
         return None
     try:
-        body = ast.parse(_ESCAPE.sub(_known_escape, source)).body
+        body = ast.parse(_WARNED.sub(_without_warning, source)).body
         if len(body) != 1:
             return None
         node: ast.AST = body[0]
@@ -391,8 +404,12 @@ def _evaluated(source: str) -> str | None:
         return None
 
 
+def _without_warning(match: re.Match[str]) -> str:
+    """Write unknown escapes in a string, and a number before a keyword, as Python reads them without warning."""
+    return f"{match['number']} " if match["number"] else _ESCAPE.sub(_known_escape, match[0])
+
+
 def _known_escape(match: re.Match[str]) -> str:
-    """Double the backslash of an escape that Python does not know, as Python reads it, but without its warning."""
     return match[0] if match[1] in "\n\\'\"abfnrtv01234567xNuU" else "\\" + match[0]
 
 

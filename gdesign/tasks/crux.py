@@ -1,6 +1,6 @@
 """CRUXEval (Gu et al. 2024), output prediction: what does this Python function return?"""
 
-from gdesign.tasks.answers import literal, stated
+from gdesign.tasks.answers import literal, stated, string
 from gdesign.tasks.base import Split, select
 from gdesign.tasks.data import data_dir
 from gdesign.tasks.table import load_questions, tasks_of
@@ -41,10 +41,12 @@ class CRUXO:
         found = literal(text)
         if found is None:
             words = stated(text)
-            found = repr(words.strip("`")) if words else None
+            found = string(words.strip("`")) if words else None
         return found
 
     def grade(self, task: Task, answer: str) -> float:
         """Return 1 for the right literal, else 0."""
-        inner = answer[1:-1] if answer[:1] in ("'", '"') else answer
-        return float(inner == task.answer or (literal(inner) or inner) == (literal(task.answer) or task.answer))
+        if answer[:1] in ("'", '"'):
+            return float(answer[1:-1] == task.answer)
+        # A reference with space around it is a string, whatever it holds.
+        return float(task.answer == task.answer.strip() and answer == literal(task.answer))
