@@ -1,0 +1,101 @@
+"""What holds for the whole project: configs, layers, pins, packaging."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra.utils import get_object
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
+ABSOLUTE = re.compile(r"(?<![\w.~}:-])/(?:home|root|Users|work|tmp|opt|mnt)/[\w.-]+")
+
+
+def targets(node):
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield node["_target_"]
+        for value in node.values():
+            yield from targets(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from targets(value)
+
+
+TARGETS = sorted({target for path in CONFIGS for target in targets(yaml.safe_load(path.read_text()))})
+
+
+def contract(kind):
+    (found,) = [c for c in PROJECT["tool"]["importlinter"]["contracts"] if c["type"] == kind]
+    return found
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_target_in_the_configs_exists(target):
+    assert callable(get_object(target))
+
+
+def test_every_room_has_a_layer():
+    rooms = {p.stem for p in (ROOT / "gdesign").iterdir() if p.is_dir() or p.suffix == ".py"}
+    rooms -= {"__init__", "__pycache__", "py"}
+    layers = contract("layers")
+    assert layers["exhaustive"]
+    named = {room for layer in layers["layers"] for room in re.findall(r"\w+", layer)}
+    assert rooms <= named
+
+
+def test_running_a_design_loads_no_machine_learning_stack():
+    code = (
+        "import sys, gdesign.execute.run, gdesign.llm.simulated, gdesign.tasks.synthetic, gdesign.reward; "
+        "print(*sorted({'torch', 'torch_geometric', 'lightning', 'hydra'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+    assert {"gdesign.types", "gdesign.llm", "gdesign.execute"} <= set(contract("forbidden")["source_modules"])
+
+
+def test_the_pinned_versions_lie_in_the_ranges():
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    pins = {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
+    extras = PROJECT["project"]["optional-dependencies"]
+    wanted = [*PROJECT["project"]["dependencies"], *(r for name in installed_extras() for r in extras[name])]
+    for requirement in map(Requirement, wanted):
+        name = canonicalize_name(requirement.name)
+        assert name in pins, f"constraints.txt lacks {name}"
+        assert requirement.specifier.contains(pins[name], prereleases=True), f"{requirement}, pinned to {pins[name]}"
+
+
+def installed_extras():
+    found = re.search(r"^EXTRAS := (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    return found[1].split(",")
+
+
+def test_make_venv_installs_every_extra_that_the_tests_need():
+    assert {"dev", "openai", "text", "report"} <= set(installed_extras())
+
+
+def test_the_package_ships_its_types_and_pools():
+    assert (files("gdesign") / "py.typed").is_file()
+    assert "py.typed" in PROJECT["tool"]["setuptools"]["package-data"]["gdesign"]
+    assert [p for p in (files("gdesign.agents") / "pools").iterdir() if p.name.endswith(".yaml")]
+
+
+def test_no_tracked_file_names_a_path_of_somebodys_machine():
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout, so nothing is tracked")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    found = []
+    for name in filter(None, listed.stdout.split("\0")):
+        path = ROOT / name
+        if not path.is_file() or b"\0" in (data := path.read_bytes()):
+            continue
+        found += [f"{name}: {hit}" for hit in ABSOLUTE.findall(data.decode())]
+    assert found == []
