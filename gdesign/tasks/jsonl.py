@@ -1,5 +1,6 @@
 """Your own questions, as JSON Lines."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,10 @@ class JSONL:
         self._grader: dict[str, str] = {}
         training = self._read(Path(train))
         if validation is None:
-            held_out = {t.id for t in training if draws(t.question, seed=split_seed)[1] < _VALIDATION}
-            validating = [t for t in training if t.id in held_out]
-            training = [t for t in training if t.id not in held_out]
+            rank = {normalised(t.question): draws(t.question, seed=split_seed)[1] for t in training}
+            held_out = set(sorted(rank, key=lambda q: rank[q])[: math.ceil(_VALIDATION * (len(rank) - 1))])
+            validating = [t for t in training if normalised(t.question) in held_out]
+            training = [t for t in training if normalised(t.question) not in held_out]
         else:
             validating = self._read(Path(validation))
         self._splits = {"train": training, "validation": validating, "test": self._read(Path(test))}

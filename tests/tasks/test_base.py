@@ -1,0 +1,57 @@
+import hashlib
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gdesign.errors import ConfigError
+from gdesign.tasks.base import SPLITS, first, normalised, select, split_of
+from gdesign.types import Task
+
+TASKS = [Task(id=str(i), question=f"What is {i} + {i}?", answer=str(2 * i), benchmark="b") for i in range(4000)]
+PARTS = ("train", "validation", "test", "lockbox")
+
+
+def test_the_splits_are_disjoint_and_cover_all_tasks():
+    ids = [t.id for split in PARTS for t in select(TASKS, split, seed=3)]
+    assert sorted(ids) == sorted(t.id for t in TASKS)
+    assert select(TASKS, "all", seed=3) == TASKS
+
+
+def test_the_lock_box_is_a_quarter_whatever_the_seed():
+    box = select(TASKS, "lockbox", seed=0)
+    assert box == select(TASKS, "lockbox", seed=1)
+    assert len(box) / len(TASKS) == pytest.approx(0.25, abs=0.03)
+    assert all(hashlib.sha256(t.question.lower().encode()).hexdigest()[0] in "0123" for t in box)
+
+
+def test_shares_of_the_other_splits():
+    counts = Counter(split_of(t.question) for t in TASKS)
+    open_ = len(TASKS) - counts["lockbox"]
+    assert counts["test"] / open_ == pytest.approx(0.5, abs=0.04)
+    assert counts["validation"] / (open_ - counts["test"]) == pytest.approx(0.2, abs=0.04)
+
+
+def test_another_seed_draws_another_test_split():
+    assert select(TASKS, "test", seed=0) != select(TASKS, "test", seed=1)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.text(min_size=1), st.integers(0, 9))
+def test_case_and_white_space_do_not_move_a_question(text, seed):
+    dressed = "  " + "\t ".join(text.split(" ")) + "\n"
+    assert split_of(normalised(text), seed=seed) == split_of(dressed, seed=seed) == split_of(text, seed=seed)
+    assert split_of("What IS  it?", seed=seed) == split_of("what is it?", seed=seed)
+
+
+def test_the_assignment_is_pinned():
+    assert [split_of(f"question {i}") for i in range(6)] == ["train", "lockbox", "test", "test", "train", "train"]
+
+
+def test_an_unknown_split_and_an_empty_limit_are_refused():
+    with pytest.raises(ConfigError, match=", ".join(SPLITS)):
+        select(TASKS, "dev")
+    with pytest.raises(ConfigError, match="limit is 0"):
+        first(TASKS, 0)
+    assert len(select(TASKS, "test", limit=5)) == 5

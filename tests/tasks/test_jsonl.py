@@ -1,0 +1,100 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from gdesign.errors import ConfigError, DataError, MissingDataError
+from gdesign.tasks.jsonl import JSONL
+
+TINY = Path(__file__).parents[2] / "data" / "tiny"
+
+
+@pytest.fixture
+def tiny():
+    return JSONL(train=TINY / "train.jsonl", test=TINY / "test.jsonl")
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(name, *lines):
+        path = tmp_path / name
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return path
+
+    return write
+
+
+def line(id="1", question="Why?", answer="so", **more):
+    return {"id": id, "question": question, "answer": answer, **more}
+
+
+def test_own_questions_are_loaded_and_validation_is_carved_from_training(tiny):
+    train, validation, test = (tiny.load(s) for s in ("train", "validation", "test"))
+    assert len(test) == 12
+    assert (len(train), len(validation)) == (9, 3)
+    assert tiny.load("all") == [*train, *validation, *test]
+    assert test[0].id == "jsonl/te-1"
+
+
+def test_a_limit_loads_the_first(tiny):
+    assert JSONL(train=TINY / "train.jsonl", test=TINY / "test.jsonl", limit=2).load("test") == tiny.load("test")[:2]
+
+
+def test_each_reference_answer_is_right_by_its_own_grader(tiny):
+    for task in tiny.load("all"):
+        assert tiny.grade(task, tiny.extract(task, f"Well.\nAnswer: **{task.answer}**")) == 1
+
+
+def test_a_choice_may_be_given_by_its_text(tiny):
+    task = next(t for t in tiny.load("all") if t.id == "jsonl/te-12")
+    assert task.answer == "def"
+    assert tiny.grade(task, tiny.extract(task, "Answer: (C)")) == 1
+    assert tiny.grade(task, tiny.extract(task, "Answer: A")) == 0
+
+
+def test_recorded_answers_are_compared_as_they_are():
+    own = JSONL(train=TINY / "train.jsonl", test=TINY / "test.jsonl", recorded=True, name="mine")
+    task = own.load("test")[0]
+    assert task.id == "mine/te-1"
+    assert own.extract(task, " 225") == " 225"
+    assert own.extract(task, "") is None
+
+
+def test_a_validation_file_may_be_named(write):
+    own = JSONL(
+        train=write("a", line()),
+        validation=write("b", line(id="2", question="How?")),
+        test=write("c", line(id="3", question="Who?")),
+    )
+    assert [t.id for t in own.load("validation")] == ["jsonl/2"]
+
+
+def test_a_test_question_among_the_training_ones_is_refused(write):
+    with pytest.raises(DataError, match="'jsonl/2' of the test split is also 'jsonl/1'"):
+        JSONL(train=write("a", line()), test=write("b", line(id="2", question=" WHY? ")))
+
+
+@pytest.mark.parametrize(
+    ("lines", "error", "says"),
+    [
+        ([], DataError, "no questions"),
+        ([line(), line()], DataError, ":2: the id '1' is there twice"),
+        ([line(grader="code")], ConfigError, "sandbox"),
+        ([line(grader="fuzzy")], ConfigError, "exact, number, choice"),
+        ([line(grader="number")], DataError, "'so' is not one"),
+        ([line(grader="choice")], DataError, "needs options"),
+        ([line(options=["a", "b"])], DataError, "'so' is not one"),
+        ([line(options="ab")], DataError, "list of strings"),
+        ([{"id": 1}], DataError, "lacks question, answer"),
+    ],
+)
+def test_a_line_that_does_not_fit_is_named(write, lines, error, says):
+    with pytest.raises(error, match=says):
+        JSONL(train=write("a", *lines), test=write("b", line(id="9", question="Who?")))
+
+
+def test_a_missing_file_and_a_lock_box_are_refused(tiny, tmp_path):
+    with pytest.raises(MissingDataError, match=r"none\.jsonl"):
+        JSONL(train=tmp_path / "none.jsonl", test=TINY / "test.jsonl")
+    with pytest.raises(ConfigError, match="lock-box"):
+        tiny.load("lockbox")
