@@ -42,8 +42,8 @@ async def optimum(
     pool: AgentPool,
     llm: LLMClient,
     utility: Callable[[Outcome], float],
-    first_draws: int = 12,
-    final_draws: int = 384,
+    first_draws: int = 20,
+    final_draws: int = 768,
     keep: float = 0.25,
     score_draws: int = 400,
 ) -> dict[K, Optimum]:
