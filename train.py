@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import hydra
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.types import RunMode
@@ -33,6 +34,7 @@ def main(config: DictConfig) -> None:
 
 def train(config: DictConfig) -> None:
     """Wire the parts named in the config."""
+    torch.set_num_threads(config.threads)
     folder = Path(config.out)
     problems, designer = assemble(config)
     benchmark, llm = instantiate(config.task), instantiate(config.llm)
@@ -77,7 +79,7 @@ def train(config: DictConfig) -> None:
                 num_samples=config.num_test_samples,
                 usd_weight=config.reward.usd_weight,
                 token_weight=config.reward.token_weight,
-                training={**spent(runs.path), "seconds": module.seconds},
+                training=spent(folder),
             )
             say(one_line(config.out, summary))
     say(f"report: {write_page(folder)}")

@@ -69,6 +69,6 @@ def one_line(name: str, summary: Mapping[str, Any]) -> str:
     """Return the numbers of an `eval.json` that matter most."""
     low, high = summary["interval"]
     return (
-        f"{name}: score {summary['score']:.4f} ({low:.4f} to {high:.4f}), USD {summary['usd']:.4f} per 1,000 questions, "
+        f"{name}: score {summary['score']:.4f} ({low:.4f}-{high:.4f}), USD {summary['usd']:.4f} per 1,000 questions, "
         f"utility {summary['utility']:.4f}, {summary['n']} questions, {summary['split']}, {summary['label']}"
     )

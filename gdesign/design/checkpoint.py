@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -72,7 +72,9 @@ def refuse_foreign_targets(config: DictConfig, *, source: str) -> None:
     for key in ("trainer", "logger", "early_stopping"):
         config.pop(key, None)
     for target in _targets(config):
-        if not target.startswith("gdesign."):
+        # the module says where a thing is made; a name alone may lead through a module's own imports
+        inside = target.startswith("gdesign.") and get_object(target).__module__.startswith("gdesign.")
+        if not inside:
             raise ConfigError(
                 f"{source} would call {target}, which is not part of gdesign; read it, and if you trust it say so "
                 "(trust=true for eval.py, --trust for gdesign)"

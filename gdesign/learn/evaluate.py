@@ -193,7 +193,7 @@ def evaluate_into(
     if not items:
         raise ConfigError(f"there are no tasks in the split {split}; choose another, or check the task's settings")
     began = perf_counter()
-    with tqdm(total=len(items), desc=split, unit="task", leave=False) as bar:
+    with tqdm(total=len(items), desc=split, unit="task", leave=False, disable=None) as bar:
         results = evaluate(
             designer,
             items,

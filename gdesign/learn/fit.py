@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 
 from gdesign.design import checkpoint
+from gdesign.design.base import Designer
 from gdesign.design.search import Search
 from gdesign.errors import DataError
 from gdesign.execute.runs import design_from_json, read_runs
@@ -23,9 +24,9 @@ from gdesign.types import Design, Task
 MakeTrainer = Callable[..., L.Trainer]
 
 
-def learns(module: DesignModule) -> bool:
+def learns(designer: Designer) -> bool:
     """Return whether the designer is changed by training questions."""
-    return isinstance(module.designer, Search) or any(p.requires_grad for p in module.designer.parameters())
+    return isinstance(designer, Search) or any(p.requires_grad for p in designer.parameters())
 
 
 def fit(
@@ -55,7 +56,7 @@ def fit(
     designer = module.designer
     if isinstance(designer, Search):
         _search(module, designer, [item.task for item in data.train])
-    elif learns(module):
+    elif learns(designer):
         _train(module, data, folder, make_trainer, patience, loggers, resume)
         checkpoint.restore(designer, folder / checkpoint.BEST)
         return
@@ -110,15 +111,17 @@ def _search(module: DesignModule, designer: Search, tasks: Sequence[Task]) -> No
     )
 
 
-def spent(runs: Path) -> dict[str, float]:
-    """Return what training cost, by the runs it wrote: runs, calls and USD, lost work included."""
-    total = {"runs": 0, "calls": 0, "usd": 0.0}
-    if runs.is_file():
-        for row in read_runs(runs):
+def spent(folder: Path) -> dict[str, float]:
+    """Return what training cost: runs, calls and USD by the runs it wrote, lost work included, and seconds."""
+    total: dict[str, float] = {"runs": 0, "calls": 0, "usd": 0.0, "seconds": 0.0}
+    if (folder / "runs.jsonl").is_file():
+        for row in read_runs(folder / "runs.jsonl"):
             if row["phase"] in ("train", "validation"):
                 total["runs"] += 1
                 total["calls"] += row["calls"]
                 total["usd"] += row["usd"]
+    if (last := folder / checkpoint.LAST).is_file():
+        total["seconds"] = torch.load(last, weights_only=True)["seconds"]
     return total
 
 

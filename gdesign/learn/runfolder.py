@@ -11,8 +11,8 @@ from gdesign.design.checkpoint import CONFIG
 from gdesign.errors import ConfigError
 from gdesign.types import Task
 
-MAY_DIFFER = ("out", "resume", "split", "trainer", "logger", "patience", "num_test_samples")
-"""Keys that a run may be gone on with after a change."""
+MAY_DIFFER = ("out", "resume", "split", "trainer", "logger", "patience", "num_test_samples", "threads", "trust")
+"""Keys that may change when a folder is used again."""
 
 
 def default_folder(names: Mapping[str, str], seed: int, *, swept: Sequence[str] = ()) -> Path:
@@ -38,11 +38,14 @@ def open_folder(folder: Path, config: DictConfig) -> None:
         ConfigError: It holds a run of another config.
     """
     path = folder / CONFIG
-    new = OmegaConf.to_container(config, resolve=True)
+    new = OmegaConf.to_container(config)
     assert isinstance(new, dict)
+    new["names"] = OmegaConf.to_container(config.names, resolve=True)
     if path.is_file():
         old = OmegaConf.to_container(OmegaConf.load(path))
-        before, now = (_flat({k: v for k, v in c.items() if k not in MAY_DIFFER}) for c in (old, new))  # type: ignore[union-attr]
+        assert isinstance(old, dict)
+        both = [key for key in old if key in new and key not in MAY_DIFFER]
+        before, now = (_flat({key: c[key] for key in both}) for c in (old, new))
         changed = [k for k in {**before, **now} if before.get(k) != now.get(k)]
         if changed:
             key = changed[0]
@@ -61,6 +64,41 @@ def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
     for key, value in node.items():
         flat |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
     return flat
+
+
+def evaluation_folder(folder: Path, overrides: Sequence[str]) -> Path:
+    """Return where an evaluation of a run folder goes: there, or within if anything differs from training.
+
+    Args:
+        folder: The run folder.
+        overrides: As typed, `key=value`.
+    """
+    parts = []
+    for override in overrides:
+        key, _, value = override.lstrip("+").partition("=")
+        if key not in ("checkpoint", "trust", "threads") and override != "split=test":
+            parts.append(value if key == "split" else f"{key.split('.')[-1]}={value.replace('/', '_')}")
+    return folder / "-".join(parts) if parts else folder
+
+
+def with_overrides(saved: DictConfig, config: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """Return a saved config with what was asked for on the command line now.
+
+    Args:
+        saved: The config of a run folder.
+        config: What Hydra composed from the command line.
+        overrides: The command line, `key=value`, `key.part=value` or `group=choice`.
+    """
+    merged = saved.copy()
+    for override in overrides:
+        key = override.lstrip("+").partition("=")[0]
+        node: Any = OmegaConf.to_container(config)
+        for part in key.split("."):
+            node = node[part]
+        OmegaConf.update(merged, key, node, merge=False, force_add=True)
+        if key in ("designer", "task", "pool", "llm"):
+            merged.names[key] = config.names[key]
+    return merged
 
 
 def write_splits(folder: Path, splits: Mapping[str, Sequence[Task]], *, seed: int | None) -> None:

@@ -1,0 +1,78 @@
+"""Evaluate a designer: `python eval.py checkpoint=runs/a split=test`, or `python eval.py designer=single ...`."""
+
+import asyncio
+from pathlib import Path
+
+import hydra
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
+from hydra.types import RunMode
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from gdesign.cli import friendly, one_line, quiet, say
+from gdesign.design.checkpoint import BEST, assemble, read_config, restore
+from gdesign.errors import ConfigError
+from gdesign.execute.runs import RunsFile
+from gdesign.learn.data import items
+from gdesign.learn.evaluate import evaluate_into
+from gdesign.learn.fit import learns, spent
+from gdesign.learn.runfolder import default_folder, evaluation_folder, open_folder, with_overrides
+from gdesign.report.page import write_page
+
+
+@hydra.main(version_base="1.3", config_path="configs", config_name="eval")
+def main(config: DictConfig) -> None:
+    """Evaluate and report."""
+    quiet()
+    hydra_config = HydraConfig.get()
+    overrides = list(hydra_config.overrides.task)
+    with friendly(wrapped_in=InstantiationException):
+        if config.checkpoint:
+            saved = read_config(config.checkpoint, trust=config.trust)
+            config.out = config.out or str(evaluation_folder(Path(config.checkpoint), overrides))
+            config = with_overrides(saved, config, [*overrides, f"out={config.out}", "checkpoint", "split"])
+        else:
+            swept = overrides if hydra_config.mode == RunMode.MULTIRUN else []
+            config.out = config.out or str(default_folder(config.names, config.seed, swept=swept))
+        evaluate(config)
+
+
+def evaluate(config: DictConfig) -> None:
+    """Wire the parts named in the config."""
+    torch.set_num_threads(config.threads)
+    folder = Path(config.out)
+    problems, designer = assemble(config)
+    training: dict[str, float] = {"runs": 0, "calls": 0, "usd": 0.0, "seconds": 0.0}
+    if config.checkpoint:
+        restore(designer, Path(config.checkpoint) / BEST)
+        training = spent(Path(config.checkpoint))
+        if config.split == "all" and learns(designer):
+            raise ConfigError("split=all holds the questions that this designer learned from; use split=test")
+    benchmark, llm = instantiate(config.task), instantiate(config.llm)
+    tasks = benchmark.load(config.split)
+    if folder != Path(config.checkpoint or ""):
+        open_folder(folder, config)
+    with asyncio.Runner() as loop, RunsFile(folder / "runs.jsonl") as runs:
+        summary = evaluate_into(
+            folder,
+            designer,
+            items(tasks, shuffle_questions=config.data.shuffle_questions, seed=config.seed),
+            problems=problems,
+            llm=llm,
+            benchmark=benchmark,
+            loop=loop,
+            runs=runs,
+            split=config.split,
+            num_samples=config.num_test_samples,
+            usd_weight=config.reward.usd_weight,
+            token_weight=config.reward.token_weight,
+            training=training,
+        )
+    say(one_line(config.out, summary))
+    say(f"report: {write_page(folder)}")
+
+
+if __name__ == "__main__":
+    main()
