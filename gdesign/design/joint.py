@@ -4,14 +4,13 @@ A GNN reads the slots, the question and the price of cost; one head draws the ki
 head a kind draws its agents. Every design of these kinds has an exact probability.
 
 Shape letters: B problems in a batch, N slots, V nodes (slots and task nodes), D text features, H
-hidden features, Q kinds, K agents of a kind, C ways in which slots can give the same design.
+hidden features, P = N N pairs, Q kinds, K agents of a kind, C ways in which slots can give the same design.
 """
 
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -24,8 +23,6 @@ from gdesign.design.base import Designer, Draft
 from gdesign.encode.problem import NUM_FEATURES, Space, dense
 from gdesign.errors import ConfigError
 from gdesign.types import Agent, Design
-
-Kind = Literal["single", "vote", "cascade"]
 
 NEVER = -1e9
 """Stands for log 0 inside sums, where an infinity would turn gradients into NaN."""
@@ -41,24 +38,26 @@ class Joint(Designer):
 
     Args:
         space: The agents on offer.
-        kinds: What may be drawn; a problem with too few slots for a kind never draws it.
+        kinds: What may be drawn: `single`, `vote`, `cascade`. A problem with too few slots for a kind
+            never draws it.
         num_voters: Size of a vote.
         hidden_dim: H.
         num_layers: Message passing steps.
+
+    Raises:
+        ConfigError: An unknown kind, or no kind that the agents on offer are enough for.
     """
 
     def __init__(
         self,
         *,
         space: Space,
-        kinds: Sequence[Kind] = ("single", "vote", "cascade"),
+        kinds: Sequence[str] = ("single", "vote", "cascade"),
         num_voters: int = 3,
         hidden_dim: int = 64,
         num_layers: int = 2,
     ) -> None:
         super().__init__(space=space)
-        if wrong := [k for k in kinds if k not in get_args(Kind)]:
-            raise ConfigError(f"kind {wrong[0]!r} is unknown; expected some of {', '.join(get_args(Kind))}")
         if not kinds or len(set(kinds)) < len(kinds):
             raise ConfigError(f"kinds must name each kind once, and at least one; got {list(kinds)}")
         if num_voters < 2:
@@ -78,7 +77,10 @@ class Joint(Designer):
         kind_p = kind_log_prob.exp()
         of_kind = torch.stack([team.entropy(p) for team, p in zip(teams, picks, strict=True)], dim=1)
         entropy = (kind_p * (of_kind - kind_log_prob)).sum(1)
-        picks = [_sorted(p, rows.identity, head.num_unordered) for head, p in zip(self._heads, picks, strict=True)]
+        picks = [
+            _in_slot_order(p, rows.identity) if head.in_slot_order else p
+            for head, p in zip(self._heads, picks, strict=True)
+        ]
         wanted = [rows.candidate.gather(1, p) for p in picks]
         log_prob = self._log_prob(rows, kind_log_prob, teams, kind, wanted)
 
@@ -144,12 +146,12 @@ class Joint(Designer):
         kind_log_prob: Float[Tensor, "B Q"],
         teams: Sequence["Team"],
         kind: Int[Tensor, " B"],
-        wanted: Sequence[Int[Tensor, "B K"]],
+        wanted: Sequence[Int[Tensor, "B _"]],
     ) -> Float[Tensor, " B"]:
         """Return the log-probability of the design of this kind whose agents are the wanted candidates."""
         of_kind = []
         for head, team, want in zip(self._heads, teams, wanted, strict=True):
-            picks, valid = _ways(rows, want, head.num_unordered)
+            picks, valid = _ways(rows, want, head)
             log_prob = team.log_prob(picks).masked_fill(~valid, NEVER).logsumexp(-1)
             of_kind.append(log_prob.masked_fill(~valid.any(-1), -torch.inf))
         total = kind_log_prob + torch.stack(of_kind, dim=1)
@@ -218,11 +220,10 @@ def _candidates(spaces: Sequence[Space], identity: Int[Tensor, "B N"]) -> Int[Te
     return torch.tensor(rows, device=identity.device)
 
 
-def _ways(rows: Rows, want: Int[Tensor, "B K"], num_unordered: int) -> tuple[Int[Tensor, "B C K"], Bool[Tensor, "B C"]]:
+def _ways(rows: Rows, want: Int[Tensor, "B K"], head: "Head") -> tuple[Int[Tensor, "B C K"], Bool[Tensor, "B C"]]:
     """Return the picks of slots that give a design with these candidates, and which of them are real.
 
-    Slots of the same candidate stand for each other. The first `num_unordered` agents are a set:
-    they stand in the order of their slots, so that each set counts once.
+    Slots of the same candidate stand for each other; each set of slots counts once.
     """
     held = (rows.candidate[:, None, :] == want[:, :, None]) & rows.mask[:, None, :]
     most = max(1, int(held.sum(-1).max()))
@@ -235,14 +236,17 @@ def _ways(rows: Rows, want: Int[Tensor, "B K"], num_unordered: int) -> tuple[Int
     identity = rows.identity.gather(1, picks.flatten(1)).view_as(picks)
     for i, j in itertools.combinations(range(k), 2):
         a, b = identity[..., i], identity[..., j]
-        valid = valid & (a < b if j < num_unordered else a != b)
+        if j >= head.num_unordered:
+            valid = valid & (a != b)
+        elif head.in_slot_order:
+            valid = valid & (a < b)
+        else:  # the other way round is another pick only where both are copies of one candidate
+            valid = valid & ((a < b) | (want[:, i] != want[:, j])[:, None])
     return picks, valid
 
 
-def _sorted(picks: Int[Tensor, "B K"], identity: Int[Tensor, "B N"], num_unordered: int) -> Int[Tensor, "B K"]:
-    first = picks[:, :num_unordered]
-    first = first.gather(1, identity.gather(1, first).argsort(1))
-    return torch.cat([first, picks[:, num_unordered:]], dim=1)
+def _in_slot_order(picks: Int[Tensor, "B K"], identity: Int[Tensor, "B N"]) -> Int[Tensor, "B K"]:
+    return picks.gather(1, identity.gather(1, picks).argsort(1))
 
 
 def _keys(log_prob: Float[Tensor, "*B M"], generator: torch.Generator | None, greedy: bool) -> Float[Tensor, "*B M"]:
@@ -285,10 +289,13 @@ class Head(nn.Module, ABC):
     Attributes:
         size: K.
         num_unordered: The first so many agents are a set.
+        in_slot_order: Whether a design lists that set as the slots stand (ties of a vote go to the
+            first); if not, a design has one canonical order anyway.
     """
 
     size: int
     num_unordered: int
+    in_slot_order: bool
 
     @abstractmethod
     def forward(self, slots: Float[Tensor, "B N H"], mask: Bool[Tensor, "B N"]) -> Team:
@@ -301,6 +308,8 @@ class Head(nn.Module, ABC):
 
 class VoteHead(Head):
     """A set of slots, drawn one after the other without replacement (Plackett-Luce); of one slot, a single agent."""
+
+    in_slot_order = True
 
     def __init__(self, *, hidden_dim: int, size: int) -> None:
         super().__init__()
@@ -354,6 +363,7 @@ class CascadeHead(Head):
 
     size = 3
     num_unordered = 2
+    in_slot_order = False
 
     def __init__(self, *, hidden_dim: int) -> None:
         super().__init__()
@@ -390,7 +400,7 @@ class PairThenThird(Team):
     def __init__(
         self,
         *,
-        pair: Float[Tensor, "B N*N"],
+        pair: Float[Tensor, "B P"],
         third: Float[Tensor, "B N"],
         asked: Float[Tensor, "B N H"],
         slots: Float[Tensor, "B N H"],
@@ -430,7 +440,7 @@ class PairThenThird(Team):
         return log_prob
 
 
-def _head(kind: Kind, hidden_dim: int, num_voters: int) -> Head:
+def _head(kind: str, hidden_dim: int, num_voters: int) -> Head:
     match kind:
         case "single":
             return VoteHead(hidden_dim=hidden_dim, size=1)
@@ -438,6 +448,8 @@ def _head(kind: Kind, hidden_dim: int, num_voters: int) -> Head:
             return VoteHead(hidden_dim=hidden_dim, size=num_voters)
         case "cascade":
             return CascadeHead(hidden_dim=hidden_dim)
+        case _:
+            raise ConfigError(f"kind {kind!r} is unknown; expected some of single, vote, cascade")
 
 
 def _scorer(hidden_dim: int) -> nn.Sequential:

@@ -5,7 +5,6 @@ Shape letters: T questions, N slots, C designs, K agents of a design.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float, Int
@@ -15,8 +14,6 @@ from gdesign.design import fixed
 from gdesign.encode.problem import Space
 from gdesign.errors import ConfigError
 from gdesign.types import Design
-
-Family = Literal["singles", "votes", "cascades"]
 
 CHUNK = 1 << 20
 """Outcomes composed at once; bounds the memory that a search takes."""
@@ -65,18 +62,16 @@ class Search(fixed.Constant):
         self,
         *,
         space: Space,
-        families: Sequence[Family] = ("singles", "votes", "cascades"),
+        families: Sequence[str] = ("singles", "votes", "cascades"),
         num_voters: int = 3,
     ) -> None:
         super().__init__(space=space)
-        if wrong := [f for f in families if f not in get_args(Family)]:
-            raise ConfigError(f"family {wrong[0]!r} is unknown; expected some of {', '.join(get_args(Family))}")
         if any(space.instances):
             raise ConfigError("search needs each candidate in one slot; this space holds a candidate twice")
         if num_voters < 2:
             raise ConfigError(f"num_voters must be 2 or more; got {num_voters}")
         n = len(space.slots)
-        self._teams: dict[Family, Int[Tensor, "C K"]] = {f: _teams(f, n, num_voters) for f in families}
+        self._teams: dict[str, Int[Tensor, "C K"]] = {f: _teams(f, space, num_voters) for f in families}
         if not any(len(teams) for teams in self._teams.values()):
             raise ConfigError(f"no design of {', '.join(families)} can be made of {n} agents")
         self.register_buffer("index", torch.tensor(-1))
@@ -157,7 +152,7 @@ class Search(fixed.Constant):
 
 
 def compose(
-    family: Family,
+    family: str,
     teams: Int[Tensor, "C K"],
     *,
     ids: Int[Tensor, "T N"],
@@ -187,9 +182,12 @@ def compose(
             agree = (ids[:, a] == ids[:, b]) & (ids[:, a] >= 0)
             score = torch.where(agree, scores[:, b], scores[:, c])
             return score, usd[:, a] + usd[:, b] + torch.where(agree, 0.0, usd[:, c])
+        case _:
+            raise AssertionError(family)
 
 
-def _teams(family: Family, n: int, num_voters: int) -> Int[Tensor, "C K"]:
+def _teams(family: str, space: Space, num_voters: int) -> Int[Tensor, "C K"]:
+    n = len(space.slots)
     slots = torch.arange(n)
     match family:
         case "singles":
@@ -197,12 +195,15 @@ def _teams(family: Family, n: int, num_voters: int) -> Int[Tensor, "C K"]:
         case "votes":
             return torch.combinations(slots, num_voters)
         case "cascades":
-            pairs = torch.combinations(slots, 2)
+            # a design lists the pair by name, and where the pair agrees its second agent answers
+            pairs = torch.tensor(sorted(range(n), key=space.slots.__getitem__))[torch.combinations(slots, 2)]
             teams = torch.cat([pairs.repeat_interleave(n, 0), slots.repeat(len(pairs))[:, None]], dim=1)
             return teams[(teams[:, :2] != teams[:, 2:]).all(1)]
+        case _:
+            raise ConfigError(f"family {family!r} is unknown; expected some of singles, votes, cascades")
 
 
-def _design(family: Family, space: Space, slots: Sequence[int]) -> Design:
+def _design(family: str, space: Space, slots: Sequence[int]) -> Design:
     agents = [space.agents[i] for i in slots]
     match family:
         case "singles":
@@ -211,6 +212,8 @@ def _design(family: Family, space: Space, slots: Sequence[int]) -> Design:
             return fixed.vote(agents)
         case "cascades":
             return fixed.cascade(agents)
+        case _:
+            raise AssertionError(family)
 
 
 def _ids(answers: Sequence[Sequence[str | None]]) -> Int[Tensor, "T N"]:
