@@ -48,17 +48,24 @@ def account(run: Run, *, grade: Grade, pool: AgentPool) -> Outcome:
 
 def critical_path(run: Run) -> int:
     """Return the number of calls on the longest chain of turns that waited for each other."""
+    design = run.design
+    spatial: list[list[tuple[int, tuple[int, ...]]]] = [[] for _ in design.agents]
+    temporal: list[list[tuple[int, tuple[int, ...]]]] = [[] for _ in design.agents]
+    for src, dst, rounds in design.spatial:
+        spatial[dst].append((src, rounds))
+    for src, dst, rounds in design.temporal:
+        temporal[dst].append((src, rounds))
     depth: dict[tuple[int, int], int] = {}
     for turn in run.turns:
         i, r = turn.agent, turn.round
-        waits_for = [(e.src, r) for e in run.design.spatial if e.dst == i and (not e.rounds or r in e.rounds)]
-        gate = run.design.agents[i].gate
+        waits_for = [(j, r) for j, rounds in spatial[i] if not rounds or r in rounds]
+        gate = design.agents[i].gate
         if gate is not None:
             waits_for += [(j, r) for j in gate.watch]
         if r > 1:
             waits_for.append((i, r - 1))
-            waits_for += [(e.src, r - 1) for e in run.design.temporal if e.dst == i and (not e.rounds or r in e.rounds)]
-        depth[i, r] = max((depth[key] for key in waits_for), default=0) + (turn.reply is not None)
+            waits_for += [(j, r - 1) for j, rounds in temporal[i] if not rounds or r in rounds]
+        depth[i, r] = max([depth[key] for key in waits_for], default=0) + (turn.reply is not None)
     return max(depth.values(), default=0)
 
 

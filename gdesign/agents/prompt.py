@@ -53,4 +53,4 @@ def prompt(
 
 
 def _quoted(text: str) -> str:
-    return "\n".join("> " + line for line in text.splitlines()) or "> "
+    return "> " + "\n> ".join(text.splitlines())

@@ -50,8 +50,11 @@ async def run(design: Design, task: Task, *, pool: AgentPool, llm: LLMClient, ex
         hears = [turns[j, r] for j, rounds in spatial[i] if not rounds or r in rounds]
         if r > 1:
             hears += [turns[j, r - 1] for j, rounds in temporal[i] if not rounds or r in rounds]
-        heard = [t for task_ in hears if (t := await task_).reply is not None]
-        heard.sort(key=lambda t: (t.agent, t.round))
+        for turn in reversed(hears):  # who began last mostly ends last: one wake-up instead of one for each
+            await turn
+        heard = [t for turn in hears if (t := turn.result()).reply is not None]
+        if r > 1:
+            heard.sort(key=lambda t: (t.agent, t.round))
         previous = (await turns[i, r - 1]).reply if r > 1 else None
         if agent.gate is not None:
             answers = Counter([a for j in agent.gate.watch if (a := (await turns[j, r]).answer) is not None])
