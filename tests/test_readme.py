@@ -1,0 +1,183 @@
+"""What README.md and docs/ tell a reader to type works, and their links lead somewhere.
+
+`sh` and `python` blocks are run as they stand, except that trainings are cut short; an HTML comment
+`slow` above a block keeps it out of the default tests. `console` blocks are not run: their make
+targets, configs, subcommands and flags must exist. So must those of blocks that are run, which keeps
+the slow ones honest between runs.
+"""
+
+import itertools
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from gdesign.agents.pool import load
+from gdesign.tasks.jsonl import JSONL
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(r"^```([\w-]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+SHOWN = ("text", "json", "yaml", "bibtex")
+
+
+class Block(NamedTuple):
+    where: str
+    language: str
+    text: str
+    slow: bool
+
+
+def blocks():
+    for page in PAGES:
+        text = page.read_text()
+        for found in FENCE.finditer(text):
+            above = text[: found.start()]
+            where = f"{page.relative_to(ROOT)}:{above.count(chr(10)) + 1}"
+            yield Block(where, found[1], found[2], above.rstrip().endswith("<!-- slow -->"))
+
+
+def in_language(*languages):
+    return [
+        pytest.param(b.text, id=b.where, marks=[pytest.mark.slow] if b.slow else [])
+        for b in blocks()
+        if b.language in languages
+    ]
+
+
+def commands():
+    """Each different command, with the place where it stands first."""
+    seen = {}
+    for block in blocks():
+        if block.language in ("sh", "console", ""):
+            for line in block.text.replace("\\\n", " ").splitlines():
+                seen.setdefault(line.split("#")[0].strip(), block.where)
+    return [pytest.param(line, id=f"{where}: {line[:60]}") for line, where in seen.items() if line]
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    """Return a folder that looks like a checkout, in which runs may be written."""
+    for name in ("train.py", "eval.py", "configs", "examples", "benchmarks", "docs"):
+        if (ROOT / name).exists():
+            (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def cut_short(line):
+    if not line.startswith("python train.py"):
+        return line
+    if "task=" in line.replace("task.", ""):
+        return f"{line} trainer.max_epochs=1 task.limit=6"
+    return f"{line} trainer.max_epochs=1 task.num_train=12 task.num_validation=6 task.num_test=6"
+
+
+@pytest.mark.parametrize("text", in_language("sh"))
+def test_a_block_of_commands_runs(text, workspace):
+    script = "\n".join(cut_short(line) for line in text.replace("\\\n", " ").splitlines())
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    env = {**os.environ, "PATH": path, "HF_HUB_OFFLINE": "1", "WANDB_MODE": "offline"}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], cwd=workspace, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("text", in_language("python"))
+def test_a_block_of_python_runs(text, workspace):
+    exec(compile(text, "<docs>", "exec"), {"__name__": "__docs__"})
+
+
+@pytest.mark.parametrize("line", commands())
+def test_a_command_names_what_exists(line):
+    words = shlex.split(line)
+    match words:
+        case ["git", "clone", *_] | ["source", _]:
+            pass
+        case ["make", target, *_]:
+            assert re.search(rf"^{re.escape(target)}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        case ["gdesign", subcommand, *arguments]:
+            told = helped(subcommand)
+            for flag in (a for a in arguments if a.startswith("--")):
+                assert flag in told
+        case ["python", "train.py" | "eval.py" as script, "--help"]:
+            assert (ROOT / script).is_file()
+        case ["python", "train.py" | "eval.py" as script, *overrides]:
+            assert (ROOT / script).is_file()
+            for each in sweep(overrides):
+                composes(Path(script).stem, each)
+        case ["python", script, *_]:
+            assert (ROOT / script).is_file()
+        case _:
+            pytest.fail(f"nobody can tell whether this works: {line}")
+
+
+def helped(subcommand):
+    command = [str(Path(sys.executable).parent / "gdesign"), subcommand, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def sweep(overrides):
+    if "-m" not in overrides:
+        return [overrides]
+    parts = [o.partition("=") for o in overrides if o != "-m"]
+    return [list(each) for each in itertools.product(*([f"{k}={v}" for v in vs.split(",")] for k, _, vs in parts))]
+
+
+def composes(name, overrides):
+    with initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "configs")):
+        config = compose(config_name=name, overrides=overrides)
+    assert "???" not in OmegaConf.to_yaml(config), "a value is missing that the command must give"
+
+
+def test_every_block_has_a_language_that_is_looked_at():
+    assert {b.language for b in blocks()} <= {"sh", "console", "python", "", *SHOWN}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    broken = []
+    for link in LINK.findall(FENCE.sub("", page.read_text())):
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    assert broken == []
+
+
+def anchors(page):
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_questions_and_agents_that_the_docs_show_can_be_read(tmp_path):
+    shown = {b.language: b.text for b in blocks() if b.where.startswith("docs/adding.md")}
+    (tmp_path / "team.yaml").write_text(shown["yaml"])
+    (tmp_path / "questions.jsonl").write_text(shown["json"])
+    assert len(load(tmp_path / "team.yaml").candidates) == 4
+    own = ROOT / "examples/own"
+    assert JSONL(train=own / "train.jsonl", test=tmp_path / "questions.jsonl").load("test")
+
+
+def test_the_questions_and_agents_of_the_examples_can_be_read():
+    own = ROOT / "examples/own"
+    questions = JSONL(train=own / "train.jsonl", test=own / "test.jsonl")
+    assert all(questions.load(split) for split in ("train", "validation", "test"))
+    for task in questions.load("all"):
+        answer = questions.extract(task, f"Answer: {task.answer}")
+        assert answer is not None
+        assert questions.grade(task, answer) == 1
+    assert load(own / "team.yaml").anchor == (("solver", "checker"),)
