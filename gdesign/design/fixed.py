@@ -7,6 +7,7 @@ import random as standard_random
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import combinations, pairwise
+from typing import Any
 
 import networkx as nx
 import torch
@@ -63,7 +64,7 @@ def tree(agents: Sequence[Agent]) -> Design:
     return Design(agents=tuple(agents), spatial=spatial, decision=Decision(kind="judge", judge=0))
 
 
-def layered(agents: Sequence[Agent], *, num_layers: int = 2) -> Design:
+def layered(agents: Sequence[Agent], *, num_layers: int) -> Design:
     """Return the design in which each layer hears the whole layer before it and the last layer votes.
 
     Args:
@@ -93,7 +94,7 @@ def complete(agents: Sequence[Agent]) -> Design:
     return Design(agents=tuple(agents), spatial=tuple(Edge(i, j) for i, j in combinations(range(len(agents)), 2)))
 
 
-def random(agents: Sequence[Agent], *, probability: float = 0.5, seed: int = 0) -> Design:
+def random(agents: Sequence[Agent], *, probability: float, seed: int) -> Design:
     """Return a random acyclic design: each agent hears each one before it with some probability; all vote.
 
     They vote because an agent without a path to a single decider would be left out: the team would
@@ -111,7 +112,7 @@ def random(agents: Sequence[Agent], *, probability: float = 0.5, seed: int = 0) 
     return Design(agents=tuple(agents), spatial=spatial, decision=Decision(kind="vote"))
 
 
-def small_world(agents: Sequence[Agent], *, num_neighbors: int = 2, rewire: float = 0.3, seed: int = 0) -> Design:
+def small_world(agents: Sequence[Agent], *, num_neighbors: int, rewire: float, seed: int) -> Design:
     """Return a Watts-Strogatz graph, each edge from the lower to the higher index; all vote, as in `random`.
 
     Args:
@@ -126,7 +127,7 @@ def small_world(agents: Sequence[Agent], *, num_neighbors: int = 2, rewire: floa
     return Design(agents=tuple(agents), spatial=spatial, decision=Decision(kind="vote"))
 
 
-def debate(agents: Sequence[Agent], *, num_rounds: int = 2) -> Design:
+def debate(agents: Sequence[Agent], *, num_rounds: int) -> Design:
     """Return the debate: in each round after the first all hear what all others said before; then they vote.
 
     Du et al., Improving Factuality and Reasoning through Multiagent Debate (https://arxiv.org/abs/2305.14325).
@@ -197,6 +198,7 @@ class Fixed(Constant):
         llm: Keep only the agents with this LLM.
         role: Keep only the agents with this role.
         num_agents: Take the first so many of the chosen agents; None for all.
+        **options: The topology's own (`num_rounds` of a debate, `quorum` of a cascade, ...).
 
     Raises:
         ConfigError: No such agents are on offer, or the topology cannot be made of them.
@@ -206,12 +208,13 @@ class Fixed(Constant):
         self,
         *,
         space: Space,
-        topology: Callable[[Sequence[Agent]], Design],
+        topology: Callable[..., Design],
         slots: Sequence[int] | None = None,
         llms: Sequence[str] | None = None,
         llm: str | None = None,
         role: str | None = None,
         num_agents: int | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(space=space)
         if sum(x is not None for x in (slots, llms, llm)) > 1:
@@ -224,7 +227,7 @@ class Fixed(Constant):
                     "lower it, or name slots (a slot may be named more than once)"
                 )
             chosen = chosen[:num_agents]
-        self._design = topology([space.agents[i] for i in chosen])
+        self._design = topology([space.agents[i] for i in chosen], **options)
 
     @property
     def design(self) -> Design:

@@ -62,7 +62,7 @@ class Search(fixed.Constant):
         self,
         *,
         space: Space,
-        families: Sequence[str] = ("singles", "votes", "cascades"),
+        families: Sequence[str],
         num_voters: int = 3,
     ) -> None:
         super().__init__(space=space)
