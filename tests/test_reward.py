@@ -126,7 +126,7 @@ def test_a_failed_call_takes_no_time():
     assert path("abc", (0, 1), (1, 2), failing="b") == 2
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(design=designs())
 def test_the_critical_path_is_no_longer_than_all_calls(design):
     done = performed(design)

@@ -2,7 +2,7 @@ import pickle
 from dataclasses import FrozenInstanceError, fields
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdesign.errors import DesignError, PoolError
@@ -23,6 +23,8 @@ from gdesign.types import (
     sample_index,
 )
 from tests.strategies import design_args, designs
+
+few = settings(max_examples=40, deadline=None)
 
 
 def agent(name="a", watch=(), quorum=1):
@@ -61,6 +63,7 @@ def permuted(args, order):
 # ------------------------------------------------------------------ canonical form
 
 
+@few
 @given(designs())
 def test_the_canonical_form_of_a_canonical_form_is_itself(d):
     assert Design(**arguments(d)) == d
@@ -78,12 +81,14 @@ def test_an_agent_left_out_leaves_no_trace_in_the_order():
     assert Design(**arguments(d)) == d
 
 
+@few
 @given(designs())
 def test_what_is_heard_or_watched_within_a_round_stands_before(d):
     assert all(e.src < e.dst for e in d.spatial)
     assert all(w < i for i, a in enumerate(d.agents) if a.gate for w in a.gate.watch)
 
 
+@few
 @given(designs())
 def test_edges_and_watches_are_sorted(d):
     assert d.spatial == tuple(sorted(d.spatial))
@@ -91,6 +96,7 @@ def test_edges_and_watches_are_sorted(d):
     assert all(a.gate.watch == tuple(sorted(set(a.gate.watch))) for a in d.agents if a.gate)
 
 
+@few
 @given(designs())
 def test_equal_designs_have_equal_hashes_and_survive_pickling(d):
     copy = pickle.loads(pickle.dumps(d))
@@ -98,6 +104,7 @@ def test_equal_designs_have_equal_hashes_and_survive_pickling(d):
     assert hash(copy) == hash(d)
 
 
+@few
 @given(design_args(distinct=True, kinds=("last", "judge")), st.data())
 def test_the_order_in_which_agents_are_given_does_not_matter_where_no_vote_is_taken(args, data):
     order = data.draw(st.permutations(range(len(args["agents"]))))
@@ -135,6 +142,7 @@ def test_a_design_cannot_be_changed():
 # ------------------------------------------------------------------ agents without a path to the decision
 
 
+@few
 @given(designs())
 def test_every_agent_that_is_left_has_a_path_to_the_decision(d):
     """Over the unrolled rounds: drop the turns nobody needs; every agent must keep a turn."""

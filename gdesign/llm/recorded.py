@@ -40,7 +40,8 @@ class RecordedClient:
 
     Args:
         sets: Names of the outcome tables, as in the task ids `<set>/<qid>`.
-        directory: Where they are, relative to the data folder.
+        directory: Where they are, relative to the data folder: files `<set>.questions.jsonl` and
+            `<set>.results.csv`, or a folder `<set>` with `questions.jsonl` and `results.csv`.
         transition: Which fit agents follow that hear others: `optimistic`, `pessimistic`, or
             `neutral`. A conclusion that needs one of them must say so.
         cost: `recorded` refuses what the tables know no tokens of: questions without prompt tokens
@@ -67,7 +68,7 @@ class RecordedClient:
             raise ConfigError(f"transition is {transition!r}; expected one of {', '.join(TRANSITIONS)}")
         if cost not in ("recorded", "ignore"):
             raise ConfigError(f"cost is {cost!r}; expected recorded or ignore")
-        self._tables = {name: load_table(data_dir() / directory, name) for name in sets}
+        self._tables = {name: _table(directory, name) for name in sets}
         self._transition: Transition = TRANSITIONS[transition]
         self._ignore_cost = cost == "ignore"
         self._tokens_per_heard = tokens_per_heard
@@ -90,8 +91,8 @@ class RecordedClient:
         if table is None:
             raise UnsupportedRequestError(
                 f"there is no recorded answer to the task {origin.task_id!r}: the tables are "
-                f"{', '.join(self._tables)}; "
-                "choose a recorded task, or another LLM client"
+                f"{', '.join(self._tables)}; choose a task of theirs, name its table by sets and directory, or choose "
+                "another LLM client"
             )
         try:
             own = table.outcome(qid, request.llm)
@@ -165,7 +166,7 @@ def recorded_pool(
 
     Args:
         sets: Names of the outcome tables.
-        directory: Where they are, relative to the data folder.
+        directory: Where they are, as `RecordedClient` has it.
         prices: The price list, relative to the data folder.
         include_hidden_reasoning: Whether to take in LLMs with hidden reasoning too, whose cost the
             tables understate (for use with `cost=ignore`).
@@ -175,7 +176,7 @@ def recorded_pool(
         PoolError: No LLM is left.
     """
     price_list = read_prices(data_dir() / prices)
-    tables = [load_table(data_dir() / directory, name) for name in sets]
+    tables = [_table(directory, name) for name in sets]
     complete = set.intersection(*(set(t.complete_models()) for t in tables))
     models = sorted(
         m for m in complete if m in price_list and (include_hidden_reasoning or not m.startswith(HIDDEN_REASONING))
@@ -186,6 +187,11 @@ def recorded_pool(
             "table out"
         )
     return priced("recorded", models, price_list)
+
+
+def _table(directory: str, name: str) -> OutcomeTable:
+    folder = data_dir() / directory
+    return load_table(folder / name) if (folder / name).is_dir() else load_table(folder, name)
 
 
 def _refuse_other_protocols(request: Request, origin: Origin) -> None:

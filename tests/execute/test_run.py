@@ -89,7 +89,7 @@ class Scrambled:
         return Reply(text=text, usage=USAGE, label=Label.LIVE)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(design=designs(), seed=st.integers(0, 9), failing=st.sampled_from([0.0, 0.3]))
 def test_everybody_hears_all_it_should_and_nobody_speaks_before(design, seed, failing):
     llm = Scrambled(seed, failing)

@@ -1,8 +1,10 @@
 import asyncio
 import gzip
 import json
+import shutil
 from collections.abc import Iterator
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -183,6 +185,14 @@ def test_an_unknown_choice_is_refused(folder, values):
 def test_a_table_that_is_not_there_is_refused_at_once(folder):
     with pytest.raises(MissingDataError, match="nowhere"):
         RecordedClient(sets=["nowhere"])
+
+
+def test_a_table_may_be_a_folder(folder, pool):
+    (Path(folder) / "own/quiz").mkdir(parents=True)
+    for kind in ("questions.jsonl.gz", "results.csv.gz"):
+        shutil.copy(Path(folder) / f"routing/zeroeval/quiz.{kind}", Path(folder) / f"own/quiz/{kind}")
+    assert ask(RecordedClient(sets=["quiz"], directory="own"), q=1).text == "yes"
+    assert recorded_pool(sets=["quiz"], directory="own") == pool
 
 
 # ------------------------------------------------------------------ calibrated

@@ -7,15 +7,19 @@ import pytest
 from gdesign.execute.run import run
 from gdesign.llm.recorded import DIRECTORY, RecordedClient, recorded_pool
 from gdesign.reward import account
+from gdesign.tasks.crux import CRUXO
 from gdesign.tasks.data import data_dir
+from gdesign.tasks.gsm8k import GSM8K
 from gdesign.tasks.table import load_table
-from gdesign.types import Agent, Decision, Design, Edge, Gate, Label, Task
+from gdesign.types import Agent, Decision, Design, Edge, Gate, Label
 
 pytestmark = pytest.mark.skipif(
     not (data_dir() / DIRECTORY).is_dir(), reason="GDESIGN_DATA does not name a folder with the ZeroEval tables"
 )
 
 LARGE, SMALL, FLASH = "gpt-4o-2024-08-06", "gpt-4o-mini-2024-07-18", "gemini-1.5-flash"
+
+BENCHMARKS = {"gsm": GSM8K(recorded=True), "crux": CRUXO(recorded=True)}
 
 
 def solver(llm, gate=None):
@@ -36,15 +40,14 @@ def pool():
 
 
 def outcomes(design, name, llm, pool):
-    tasks = [
-        Task(id=f"{name}/{q.qid}", question=q.question, answer=q.answer, benchmark=name)
-        for q in load_table(data_dir() / DIRECTORY, name).questions
-    ]
+    benchmark = BENCHMARKS[name]
 
     async def all_runs():
-        return [await run(design, t, pool=pool, llm=llm, extract=lambda task, text: text or None) for t in tasks]
+        return [
+            await run(design, task, pool=pool, llm=llm, extract=benchmark.extract) for task in benchmark.load("all")
+        ]
 
-    return [account(r, grade=lambda task, answer: 0.0, pool=pool) for r in asyncio.run(all_runs())]
+    return [account(r, grade=benchmark.grade, pool=pool) for r in asyncio.run(all_runs())]
 
 
 def test_the_recorded_pool_has_26_llms(pool):
