@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```([\w-]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+TINY = ROOT / "data/tiny"
 SHOWN = ("text", "json", "yaml", "bibtex")
 
 
@@ -66,7 +67,7 @@ def commands():
 @pytest.fixture
 def workspace(tmp_path, monkeypatch):
     """Return a folder that looks like a checkout, in which runs may be written."""
-    for name in ("train.py", "eval.py", "configs", "examples", "benchmarks", "docs"):
+    for name in ("train.py", "eval.py", "configs", "examples", "benchmarks", "data", "docs"):
         if (ROOT / name).exists():
             (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
@@ -168,16 +169,8 @@ def test_the_questions_and_agents_that_the_docs_show_can_be_read(tmp_path):
     (tmp_path / "team.yaml").write_text(shown["yaml"])
     (tmp_path / "questions.jsonl").write_text(shown["json"])
     assert len(load(tmp_path / "team.yaml").candidates) == 4
-    own = ROOT / "examples/own"
-    assert JSONL(train=own / "train.jsonl", test=tmp_path / "questions.jsonl").load("test")
+    assert len(JSONL(train=TINY / "train.jsonl", test=tmp_path / "questions.jsonl").load("test")) == 2
 
 
-def test_the_questions_and_agents_of_the_examples_can_be_read():
-    own = ROOT / "examples/own"
-    questions = JSONL(train=own / "train.jsonl", test=own / "test.jsonl")
-    assert all(questions.load(split) for split in ("train", "validation", "test"))
-    for task in questions.load("all"):
-        answer = questions.extract(task, f"Answer: {task.answer}")
-        assert answer is not None
-        assert questions.grade(task, answer) == 1
-    assert load(own / "team.yaml").anchor == (("solver", "checker"),)
+def test_the_agents_of_the_examples_can_be_read():
+    assert load(ROOT / "examples/team.yaml").anchor == (("solver", "checker"),)
