@@ -14,13 +14,13 @@ from functools import lru_cache
 
 # --------------------------------------------------------------------------- where the answer stands
 
-_DRESS = r"[*_`~]*"
 _LINE = re.compile(
-    rf"^[\s>#*_`~\-•]*(?:(?:the|my|so|thus|therefore),?\s+)*(?:final\s+|correct\s+)?answer\s*{_DRESS}\s*[:\uff1a]{_DRESS}(.*)$",
+    r"^[ \t>#*_`~\-•]*(?:(?:the|my|so|thus|therefore),?[ \t]+)*(?:(?:final|correct)[ \t]+)?"
+    r"answer[ \t*_`~]*[:\uff1a][*_`~]*(.*)$",
     re.IGNORECASE | re.MULTILINE,
 )
-_CUE = re.compile(r"\banswer\s*[*_`~]*\s*(?:is|:|\uff1a|=|would be|must be)(?:\s*:)?", re.IGNORECASE)
-_FENCE = re.compile(r"^\s*(?:```|~~~).*$", re.MULTILINE)
+_CUE = re.compile(r"\banswer[\s*_`~]*(?:is|:|\uff1a|=|would be|must be)(?:\s*:)?", re.IGNORECASE)
+_FENCE = re.compile(r"^[ \t]*(?:```|~~~).*$", re.MULTILINE)
 
 
 def stated(text: str) -> str | None:
@@ -52,15 +52,16 @@ def _after_cue(text: str) -> str | None:
 
 def boxed(text: str) -> str | None:
     r"""Return what the last \boxed{...} or \fbox{...} with balanced braces holds; None if there is none."""
-    for opening in reversed(list(re.finditer(r"\\f?boxed\s*\{|\\fbox\s*\{", text))):
-        depth = 1
-        for i in range(opening.end(), len(text)):
-            if text[i - 1] == "\\":
-                continue
-            depth += (text[i] == "{") - (text[i] == "}")
-            if depth == 0:
-                return text[opening.end() : i].strip()
-    return None
+    closing: dict[int, int] = {}
+    open_: list[int] = []
+    for brace in re.finditer(r"\\[{}]|[{}]", text):
+        if brace[0] == "{":
+            open_.append(brace.end())
+        elif brace[0] == "}" and open_:
+            closing[open_.pop()] = brace.start()
+    starts = [m.end() for m in re.finditer(r"\\(?:f?boxed|fbox) ?\{", text)]
+    inside = [text[start : closing[start]].strip() for start in starts if start in closing]
+    return inside[-1] if inside else None
 
 
 def exact(text: str) -> str | None:
@@ -126,9 +127,9 @@ def _plain(text: str) -> str:
     text = text.replace("\u2212", "-").replace("\u2013", "-")
     text = re.sub(r"(?<=[0-9])[\u00a0\u2009\u202f](?=[0-9]{3}(?![0-9]))", ",", text)
     text = re.sub(r"\{,\}|(?<=[0-9]),?\\[,;!:](?=[0-9]{3})", ",", text).replace("\\$", "$").replace("\\%", "%")
-    text = re.sub(r"\\[dt]?frac\s*\{?\s*(-?[0-9]+)\s*\}?\s*\{\s*([0-9]+)\s*\}", r" \1/\2", text)
-    text = re.sub(r"\\[dt]?frac\s*([0-9])([0-9])", r" \1/\2", text)
-    return re.sub(r"\\(?:text|mathrm|mathbf|textbf)\s*\{([^{}]*)\}", r" \1", text)
+    text = re.sub(r"\\[dt]?frac ?\{? ?(-?[0-9]+) ?\}? ?\{ ?([0-9]+) ?\}", r" \1/\2", text)
+    text = re.sub(r"\\[dt]?frac ?([0-9])([0-9])", r" \1/\2", text)
+    return re.sub(r"\\(?:text|mathrm|mathbf|textbf) ?\{([^{}]*)\}", r" \1", text)
 
 
 def _last(pattern: str, text: str) -> str | None:
@@ -252,7 +253,8 @@ def _by_text(part: str, options: Sequence[str]) -> str | None:
 
 _MAX_LATEX = 200
 _MATH = re.compile(r"(?<!\\)\$\$(.+?)(?<!\\)\$\$|(?<!\\)\$(.+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
-_MAX_POWER = 100_000
+_MAX_DEGREE = 40
+_MAX_EXPONENT_OF_NUMBER = 10_000
 # What may occupy sympy for hours; its own timeouts work by signals, which only the main thread may use.
 _ENDLESS = re.compile(r"[0-9]{4,}\s*!|[)}\]!]\s*!|\\(?:i+nt|oint|sum|prod|lim)(?![a-z])|binom.*[0-9]{4,}")
 
@@ -284,8 +286,8 @@ def _tidy(part: str) -> str:
         formulas = _MATH.findall(part)
         if len(formulas) == 1 and len(_MATH.sub("", part).split()) < 8:
             part = next(f for f in formulas[0] if f)
-    part = part.strip().strip("*`").removesuffix(".").strip().strip("$").strip()
-    part = re.sub(r"(?<=\S)\s*\\(?:text|mbox|mathrm)\s*\{\s[^{}]*\}(?:\^\{?[0-9]\}?)?$", "", part)  # a unit
+    part = " ".join(part.split()).strip("*`").removesuffix(".").strip().strip("$").strip()
+    part = re.sub(r"(?<=\S) ?\\(?:text|mbox|mathrm) ?\{ [^{}]*\}(?:\^\{?[0-9]\}?)?$", "", part)  # a unit
     plain = _plain(part)
     match = _NUMBER.fullmatch(plain.strip())
     if match is None:  # a unit or a per cent sign behind the number
@@ -307,7 +309,7 @@ def equivalent(gold: str, answer: str) -> bool:
     """
     if gold == answer:
         return True
-    if any(len(x) > _MAX_LATEX or _ENDLESS.search(x) or _power(x) > _MAX_POWER for x in (gold, answer)):
+    if any(len(x) > _MAX_LATEX or _ENDLESS.search(x) or _too_high(x) for x in (gold, answer)):
         return False
     from math_verify import parse, verify  # it loads sympy, which takes a second
 
@@ -317,21 +319,55 @@ def equivalent(gold: str, answer: str) -> bool:
     return bool(verify(first, second, timeout_seconds=None))
 
 
-def _power(text: str) -> int:
-    """Return a bound on the exponents in a formula: the product of all numbers that stand in one."""
-    product = 1
-    for power in re.finditer(r"(?:\^|\*\*)\s*", text):
-        depth = 0
-        for end in range(power.end(), len(text)):
-            depth += (text[end] in "{(") - (text[end] in ")}")
-            if depth <= 0 and not (text[power.end()] in "+-0123456789" and text[end + 1 : end + 2].isdigit()):
-                break
-        exponent = text[power.end() : end + 1] if power.end() < len(text) else ""
-        if "!" in exponent:
-            return _MAX_POWER + 1
-        for digits in re.findall(r"[0-9]+", exponent):
-            product *= max(1, int(digits))
-    return product
+def _too_high(text: str) -> bool:
+    """Return whether writing out the powers of a formula would take too long."""
+    symbols = re.search(r"(?<![A-Za-z\\])[A-Za-z]", text)
+    return _tower(text) or _degree(text) > (_MAX_DEGREE if symbols else _MAX_EXPONENT_OF_NUMBER)
+
+
+def _tower(text: str) -> bool:
+    """Return whether a number is raised in an exponent, or an exponent follows another one."""
+    in_exponent, opens_exponent = [False], [False]  # of each open bracket
+    caret = closed_exponent = False
+    previous = ""
+    for token in re.findall(r"\^|\*\*|[0-9]+|\S", text):
+        if token in ("^", "**"):
+            if closed_exponent or (in_exponent[-1] and previous.isdigit()):
+                return True
+            caret = True
+            continue
+        if token in "{([":
+            in_exponent.append(in_exponent[-1] or caret)
+            opens_exponent.append(caret)
+            closed_exponent = False
+        elif token in "})]":
+            closed_exponent = len(opens_exponent) > 1 and opens_exponent.pop()
+            in_exponent = in_exponent[: len(opens_exponent)]
+        else:
+            closed_exponent = caret
+            previous = token
+        caret = False
+    return False
+
+
+def _degree(text: str) -> int:
+    """Return the sum of all exponents in a formula; that of a bracket multiplies what is inside."""
+    sums, last = [0], 0  # of each open bracket; of the bracket that was just closed
+    tokens = re.findall(r"(?:\^|\*\*)\s*(?:\{[^{}]*\}|\([^()]*\)|[0-9]+)?|[{(\[]|[})\]]|[^\s]", text)
+    for token in tokens:
+        if token[0] == "^" or token[:2] == "**":
+            exponent = math.prod(max(1, int(digits)) for digits in re.findall("[0-9]+", token))
+            sums[-1] += max(1, last) * exponent - last
+            last = 0
+        elif token in "{([":
+            sums.append(0)
+            last = 0
+        elif token in "})]" and len(sums) > 1:
+            last = sums.pop()
+            sums[-1] += last
+        else:
+            last = 0
+    return sum(sums)
 
 
 # --------------------------------------------------------------------------- Python literals
@@ -354,7 +390,7 @@ def literal(text: str) -> str | None:
     part = stated(text)
     if part is not None:
         return _literal(part)
-    asserts = re.findall(r"^\s*assert\s.*$", text, re.MULTILINE)
+    asserts = re.findall(r"^[ \t]*assert\s.*$", text, re.MULTILINE)
     blocks = re.findall(r"```[^\n]*\n(.*?)```", text, re.DOTALL)
     for candidate in (*asserts[-1:], *blocks[-1:], text):
         found = _literal(candidate)

@@ -3,6 +3,7 @@ import asyncio
 import threading
 from decimal import Decimal
 from fractions import Fraction
+from time import perf_counter
 
 import pytest
 from hypothesis import given, settings
@@ -240,6 +241,8 @@ def test_formulas_are_tidied(text, expected):
         ("(1,2)", "(2,1)", False),
         ("2", r"9^{9^{9^{9^{9}}}}", False),
         ("2", "99999!", False),
+        ("2", "9**9**9**9", False),
+        ("2", "(x+y+z+1)^{500}", False),
         ("2", r"\int x^x dx", False),
         ("2", "x" * 5000, False),
     ],
@@ -268,3 +271,15 @@ def test_an_exact_answer_ignores_case_space_and_dress():
 
 def test_decimals_are_exact():
     assert number(str(Decimal("0.1") + Decimal("0.2"))) == "0.3"
+
+
+@pytest.mark.parametrize(
+    "part", ["\n", " ", "answer ", "answer  ", "\\boxed{", "\\frac ", "Answer: the is ", "'", "1 ", "$", "((", "**"]
+)
+def test_long_texts_are_read_in_no_time(part):
+    text = part * 10_000
+    began = perf_counter()
+    for read in (number, literal, latex, exact, boxed):
+        read(text)
+    choice(text, 4, ("a", "b"))
+    assert perf_counter() - began < 5  # a tenth of a second where time grows with length alone
