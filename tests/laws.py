@@ -2,7 +2,7 @@
 
 A method's test file names it once and runs what applies:
 
-    METHOD = laws.Method(name="swarm", make=Swarm, designs=laws.dags, query_dependent=False, soft=True)
+    METHOD = laws.Method(name="swarm", make=Swarm, designs=laws.dags, query_dependent=False, soft=True, lr=0.1)
 
     @pytest.mark.parametrize("law", laws.applying_to(METHOD), ids=lambda law: law.__name__)
     def test_swarm_keeps_the_law(law):
@@ -51,6 +51,7 @@ class Method:
         query_dependent: Whether different questions can get different designs.
         soft: Whether its drafts carry edge probabilities.
         learned: Whether it has parameters.
+        lr: Adam's step; methods with bare logits need a larger one.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Method:
     query_dependent: bool = True
     soft: bool = False
     learned: bool = True
+    lr: float = 0.005
 
 
 Law = Callable[[Method], None]
@@ -170,7 +172,7 @@ def _same_draft(a: Draft, b: Draft) -> None:
 
 
 def _train(
-    designer: Designer, objective: Callable[[], Tensor], *, steps: int, lr: float = 0.02, enough: float = float("inf")
+    designer: Designer, objective: Callable[[], Tensor], *, steps: int, lr: float, enough: float = float("inf")
 ) -> float:
     """Raise the objective by Adam until it is enough; return its last value."""
     optimizer = torch.optim.Adam(designer.parameters(), lr=lr)
@@ -243,7 +245,7 @@ def a_planted_best_design_is_learned(method: Method) -> None:
     designer, problems, designs = _drawable(method)
     best = [designs[0], designs[-1]] if method.query_dependent else [designs[-1]] * 2
     rows = worlds.batch(problems)
-    mean = _train(designer, lambda: designer.log_prob(rows, best).exp().mean(), steps=400, enough=0.95)
+    mean = _train(designer, lambda: designer.log_prob(rows, best).exp().mean(), steps=400, lr=method.lr, enough=0.95)
     assert mean >= 0.95
     assert designer(rows, greedy=True).designs == best
 
@@ -370,7 +372,7 @@ def query_dependence_survives_a_sparsity_reward(method: Method) -> None:
 
     before = apart()
     start = (_table(designer, problems, designs).exp() @ sparse).mean()
-    end = _train(designer, lambda: (_table(designer, problems, designs).exp() @ sparse).mean(), steps=40)
+    end = _train(designer, lambda: (_table(designer, problems, designs).exp() @ sparse).mean(), steps=40, lr=method.lr)
     assert end > start
     assert apart() > 0.1 * before > 0
 
@@ -392,7 +394,7 @@ def edge_probabilities_approach_0_and_1_and_directions_differ(method: Method) ->
     """Trained for the edge 0 -> 1, that edge becomes certain and 1 -> 0 impossible."""
     encoder = worlds.encoder(3)
     designer, problem = _made(method, encoder.space), worlds.batch(_problems(encoder))
-    _train(designer, lambda: _soft(designer, problem)[:, 0, 1].min(), steps=400, lr=0.05, enough=0.99)
+    _train(designer, lambda: _soft(designer, problem)[:, 0, 1].min(), steps=400, lr=10 * method.lr, enough=0.99)
     soft = _soft(designer, problem)
     assert (soft[:, 0, 1] > 0.98).all()
     assert (soft[:, 1, 0] < 0.02).all()
@@ -407,7 +409,7 @@ def two_slots_of_one_candidate_can_differ(method: Method) -> None:
         soft = _soft(designer, problem)
         return (soft[:, 0, 2] - soft[:, 1, 2]).mean()
 
-    assert _train(designer, gap, steps=400, lr=0.05, enough=0.9) >= 0.9
+    assert _train(designer, gap, steps=400, lr=10 * method.lr, enough=0.9) >= 0.9
 
 
 SOFT_DEFECTS: tuple[Law, ...] = (
