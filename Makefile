@@ -38,4 +38,5 @@ check: venv
 	$(BIN)/lint-imports
 
 bench: venv
-	$(BIN)/python benchmarks/speed.py $(ARGS)
+	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/executor.py

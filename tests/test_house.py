@@ -1,5 +1,6 @@
 """What holds for the whole project: configs, layers, pins, packaging."""
 
+import inspect
 import re
 import subprocess
 import sys
@@ -19,18 +20,22 @@ CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 ABSOLUTE = re.compile(r"(?<![\w.~}:-])/(?:home|root|Users|work|tmp|opt|mnt)/[\w.-]+")
 
 
-def targets(node):
+def built(node):
+    """Yield the parts of a config that something is built from."""
     if isinstance(node, dict):
         if "_target_" in node:
-            yield node["_target_"]
+            yield node
         for value in node.values():
-            yield from targets(value)
+            yield from built(value)
     elif isinstance(node, list):
         for value in node:
-            yield from targets(value)
+            yield from built(value)
 
 
-TARGETS = sorted({target for path in CONFIGS for target in targets(yaml.safe_load(path.read_text()))})
+TARGETS = {}
+for path in CONFIGS:
+    for node in built(yaml.safe_load(path.read_text())):
+        TARGETS.setdefault(node["_target_"], set()).update(key for key in node if not key.startswith("_"))
 
 
 def contract(kind):
@@ -38,9 +43,11 @@ def contract(kind):
     return found
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_every_target_in_the_configs_exists(target):
-    assert callable(get_object(target))
+@pytest.mark.parametrize("target", sorted(TARGETS))
+def test_a_target_in_the_configs_exists_and_takes_what_they_give_it(target):
+    parameters = inspect.signature(get_object(target)).parameters
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    assert open_ended or TARGETS[target] <= set(parameters)
 
 
 def test_every_room_has_a_layer():

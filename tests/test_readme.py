@@ -78,8 +78,8 @@ def cut_short(line):
     if not line.startswith("python train.py"):
         return line
     if "task=" in line.replace("task.", ""):
-        return f"{line} trainer.max_epochs=1 task.limit=6"
-    return f"{line} trainer.max_epochs=1 task.num_train=12 task.num_validation=6 task.num_test=6"
+        return f"{line} trainer.max_epochs=1 ++task.limit=6"
+    return f"{line} trainer.max_epochs=1 ++task.num_train=12 ++task.num_validation=6 ++task.num_test=6"
 
 
 @pytest.mark.parametrize("text", in_language("sh"))
