@@ -62,7 +62,7 @@ class GDesigner(Designer):
         self.rank = rank
         self.kl_weight = kl_weight
         self.num_rounds = num_rounds
-        self.encoder = VariationalGCN(in_dim=space.text_dim + NUM_FEATURES, hidden_dim=hidden_dim)
+        self.encoder = VariationalGCN(text_dim=space.text_dim, hidden_dim=hidden_dim)
         self.from_heard = nn.Linear(hidden_dim, hidden_dim)
         self.from_hearer = nn.Linear(hidden_dim, hidden_dim, bias=False)
         self.from_task = nn.Linear(hidden_dim, hidden_dim, bias=False)
@@ -136,12 +136,14 @@ class VariationalGCN(nn.Module):
     Without the skip, nodes with the same closed neighbourhood would get the same latents.
 
     Args:
-        in_dim: C.
+        text_dim: D; the input has C = D + F features.
         hidden_dim: H.
     """
 
-    def __init__(self, *, in_dim: int, hidden_dim: int) -> None:
+    def __init__(self, *, text_dim: int, hidden_dim: int) -> None:
         super().__init__()
+        in_dim = text_dim + NUM_FEATURES
+        self.scale = text_dim**0.5  # texts are unit vectors; layers start best with variance 1
         self.shared = GCNConv(in_dim, hidden_dim)
         self.shared_skip = nn.Linear(in_dim, hidden_dim, bias=False)
         self.mu = GCNConv(hidden_dim, hidden_dim)
@@ -151,7 +153,7 @@ class VariationalGCN(nn.Module):
 
     def forward(self, problem: Batch) -> tuple[Float[Tensor, "V H"], Float[Tensor, "V H"]]:
         """Return mean and log standard deviation of every node's latent."""
-        x = torch.cat([problem.x, problem.features], dim=-1)
+        x = torch.cat([problem.x * self.scale, problem.features], dim=-1)
         edges = problem.edge_index
         h = torch.relu(self.shared(x, edges) + self.shared_skip(x))
         return self.mu(h, edges) + self.mu_skip(h), self.log_sigma(h, edges)
