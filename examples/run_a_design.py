@@ -35,7 +35,7 @@ def main() -> None:
         print(f"  {done.design.agents[turn.agent].role} answers {turn.answer}")
     print(f"the team answers {done.answer}, right is {task.answer} ({done.label})")
     print(f"{outcome.calls} calls, {outcome.critical_path} of them one after the other, {outcome.usd:.6f} USD")
-    print(f"utility at lambda 0.02: {utility(outcome, usd_weight=0.02):.3f}")
+    print(f"utility at lambda 0.03: {utility(outcome, usd_weight=0.03):.3f}")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from gdesign.learn.module import DesignModule
 from gdesign.llm.simulated import SimulatedClient
 from gdesign.tasks.synthetic import Synthetic
 
-USD_WEIGHT = 0.02  # lambda: what one USD per 1,000 questions costs in score
+USD_WEIGHT = 0.03  # lambda: what one USD per 1,000 questions costs in score
 
 
 def main(num_train: int = 180, num_test: int = 90, num_epochs: int = 8) -> None:
