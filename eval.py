@@ -44,7 +44,7 @@ def evaluate(config: DictConfig) -> None:
     torch.set_num_threads(config.threads)
     folder = Path(config.out)
     problems, designer = assemble(config)
-    training: dict[str, float] = {"runs": 0, "calls": 0, "usd": 0.0, "seconds": 0.0}
+    training: dict[str, int | float] = {"runs": 0, "calls": 0, "usd": 0.0, "seconds": 0.0}
     if config.checkpoint:
         restore(designer, Path(config.checkpoint) / BEST)
         training = spent(Path(config.checkpoint))

@@ -1,9 +1,9 @@
 """Designs as JSON, and `runs.jsonl`: a line for every execution, written as soon as it is known.
 
-A line holds `phase` (train, validation, test, ...), `step`, `benchmark`, `task`, `seed`, `design`, `answer`,
-what the run was worth (`score`, `usd`, `prompt_tokens`, `completion_tokens`, `calls`, `critical_path`,
-`unreadable`, `failures`, `label`), `seconds` and `turns`: a list `[agent, round, answer]` for each, with the
-words spoken and the error as further members where they were asked for.
+A line holds `phase` (train, validation, test, ...), `step` and `weight` where there is one, `benchmark`, `task`,
+`seed`, `design`, `answer`, what the run was worth (`score`, `usd`, `prompt_tokens`, `completion_tokens`, `calls`,
+`critical_path`, `unreadable`, `failures`, `label`), `seconds` and `turns`: `[agent, round, answer]` for each. Where
+the words were asked for, a turn goes on with its text and error, and the `question` is there too.
 """
 
 import json
@@ -119,11 +119,15 @@ class RunsFile:
             if words:
                 turn += [None if t.reply is None else t.reply.text, t.error]
             turns.append(turn)
-        return {
-            "phase": phase,
-            "step": step,
-            "benchmark": run.task.benchmark,
-            "task": run.task.id,
+        row: dict[str, Any] = {"phase": phase}
+        if step is not None:
+            row["step"] = step
+        row |= {"benchmark": run.task.benchmark, "task": run.task.id}
+        if run.task.weight != 1:
+            row["weight"] = run.task.weight
+        if words:
+            row["question"] = run.task.question
+        return row | {
             "seed": run.seed,
             "design": design_to_json(run.design),
             "answer": run.answer,

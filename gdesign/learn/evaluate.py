@@ -168,7 +168,7 @@ def evaluate_into(
     num_samples: int,
     usd_weight: float,
     token_weight: float,
-    training: Mapping[str, float],
+    training: Mapping[str, int | float],
 ) -> dict[str, Any]:
     """Evaluate, and write `eval.json` with what training cost.
 

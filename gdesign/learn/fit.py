@@ -75,15 +75,10 @@ def _train(
     last = folder / checkpoint.LAST
     resumes = resume and last.is_file()
     keep = torch.load(last, weights_only=True)["global_step"] if resumes else 0
+    best = Path(checkpoint.BEST).stem
     callbacks: list[Callback] = [
-        ModelCheckpoint(
-            dirpath=last.parent,
-            filename=Path(checkpoint.BEST).stem,
-            monitor="val/utility",
-            mode="max",
-            save_last=True,
-            enable_version_counter=False,
-        )
+        ModelCheckpoint(last.parent, best, monitor="val/utility", mode="max", enable_version_counter=False),
+        ModelCheckpoint(last.parent, last.stem, enable_version_counter=False),
     ]
     if patience is not None:
         callbacks.append(EarlyStopping(monitor="val/utility", mode="max", patience=patience))
@@ -111,9 +106,9 @@ def _search(module: DesignModule, designer: Search, tasks: Sequence[Task]) -> No
     )
 
 
-def spent(folder: Path) -> dict[str, float]:
+def spent(folder: Path) -> dict[str, int | float]:
     """Return what training cost: runs, calls and USD by the runs it wrote, lost work included, and seconds."""
-    total: dict[str, float] = {"runs": 0, "calls": 0, "usd": 0.0, "seconds": 0.0}
+    total: dict[str, int | float] = {"runs": 0, "calls": 0, "usd": 0.0, "seconds": 0.0}
     if (folder / "runs.jsonl").is_file():
         for row in read_runs(folder / "runs.jsonl"):
             if row["phase"] in ("train", "validation"):

@@ -70,7 +70,7 @@ class DesignModule(L.LightningModule):
         token_weight: float = 0.0,
         entropy_weight: float = 0.0,
         final_entropy_weight: float | None = None,
-        penalty_weight: float = 0.0,
+        penalty_weight: float = 1.0,
         num_samples: int = 1,
         num_validation_samples: int = 1,
         seed: int = 0,
@@ -179,7 +179,8 @@ class DesignModule(L.LightningModule):
         t, k = len(batch), self.num_designs
         problem = self.problems([item.seen for item in batch for _ in range(k)], usd_weight=self.usd_weight)
         draft = self.designer(problem, generator=self.generator)
-        seeds = torch.randint(self.num_samples, (t * k,), generator=self.generator).tolist()
+        # The designs of one task share their seed, and so the luck of each agent: they differ by design alone.
+        seeds = torch.randint(self.num_samples, (t,), generator=self.generator).repeat_interleave(k).tolist()
         tasks = [item.task for item in batch for _ in range(k)]
         results = self.execute(list(zip(draft.designs, tasks, seeds, strict=True)), phase="train")
         worth = [self._utility(outcome) for _, outcome in results]

@@ -1,0 +1,69 @@
+"""A little world to train in: the first agent is always right, the others never are, and each is dearer than the last."""
+
+import asyncio
+from pathlib import Path
+
+import lightning as L
+
+from gdesign.execute.runs import RunsFile
+from gdesign.learn.data import TaskData
+from gdesign.learn.estimators import Reinforce
+from gdesign.learn.module import DesignModule
+from tests import worlds
+
+
+class Tiny:
+    """A benchmark whose answers are read after `Answer: `."""
+
+    name = "tiny"
+
+    def load(self, split):
+        return worlds.tasks(8)
+
+    def extract(self, task, text):
+        return text.removeprefix("Answer: ") or None
+
+    def grade(self, task, answer):
+        return float(answer == task.answer)
+
+
+def right_first(request):
+    right = request.origin.task_id.removeprefix("q")
+    return f"Answer: {right if request.llm == 'llm-0' else 'wrong'}"
+
+
+def make_module(designer, problems, loop, *, runs=None, llm=None, **settings):
+    settings = {"estimator": Reinforce(), "num_designs": 3, "lr": 0.05, **settings}
+    return DesignModule(
+        designer=designer,
+        problems=problems,
+        llm=worlds.Scripted(right_first) if llm is None else llm,
+        benchmark=Tiny(),
+        loop=loop,
+        runs=runs,
+        **settings,
+    )
+
+
+def make_data(num=8, *, shuffle_questions=False, tasks=None):
+    tasks = worlds.tasks(num) if tasks is None else tasks
+    return TaskData(train=tasks, validation=tasks[:2], batch_size=2, shuffle_questions=shuffle_questions, seed=3)
+
+
+def make_trainer(max_epochs=2):
+    def make(**arguments):
+        return L.Trainer(
+            accelerator="cpu",
+            max_epochs=max_epochs,
+            log_every_n_steps=2,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            **arguments,
+        )
+
+    return make
+
+
+def open_world(folder: Path):
+    return asyncio.Runner(), RunsFile(folder / "runs.jsonl")

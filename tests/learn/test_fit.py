@@ -1,0 +1,149 @@
+import asyncio
+
+import pytest
+import torch
+
+from gdesign.design import checkpoint
+from gdesign.design.fixed import Fixed, chain
+from gdesign.design.gdesigner import GDesigner
+from gdesign.design.search import Search
+from gdesign.design.swarm import Swarm
+from gdesign.errors import BudgetExceededError, DataError
+from gdesign.execute.runs import RunsFile, read_runs
+from gdesign.learn.estimators import imitation
+from gdesign.learn.fit import best_runs, fit, learns, spent
+from gdesign.learn.metrics import read_metrics
+from gdesign.llm.wrappers import Budget
+from tests import worlds
+from tests.learn.parts import make_data, make_module, make_trainer, right_first
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The '.*dataloader' does not have many workers",
+    "ignore:Checkpoint directory .* exists and is not empty",
+    "ignore:You have overridden `transfer_batch_to_device`",
+    r"ignore:`isinstance\(treespec, LeafSpec\)` is deprecated",
+)
+
+
+def train(folder, *, make=GDesigner, max_epochs=2, data=None, resume=True, **settings):
+    problems = worlds.encoder()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        designer = make(space=problems.space)
+    with asyncio.Runner() as loop, RunsFile(folder / "runs.jsonl") as runs:
+        module = make_module(designer, problems, loop, runs=runs, **settings)
+        data = make_data() if data is None else data
+        fit(module, data, folder=folder, make_trainer=make_trainer(max_epochs), resume=resume)
+    return module
+
+
+def search(space):
+    return Search(space=space, families=("singles", "votes", "cascades"))
+
+
+def last(folder):
+    return torch.load(folder / checkpoint.LAST, weights_only=True)
+
+
+def test_two_epochs_and_two_more_are_four_epochs_bit_for_bit(tmp_path):
+    settings = {"num_samples": 100, "entropy_weight": 0.1}
+    train(tmp_path / "straight", max_epochs=4, **settings)
+    train(tmp_path / "stopped", max_epochs=2, **settings)
+    train(tmp_path / "stopped", max_epochs=4, **settings)
+    straight, resumed = last(tmp_path / "straight"), last(tmp_path / "stopped")
+    assert straight["global_step"] == resumed["global_step"] == 16
+    assert torch.equal(straight["generator"], resumed["generator"])
+    assert straight["state_dict"].keys() == resumed["state_dict"].keys()
+    for name, value in straight["state_dict"].items():
+        assert torch.equal(value, resumed["state_dict"][name]), name
+    rows = [
+        [{k: v for k, v in row.items() if k != "seconds"} for row in read_runs(tmp_path / name / "runs.jsonl")]
+        for name in ("straight", "stopped")
+    ]
+    assert rows[0] == rows[1]
+    assert read_metrics(tmp_path / "straight/metrics.csv") == read_metrics(tmp_path / "stopped/metrics.csv")
+
+
+@pytest.mark.parametrize("make", [Swarm, GDesigner])
+def test_a_designer_learns_to_ask_who_is_right(tmp_path, make):
+    module = train(tmp_path, make=make, max_epochs=12)
+    rows = [float(row["val/utility"]) for row in read_metrics(tmp_path / "metrics.csv") if row["val/utility"]]
+    assert max(rows) == 1.0
+    assert learns(module.designer)
+
+
+def test_the_same_seed_gives_the_same_parameters(tmp_path):
+    one, two = train(tmp_path / "one"), train(tmp_path / "two")
+    for a, b in zip(one.designer.parameters(), two.designer.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_module_is_left_with_the_best_checkpoint(tmp_path):
+    module = train(tmp_path)
+    best = torch.load(tmp_path / checkpoint.BEST, weights_only=True)["state_dict"]
+    for name, value in module.designer.state_dict().items():
+        assert torch.equal(value, best[checkpoint.PREFIX + name])
+
+
+def test_a_checkpoint_holds_little_beside_the_parameters_and_their_optimizer(tmp_path):
+    module = train(tmp_path)
+    num_bytes = 4 * sum(p.numel() for p in module.designer.parameters())
+    assert (tmp_path / checkpoint.LAST).stat().st_size < 3 * num_bytes + 40_000
+
+
+def test_every_execution_is_written_down_and_counted(tmp_path):
+    train(tmp_path, max_epochs=2)
+    rows = list(read_runs(tmp_path / "runs.jsonl"))
+    assert sum(row["phase"] == "train" for row in rows) == 2 * 8 * 3
+    assert sum(row["phase"] == "validation" for row in rows) == 2 * 2
+    cost = spent(tmp_path)
+    assert cost["runs"] == len(rows)
+    assert cost["usd"] == pytest.approx(sum(row["usd"] for row in rows))
+    assert cost["seconds"] > 0
+
+
+def test_a_fixed_design_is_not_trained(tmp_path):
+    module = train(tmp_path, make=lambda space: Fixed(space=space, topology=chain))
+    assert not learns(module.designer)
+    assert not (tmp_path / "runs.jsonl").exists()
+    assert (tmp_path / checkpoint.BEST).is_file()
+
+
+def test_a_search_looks_at_every_training_question_once(tmp_path):
+    problems = worlds.encoder()
+    module = train(tmp_path, make=search)
+    assert [a.llm for a in module.designer.design.agents] == ["llm-0"]
+    assert sum(1 for _ in read_runs(tmp_path / "runs.jsonl")) == 8 * 3
+    again = search(problems.space)
+    checkpoint.restore(again, tmp_path / checkpoint.BEST)
+    assert again.design == module.designer.design
+
+
+def test_a_spent_budget_ends_training_and_keeps_what_was_done(tmp_path):
+    llm = Budget(llm=worlds.Scripted(right_first), pool=worlds.pool(), calls=40)
+    with pytest.raises(BudgetExceededError, match="budget of 40 calls"):
+        train(tmp_path, llm=llm)
+    assert sum(row["calls"] for row in read_runs(tmp_path / "runs.jsonl")) > 20
+
+
+def test_the_best_recorded_design_of_each_task_is_imitated(tmp_path):
+    train(tmp_path / "searched", make=search)
+    teacher = best_runs(tmp_path / "searched", usd_weight=0.0)
+    module = train(
+        tmp_path / "taught", make=Swarm, max_epochs=20, estimator=imitation, teacher=teacher, num_designs=1, lr=0.2
+    )
+    problem = module.problems(worlds.tasks(1))
+    assert [a.llm for a in module.designer(problem, greedy=True).designs[0].agents] == ["llm-0"]
+
+
+def test_a_task_without_a_recorded_design_cannot_be_imitated(tmp_path):
+    train(tmp_path, make=search, data=make_data(2))
+    with pytest.raises(DataError, match="no run of the task 'q5'"):
+        best_runs(tmp_path, usd_weight=0.0)(worlds.tasks(6)[5:])
+
+
+def test_early_stopping_and_checkpoints_look_at_utility_not_score(tmp_path):
+    module = train(tmp_path, usd_weight=1.0)
+    row = [r for r in read_metrics(tmp_path / "metrics.csv") if r["val/utility"]][-1]
+    assert float(row["val/utility"]) == pytest.approx(float(row["val/score"]) - float(row["val/usd"]), abs=1e-6)
+    assert module.usd_weight == 1.0
