@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from gdesign.cli import friendly, one_line, quiet, say
-from gdesign.design.checkpoint import BEST, assemble, read_config, restore
+from gdesign.design.checkpoint import BEST, assemble, read_config, restore, save
 from gdesign.errors import ConfigError
 from gdesign.execute.runs import RunsFile
 from gdesign.learn.data import items
@@ -54,6 +54,7 @@ def evaluate(config: DictConfig) -> None:
     tasks = benchmark.load(config.split)
     if folder != Path(config.checkpoint or ""):
         open_folder(folder, config)
+        save(designer, folder / BEST)
     with asyncio.Runner() as loop, RunsFile(folder / "runs.jsonl") as runs:
         summary = evaluate_into(
             folder,

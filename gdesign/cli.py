@@ -1,13 +1,26 @@
 """The `gdesign` command, and how every command talks to its user."""
 
+import argparse
+import json
 import logging
+import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from gdesign.errors import BudgetExceededError, GdesignError, UserError
+from gdesign.errors import BudgetExceededError, DataError, GdesignError, UserError
+
+# each command imports what it needs, so that --help and `gdesign data` need not wait for torch
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from gdesign.encode.problem import ProblemEncoder
+    from gdesign.llm.base import LLMClient
+    from gdesign.tasks.base import Benchmark
+    from gdesign.types import Design, Task
 
 
 def say(text: str) -> None:
@@ -72,3 +85,172 @@ def one_line(name: str, summary: Mapping[str, Any]) -> str:
         f"{name}: score {summary['score']:.4f} ({low:.4f}-{high:.4f}), USD {summary['usd']:.4f} per 1,000 questions, "
         f"utility {summary['utility']:.4f}, {summary['n']} questions, {summary['split']}, {summary['label']}"
     )
+
+
+# --------------------------------------------------------------------------- the command
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the `gdesign` command.
+
+    Args:
+        arguments: What was typed after `gdesign`; None for the process's own.
+
+    Raises:
+        SystemExit: 0 with --help, 2 after a mistake.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        with friendly():
+            options.run(options)
+    except BrokenPipeError:  # whoever read our output, `head` for instance, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gdesign",
+        description="Ask trained designers, compare runs, look after data. Train with train.py, evaluate with eval.py.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    design = commands.add_parser("design", help="draw the best design for a question", description="Draw a design.")
+    _add_designer(design)
+    design.add_argument("--mermaid", action="store_true", help="print a Mermaid flowchart instead of words")
+    design.add_argument("--json", action="store_true", help="print JSON instead of words, as runs.jsonl holds it")
+    design.set_defaults(run=_design)
+
+    ask = commands.add_parser("ask", help="draw a design and let it answer", description="Draw a design and run it.")
+    _add_designer(ask)
+    ask.add_argument(
+        "--llm", metavar="URL", help="an OpenAI-compatible endpoint (default: what the run was trained on)"
+    )
+    ask.add_argument("--api-key-env", metavar="NAME", help="environment variable with the endpoint's key")
+    ask.add_argument("--verbose", action="store_true", help="print what every agent said")
+    ask.set_defaults(run=_ask)
+
+    report = commands.add_parser(
+        "report", help="compare run folders in a table and a picture", description="Compare run folders."
+    )
+    report.add_argument("folders", nargs="+", type=Path, help="run folders, or folders that hold some, such as runs/")
+    report.add_argument("--out", type=Path, help="folder for report.md (default: the first one given)")
+    report.set_defaults(run=_report)
+
+    data = commands.add_parser("data", help="list, verify or fetch data files", description="Look after data files.")
+    actions = data.add_subparsers(required=True, metavar="ACTION")
+    for name, run, text in (
+        ("list", _data_list, "say which files there are, of what origin and licence, and which are here"),
+        ("verify", _data_verify, "compare the checksums of the files that are here"),
+    ):
+        actions.add_parser(name, help=text, description=text).set_defaults(run=run)
+    fetch = actions.add_parser("fetch", help="download a file from its origin and check it")
+    fetch.add_argument("names", nargs="+", help="as `gdesign data list` names them")
+    fetch.set_defaults(run=_data_fetch)
+    return parser
+
+
+def _add_designer(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--checkpoint", required=True, type=Path, help="a run folder, such as runs/gdesigner-synthetic-0"
+    )
+    parser.add_argument("--trust", action="store_true", help="let its config.yaml build things from outside gdesign")
+    parser.add_argument("question", help="the question, in quotes")
+
+
+def _drawn(options: argparse.Namespace) -> "tuple[Design, Task, ProblemEncoder, DictConfig]":
+    from hydra.errors import InstantiationException
+
+    from gdesign.design.checkpoint import load, read_config
+    from gdesign.learn.evaluate import greedy
+    from gdesign.types import Task
+
+    quiet()
+    config = read_config(options.checkpoint, trust=options.trust)
+    with friendly(wrapped_in=InstantiationException):
+        problems, designer = load(options.checkpoint, trust=options.trust)
+    task = Task(id="question", question=options.question, answer="", benchmark=config.names.task)
+    (design,) = greedy(designer, problems, [task], usd_weight=config.reward.usd_weight)
+    return design, task, problems, config
+
+
+def _design(options: argparse.Namespace) -> None:
+    from gdesign.execute.runs import design_to_json
+    from gdesign.report.text import describe, mermaid
+
+    design, *_ = _drawn(options)
+    if options.json:
+        say(json.dumps(design_to_json(design)))
+    else:
+        say(mermaid(design) if options.mermaid else describe(design))
+
+
+def _ask(options: argparse.Namespace) -> None:
+    import asyncio
+
+    from hydra.utils import instantiate
+
+    from gdesign.execute.run import run
+    from gdesign.report.text import describe
+    from gdesign.reward import account
+
+    design, task, problems, config = _drawn(options)
+    if options.llm:
+        from gdesign.llm.openai import OpenAIClient
+
+        key = {"api_key_env": options.api_key_env} if options.api_key_env else {}
+        llm: LLMClient = OpenAIClient(base_url=options.llm, **key)
+    else:
+        llm = instantiate(config.llm)
+    benchmark: Benchmark = instantiate(config.task)
+    pool = problems.space.pool
+    done = asyncio.run(run(design, task, pool=pool, llm=llm, extract=benchmark.extract))
+    outcome = account(done, grade=lambda task, answer: 0.0, pool=pool)
+    if options.verbose:
+        say(describe(design) + "\n")
+        for turn in done.turns:
+            agent = design.agents[turn.agent]
+            words = "(silent)" if turn.silent else turn.error if turn.reply is None else turn.reply.text
+            say(f"[{turn.agent + 1}. {agent.role} ({agent.llm}), round {turn.round}]\n{words}\n")
+    for turn in done.failures:
+        complain(f"agent {turn.agent + 1} failed: {turn.error}")
+    say(done.answer if done.answer is not None else "no readable answer")
+    tokens = outcome.prompt_tokens + outcome.completion_tokens
+    complain(f"{outcome.calls} calls, {tokens} tokens, {outcome.usd:.6f} USD, {done.seconds:.2f} s, {outcome.label}")
+
+
+def _report(options: argparse.Namespace) -> None:
+    from gdesign.report.page import write_overview
+
+    path = write_overview(options.folders, options.out or options.folders[0])
+    say(path.read_text(encoding="utf-8"))
+    say(f"written to {path}")
+
+
+def _data_list(options: argparse.Namespace) -> None:
+    from gdesign.tasks.data import data_dir, verify
+
+    say(f"data folder: {data_dir()} (set GDESIGN_DATA to use another)")
+    for found in verify():
+        file = found.file
+        origin = file.origin if file.url else f"derived from {file.origin}, cannot be fetched"
+        say(f"{found.state:8} {file.path:46} {file.licence:12} {origin}")
+
+
+def _data_verify(options: argparse.Namespace) -> None:
+    from gdesign.tasks.data import verify
+
+    states = list(verify())
+    for found in states:
+        if found.state != "missing":
+            say(f"{found.state:8} {found.file.path}")
+    changed = [found.file.path for found in states if found.state == "changed"]
+    if changed:
+        raise DataError(f"{', '.join(changed)}: not the file that gdesign knows; fetch it again")
+    say(f"{sum(found.state == 'ok' for found in states)} files are as they should be")
+
+
+def _data_fetch(options: argparse.Namespace) -> None:
+    from gdesign.tasks.data import fetch
+
+    for name in options.names:
+        say(f"fetched {fetch(name)}")
