@@ -1,4 +1,4 @@
-"""A little world to train in: the first agent is always right, the others never are, and each is dearer than the last."""
+"""A little world to train in: the first agent is always right, the others never are."""
 
 import asyncio
 from pathlib import Path

@@ -1,0 +1,100 @@
+import asyncio
+import json
+from dataclasses import replace
+
+import pytest
+
+from gdesign.design.fixed import Fixed, chain, single
+from gdesign.execute.runs import RunsFile, read_runs
+from gdesign.learn.data import items
+from gdesign.learn.evaluate import evaluate, evaluate_into, summarise
+from tests import worlds
+from tests.learn.parts import Tiny, right_first
+
+
+def results(topology=single, num=6, tasks=None, num_samples=1, **arguments):
+    problems = worlds.encoder()
+    designer = Fixed(space=problems.space, topology=topology, num_agents=1 if topology is single else 3)
+    with asyncio.Runner() as loop:
+        return evaluate(
+            designer,
+            items(worlds.tasks(num) if tasks is None else tasks),
+            problems=problems,
+            llm=worlds.Scripted(right_first),
+            benchmark=Tiny(),
+            loop=loop,
+            num_samples=num_samples,
+            batch_size=4,
+            **arguments,
+        )
+
+
+def test_a_design_that_is_always_right_scores_one_and_costs_what_its_calls_cost():
+    summary = summarise(results(), usd_weight=0.5)
+    usd = 1000 * (10 * 0.1 + 5 * 0.4) / 1e6
+    assert summary["score"] == 1.0
+    assert summary["usd"] == pytest.approx(usd)
+    assert summary["utility"] == pytest.approx(1 - 0.5 * usd)
+    assert (summary["n"], summary["calls"], summary["label"]) == (6, 1.0, "simulated")
+    assert summary["interval"] == [1.0, 1.0]
+    assert json.loads(json.dumps(summary)) == summary
+
+
+def test_means_take_each_question_by_its_weight():
+    first, second = worlds.tasks(2)
+    tasks = [replace(first, weight=3.0), replace(second, answer="another")]
+    summary = summarise(results(tasks=tasks))
+    assert summary["score"] == pytest.approx(0.75)
+
+
+def test_runs_of_one_question_are_averaged_before_questions_are():
+    summary = summarise(results(num_samples=3))
+    assert summary["n"] == 6
+
+
+def test_the_interval_is_over_questions_and_the_same_each_time():
+    tasks = [replace(t, answer="another") if i % 2 else t for i, t in enumerate(worlds.tasks(6))]
+    one, two = summarise(results(tasks=tasks)), summarise(results(tasks=tasks))
+    low, high = one["interval"]
+    assert 0.0 <= low < 0.5 < high <= 1.0
+    assert one["interval"] == two["interval"]
+
+
+def test_domains_are_told_apart():
+    tasks = [replace(t, domain="code" if i < 2 else "mathematics") for i, t in enumerate(worlds.tasks(6))]
+    summary = summarise(results(tasks=tasks))
+    assert {name: d["n"] for name, d in summary["domains"].items()} == {"code": 2, "mathematics": 4}
+
+
+def test_what_was_said_is_written_down(tmp_path):
+    with RunsFile(tmp_path / "runs.jsonl") as runs:
+        results(chain, num=2, runs=runs, phase="validation")
+    rows = list(read_runs(tmp_path / "runs.jsonl", phase="validation"))
+    assert [row["task"] for row in rows] == ["q0", "q1"]
+    assert rows[0]["turns"][0][3] == "Answer: 0"
+    assert rows[0]["question"] == worlds.tasks(1)[0].question
+
+
+def test_eval_json_says_what_training_cost(tmp_path):
+    problems = worlds.encoder()
+    training = {"runs": 3, "calls": 4, "usd": 0.5, "seconds": 1.0}
+    with asyncio.Runner() as loop, RunsFile(tmp_path / "runs.jsonl") as runs:
+        evaluate_into(
+            tmp_path,
+            Fixed(space=problems.space, topology=single, num_agents=1),
+            items(worlds.tasks(2)),
+            problems=problems,
+            llm=worlds.Scripted(right_first),
+            benchmark=Tiny(),
+            loop=loop,
+            runs=runs,
+            split="test",
+            num_samples=1,
+            usd_weight=0.0,
+            token_weight=0.0,
+            training=training,
+        )
+    written = json.loads((tmp_path / "eval.json").read_text())
+    assert written["training"] == training
+    keys = {"score", "usd", "prompt_tokens", "completion_tokens", "calls", "utility", "n", "label", "seconds"}
+    assert keys | {"unreadable", "interval", "failures", "split"} <= written.keys()
