@@ -22,7 +22,7 @@ from gdesign.learn.runfolder import default_folder, evaluation_folder, open_fold
 from gdesign.report.page import write_page
 
 
-@hydra.main(version_base="1.3", config_path="configs", config_name="eval")
+@hydra.main(version_base="1.3", config_path=str(Path(__file__).parent / "configs"), config_name="eval")
 def main(config: DictConfig) -> None:
     """Evaluate and report."""
     quiet()

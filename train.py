@@ -21,7 +21,7 @@ from gdesign.learn.runfolder import default_folder, open_folder, write_splits
 from gdesign.report.page import write_page
 
 
-@hydra.main(version_base="1.3", config_path="configs", config_name="train")
+@hydra.main(version_base="1.3", config_path=str(Path(__file__).parent / "configs"), config_name="train")
 def main(config: DictConfig) -> None:
     """Train, evaluate, report."""
     quiet()

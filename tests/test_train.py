@@ -1,0 +1,190 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gdesign.execute.runs import read_runs
+from tests.commands import Commands
+from tests.llm.chat_server import chat_server
+
+ROOT = Path(__file__).parents[1]
+SMALL = (
+    "+task.num_train=9",
+    "+task.num_validation=9",
+    "+task.num_test=18",
+    "trainer.max_epochs=2",
+    "trainer.log_every_n_steps=1",
+    "trainer.enable_progress_bar=false",
+)
+FOLDER = {"config.yaml", "checkpoint", "metrics.csv", "runs.jsonl", "splits.json", "eval.json", "report.md"}
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    return Commands(monkeypatch, capsys)
+
+
+@pytest.fixture
+def own_task(tmp_path):
+    """A pool and two question files; the checker is right, the solver is not."""
+    for name, num in (("a", 8), ("b", 4)):
+        lines = [
+            json.dumps(
+                {"id": f"{name}{i}", "question": f"What is {i} plus {name}{i}?", "answer": f"{i}", "grader": "number"}
+            )
+            for i in range(num)
+        ]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
+    (tmp_path / "p.yaml").write_text(
+        "roles: [{name: solver, profile: You solve it.}, {name: checker, profile: You check it.}]\n"
+        "llms: [{name: m, usd_per_1M_input: 1, usd_per_1M_output: 2}]\n"
+    )
+    return [
+        "task=jsonl",
+        f"task.train={tmp_path}/a.jsonl",
+        f"task.test={tmp_path}/b.jsonl",
+        "pool=file",
+        f"pool.path={tmp_path}/p.yaml",
+        f"out={tmp_path}/run",
+        "trainer.max_epochs=1",
+        "trainer.enable_progress_bar=false",
+    ]
+
+
+def test_a_run_folder_holds_all_that_was_promised_and_can_be_evaluated_again(command, tmp_path):
+    folder = tmp_path / "run"
+    status, out, _ = command("train", *SMALL, f"out={folder}")
+    assert status == 0
+    assert "simulated" in out
+    assert {p.name for p in folder.iterdir()} >= FOLDER
+    first = json.loads((folder / "eval.json").read_text())
+    assert first["n"] == 18
+    assert first["training"]["runs"] == 2 * (9 * 4 + 9)
+    splits = json.loads((folder / "splits.json").read_text())
+    assert not set(splits["train"]) & set(splits["test"])
+    status, _, _ = command("eval", f"checkpoint={folder}")
+    assert status == 0
+    second = json.loads((folder / "eval.json").read_text())
+    assert {k: v for k, v in first.items() if k != "seconds"} == {k: v for k, v in second.items() if k != "seconds"}
+
+
+def test_the_same_command_goes_on_where_it_stopped(command, tmp_path):
+    for _ in range(2):
+        assert command("train", *SMALL, f"out={tmp_path}/run", "split=null")[0] == 0
+    with (tmp_path / "run/metrics.csv").open() as file:
+        assert sum(bool(row["val/utility"]) for row in csv.DictReader(file)) == 2
+
+
+def test_a_folder_of_another_run_is_not_written_over(command, tmp_path):
+    assert command("train", *SMALL, "designer=single", f"out={tmp_path}/run")[0] == 0
+    status, _, err = command("train", *SMALL, "designer=single", "seed=1", f"out={tmp_path}/run")
+    assert status == 2
+    assert "holds a run with seed=0, not 1; name another folder" in err
+
+
+def test_a_sweep_gives_each_run_a_folder(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, *_ = command("train", "-m", *SMALL, "designer=single,vote", "seed=0,1", "split=null")
+    assert status == 0
+    names = {p.name for p in (tmp_path / "runs").iterdir()}
+    assert len(names) == 4
+    assert all(name.startswith(("single-synthetic-", "vote-synthetic-")) for name in names)
+
+
+def test_the_control_trains_on_questions_of_other_tasks(command, tmp_path):
+    assert command("train", *SMALL, "data.shuffle_questions=true", f"out={tmp_path}/run")[0] == 0
+
+
+def test_training_goes_over_a_real_socket(command, own_task, tmp_path):
+    def answer(body):
+        question = body["messages"][1]["content"].split("What is ")[1]
+        return f"Answer: {question.split()[0] if 'check' in body['messages'][0]['content'] else 99}"
+
+    with chat_server(answer) as url:
+        status, out, _ = command("train", *own_task, "llm=openai", f"llm.base_url={url}")
+    assert status == 0
+    assert "live" in out
+    rows = list(read_runs(tmp_path / "run/runs.jsonl", phase="train"))
+    assert {row["score"] for row in rows} == {0.0, 1.0}
+
+
+def test_a_design_that_learned_something_is_not_evaluated_on_all_questions(command, tmp_path):
+    assert command("train", *SMALL, f"out={tmp_path}/run", "split=null")[0] == 0
+    status, _, err = command("eval", f"checkpoint={tmp_path}/run", "split=all")
+    assert status == 2
+    assert "split=all holds the questions that this designer learned from" in err
+
+
+def test_a_config_that_names_other_code_is_refused_unless_trusted(command, tmp_path):
+    folder = tmp_path / "run"
+    assert command("train", *SMALL, "designer=single", f"out={folder}", "split=null")[0] == 0
+    path = folder / "config.yaml"
+    for target in ("os.getcwd", "gdesign.tasks.data.os.getcwd"):
+        path.write_text(path.read_text().replace("gdesign.encode.text.HashEncoder", target))
+        status, _, err = command("eval", f"checkpoint={folder}")
+        assert status == 2
+        assert f"would call {target}, which is not part of gdesign" in err
+        path.write_text(path.read_text().replace(target, "gdesign.encode.text.HashEncoder"))
+
+
+def test_a_wrong_designer_gets_hydras_own_message(command):
+    status, _, err = command("train", "designer=gdesinger")
+    assert status == 1
+    assert "Could not find 'designer/gdesinger'" in err
+    assert "gdesigner" in err.split("Available options")[1]
+
+
+def test_a_missing_file_is_one_clear_line(command, own_task, tmp_path):
+    status, _, err = command("train", *own_task, f"task.train={tmp_path}/none.jsonl")
+    assert status == 2
+    assert err.startswith("error: ")
+    assert "none.jsonl is not there" in err
+    assert "Traceback" not in err
+
+
+def test_a_broken_line_is_named(command, own_task, tmp_path):
+    with (tmp_path / "a.jsonl").open("a") as file:
+        file.write('{"id": 3\n')
+    status, _, err = command("train", *own_task)
+    assert status == 2
+    assert "a.jsonl:9: not JSON" in err
+
+
+def test_an_llm_that_the_pool_lacks_is_named(command):
+    status, _, err = command("eval", "designer=single", "designer.llm=gpt-9")
+    assert status == 2
+    assert "gpt-9" in err
+    assert "Traceback" not in err
+
+
+def test_a_run_folder_that_is_not_there_is_named(command, tmp_path):
+    status, _, err = command("eval", f"checkpoint={tmp_path}/none")
+    assert status == 2
+    assert "none/config.yaml is not there; expected a run folder" in err
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_was_done_and_the_same_command_goes_on(tmp_path):
+    arguments = [sys.executable, "train.py", f"out={tmp_path}/run", "trainer.max_epochs=50", "+task.num_train=90"]
+    process = subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    last = tmp_path / "run/checkpoint/last.ckpt"
+    deadline = time.monotonic() + 90
+    while not last.exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    os.kill(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on" in err
+    assert "Traceback" not in err
+    before = sum(1 for _ in read_runs(tmp_path / "run/runs.jsonl"))
+    assert before > 0
+    more = [*arguments[:-2], "trainer.max_epochs=3", arguments[-1]]
+    assert subprocess.run(more, cwd=ROOT, capture_output=True, timeout=120, check=False).returncode == 0
+    assert sum(1 for _ in read_runs(tmp_path / "run/runs.jsonl")) > before
+    assert (tmp_path / "run/eval.json").is_file()
