@@ -90,7 +90,12 @@ def test_the_entropy_of_single_agents_is_exact():
 def test_a_design_of_another_kind_cannot_be_drawn():
     encoder = worlds.encoder(3)
     joint, agents = seeded(encoder.space), encoder.space.agents
-    for design in (fixed.chain(agents), fixed.debate(agents, num_rounds=2), fixed.vote(agents[:2]), fixed.vote(agents[::-1])):
+    for design in (
+        fixed.chain(agents),
+        fixed.debate(agents, num_rounds=2),
+        fixed.vote(agents[:2]),
+        fixed.vote(agents[::-1]),
+    ):
         assert joint.log_prob(encoder(worlds.tasks(1)), [design]) == -torch.inf
 
 
