@@ -12,7 +12,7 @@ import train as train_command
 class Commands:
     """Runs a command; returns its exit status and what it wrote."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str] | None = None) -> None:
         self._monkeypatch = monkeypatch
         self._capsys = capsys
 
@@ -26,5 +26,5 @@ class Commands:
             status = int(exit_.code or 0)
         finally:
             GlobalHydra.instance().clear()
-        out, err = self._capsys.readouterr()
+        out, err = ("", "") if self._capsys is None else self._capsys.readouterr()
         return status, out, err

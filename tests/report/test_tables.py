@@ -1,0 +1,90 @@
+import json
+
+import pytest
+import yaml
+
+from gdesign.errors import MissingDataError, UserError
+from gdesign.report.tables import find_evaluations, make_rows, markdown, paired_interval
+
+SUMMARY = {
+    "score": 0.5,
+    "usd": 1.0,
+    "utility": 0.4,
+    "n": 4,
+    "label": "exact",
+    "split": "test",
+    "interval": [0.2, 0.8],
+    "unreadable": 1,
+    "failures": 0,
+}
+
+
+def write(folder, *, designer="single", seed=0, settings=None, scores=None, **changed):
+    folder.mkdir(parents=True)
+    names = {"designer": designer, "task": "gsm8k", "pool": "recorded", "llm": "recorded"}
+    config = {"names": names, "seed": seed, "designer": settings or {}, "out": str(folder)}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    if changed.get("score", 0) is not None:
+        (folder / "eval.json").write_text(json.dumps(SUMMARY | changed))
+    with (folder / "runs.jsonl").open("w") as file:
+        for i, score in enumerate(scores or []):
+            row = {"phase": "test", "benchmark": "b", "task": str(i), "seed": 0, "score": score, "usd": 0.001}
+            file.write(json.dumps(row) + "\n")
+
+
+def rows(path):
+    return make_rows(find_evaluations([path])[0])
+
+
+def test_seeds_of_one_method_share_a_row(tmp_path):
+    write(tmp_path / "a", score=0.4)
+    write(tmp_path / "b", seed=1, score=0.6)
+    (row,) = rows(tmp_path)
+    assert (row.seeds, row.score, row.interval, row.unreadable) == ((0, 1), 0.5, None, 2)
+    assert row.score_spread == pytest.approx(0.1414, abs=1e-4)
+
+
+@pytest.mark.parametrize("changed", [{"label": "calibrated"}, {"split": "validation"}])
+def test_other_labels_and_splits_never_share_an_average(tmp_path, changed):
+    write(tmp_path / "a")
+    write(tmp_path / "b", seed=1, **changed)
+    assert len(rows(tmp_path)) == 2
+
+
+def test_what_tells_two_runs_of_a_method_apart_is_in_their_names(tmp_path):
+    write(tmp_path / "a", settings={"llm": "m", "num_agents": 1})
+    write(tmp_path / "b", settings={"llm": "n", "num_agents": 1}, utility=0.1)
+    assert [r.method for r in rows(tmp_path)] == ["single (llm=m)", "single (llm=n)"]
+
+
+def test_the_table_has_a_label_for_each_row_and_names_what_was_not_evaluated(tmp_path):
+    write(tmp_path / "a")
+    write(tmp_path / "b", designer="chain", label="calibrated")
+    write(tmp_path / "c", score=None)
+    done, incomplete = find_evaluations([tmp_path])
+    text = markdown(make_rows(done), incomplete)
+    assert "| single | gsm8k | test | exact | 0 | 4 | 0.5000 | 0.2000 to 0.8000 |" in text
+    assert "support no claim" in text
+    assert f"Not evaluated: `{tmp_path / 'c'}`" in text
+
+
+def test_a_folder_without_runs_is_named(tmp_path):
+    with pytest.raises(MissingDataError, match="holds no run folder"):
+        find_evaluations([tmp_path])
+
+
+def test_pairs_are_compared_question_by_question(tmp_path):
+    write(tmp_path / "a", scores=[1, 1, 0, 1])
+    write(tmp_path / "b", scores=[0, 1, 0, 0])
+    pair = paired_interval(tmp_path / "a", tmp_path / "b")
+    assert (pair.difference, pair.n) == (0.5, 4)
+    assert 0.0 <= pair.interval[0] < 0.5 < pair.interval[1] <= 1.0
+    assert paired_interval(tmp_path / "a", tmp_path / "a").interval == (0.0, 0.0)
+    assert pair == paired_interval(tmp_path / "a", tmp_path / "b")
+
+
+def test_different_questions_are_no_pairs(tmp_path):
+    write(tmp_path / "a", scores=[1, 1, 0])
+    write(tmp_path / "b", scores=[0, 1])
+    with pytest.raises(UserError, match="share 2 questions of the split test and differ in 1"):
+        paired_interval(tmp_path / "a", tmp_path / "b")

@@ -1,0 +1,128 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from gdesign.cli import friendly, main
+from gdesign.errors import BudgetExceededError, ConfigError, LLMError
+from gdesign.execute.runs import design_from_json
+from gdesign.tasks.synthetic import Synthetic
+from tests.commands import Commands
+from tests.llm.chat_server import chat_server
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "a"
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        assert Commands(monkeypatch)("eval", "designer=chain", f"out={folder}", "+task.num_test=18")[0] == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def question():
+    return Synthetic().load("test")[0].question
+
+
+def test_a_design_is_drawn_for_a_question(run_folder, question, capsys):
+    main(["design", "--checkpoint", str(run_folder), question])
+    out = capsys.readouterr().out
+    assert "hears" in out
+    assert "the last to speak decides" in out
+
+
+def test_a_design_can_be_had_as_json_and_as_mermaid(run_folder, question, capsys):
+    main(["design", "--json", "--checkpoint", str(run_folder), question])
+    design = design_from_json(json.loads(capsys.readouterr().out))
+    main(["design", "--mermaid", "--checkpoint", str(run_folder), question])
+    out = capsys.readouterr().out
+    assert out.startswith("flowchart LR")
+    assert out.count("[") >= len(design.agents)
+
+
+def test_a_question_is_answered_and_its_cost_told(run_folder, question, capsys):
+    main(["ask", "--verbose", "--checkpoint", str(run_folder), question])
+    out, err = capsys.readouterr()
+    assert "round 1]" in out
+    assert "USD" in err
+    assert "simulated" in err
+
+
+def test_an_endpoint_can_answer_instead(run_folder, capsys):
+    with chat_server(lambda body: "Answer: 42") as url:
+        main(["ask", "--llm", url, "--checkpoint", str(run_folder), "What is the answer?"])
+    out, err = capsys.readouterr()
+    assert out == "42\n"
+    assert "live" in err
+
+
+def test_runs_are_compared(run_folder, capsys):
+    main(["report", str(run_folder.parent)])
+    out = capsys.readouterr().out
+    assert "| chain | synthetic | test | simulated |" in out
+    assert (run_folder.parent / "report.md").is_file()
+
+
+def test_a_folder_without_runs_is_named(tmp_path, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["report", str(tmp_path)])
+    assert exit_.value.code == 2
+    assert "holds no run folder; train.py and eval.py write them" in capsys.readouterr().err
+
+
+def test_data_files_are_listed_with_licence_and_state(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GDESIGN_DATA", str(tmp_path))
+    main(["data", "list"])
+    out = capsys.readouterr().out
+    assert str(tmp_path) in out.splitlines()[0]
+    assert "missing  bench/HumanEval.jsonl.gz" in out
+    assert "MIT" in out
+
+
+def test_a_data_file_that_nobody_knows_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GDESIGN_DATA", str(tmp_path))
+    with pytest.raises(SystemExit) as exit_:
+        main(["data", "fetch", "nothing.csv"])
+    assert exit_.value.code == 2
+    assert "no data file is known as 'nothing.csv'" in capsys.readouterr().err
+
+
+def test_changed_data_are_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GDESIGN_DATA", str(tmp_path))
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench/HumanEval.jsonl.gz").write_bytes(b"no")
+    with pytest.raises(SystemExit) as exit_:
+        main(["data", "verify"])
+    assert exit_.value.code == 2
+    assert "bench/HumanEval.jsonl.gz: not the file that gdesign knows" in capsys.readouterr().err
+
+
+def test_help_needs_no_torch():
+    code = (
+        "import sys, gdesign.cli\n"
+        "try: gdesign.cli.main(['data', 'list'])\n"
+        "finally: assert not {'torch', 'hydra', 'lightning'} & set(sys.modules), 'slow start'"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (ConfigError("mend it"), 2, "error: mend it"),
+        (BudgetExceededError("the budget is spent"), 3, "the budget is spent. Everything so far is kept; do it again."),
+        (KeyboardInterrupt(), 130, "Stopped. Everything so far is kept; do it again."),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line_and_a_status(error, status, words, capsys):
+    with pytest.raises(SystemExit) as exit_, friendly(resume="do it again"):
+        raise error
+    assert exit_.value.code == status
+    assert words in capsys.readouterr().err
+
+
+def test_our_own_mistakes_keep_their_traceback():
+    with pytest.raises(LLMError), friendly():
+        raise LLMError("lost")

@@ -1,0 +1,91 @@
+"""Every config composes, and what it describes can be made."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.utils import instantiate
+
+from gdesign.design.checkpoint import assemble
+from gdesign.errors import MissingDataError
+from gdesign.tasks.data import find
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+NEEDS = {
+    ("pool", "file"): ["pool.path=p.yaml"],
+    ("task", "jsonl"): ["task.train=a.jsonl", "task.test=b.jsonl"],
+    ("learner", "imitation"): ["learner.teacher.path=runs/a"],
+    ("llm", "openai"): ["llm.base_url=http://127.0.0.1:9/v1"],
+}
+
+
+def options(*groups):
+    return [
+        pytest.param(group, path.stem, id=f"{group}={path.stem}")
+        for group in groups
+        for path in sorted((CONFIGS / group).glob("*.yaml"))
+        if not path.stem.startswith("_")
+    ]
+
+
+def composed(*overrides, config="train"):
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return compose(config, list(overrides))
+
+
+@pytest.mark.parametrize(
+    ("group", "name"), options(*(p.name for p in CONFIGS.iterdir() if p.is_dir() and p.name not in ("experiment",)))
+)
+def test_every_choice_composes(group, name):
+    config = composed(f"{group}={name}", *NEEDS.get((group, name), []))
+    assert config[group] is not None
+
+
+@pytest.mark.parametrize(("_", "name"), options("experiment"))
+def test_every_experiment_composes(_, name):
+    assert composed(f"experiment={name}") is not None
+
+
+@pytest.mark.parametrize(("group", "name"), options("designer"))
+def test_every_designer_can_be_made(group, name):
+    problems, designer = assemble(composed(f"{group}={name}"))
+    assert designer.space == problems.space
+
+
+@pytest.mark.parametrize(("group", "name"), options("pool", "llm"))
+def test_pools_and_llms_can_be_made(group, name, tmp_path):
+    if name == "recorded":
+        try:
+            find("routing/zeroeval/prices.csv")
+        except MissingDataError as error:
+            pytest.skip(str(error))
+    config = composed(f"{group}={name}", *NEEDS.get((group, name), []))
+    if name == "file":
+        config.pool.path = str(tmp_path / "p.yaml")
+        (tmp_path / "p.yaml").write_text(
+            "roles: [{name: r, profile: R.}]\nllms: [{name: m, usd_per_1M_input: 1, usd_per_1M_output: 1}]\n"
+        )
+    assert instantiate(config[group]) is not None
+
+
+def test_recorded_answers_bring_their_pool_and_questions_unless_another_is_named():
+    config = composed("task=gsm8k", "llm=recorded")
+    assert config.pool._target_.endswith("recorded_pool")
+    assert config.task.recorded is True
+    assert composed("task=gsm8k", "llm=recorded", "pool=mathematics").pool.name == "mathematics"
+
+
+def test_simulated_agents_are_drawn_anew_for_each_run():
+    assert composed().learner.num_samples > 1000
+    assert "num_samples" not in composed("task=gsm8k", "llm=recorded").learner
+
+
+def test_the_price_of_cost_is_one_setting_for_training_and_evaluation():
+    assert composed().reward == composed(config="eval").reward
+
+
+@pytest.mark.parametrize("key", ["problem", "seed", "num_test_samples", "threads", "names"])
+def test_training_and_evaluation_start_from_the_same_settings(key):
+    assert composed()._get_node(key) == composed(config="eval")._get_node(key)
