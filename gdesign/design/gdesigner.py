@@ -67,7 +67,9 @@ class GDesigner(Designer):
         self.from_hearer = nn.Linear(hidden_dim, hidden_dim, bias=False)
         self.from_task = nn.Linear(hidden_dim, hidden_dim, bias=False)
         self.edge = nn.Linear(hidden_dim, 1)
-        self.order = nn.Sequential(nn.Linear(2 * hidden_dim, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, 1))
+        self.order = nn.Sequential(  # a shift of all scores changes nothing, so no bias
+            nn.Linear(2 * hidden_dim, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, 1, bias=False)
+        )
 
     def forward(self, problem: Batch, *, generator: torch.Generator | None = None, greedy: bool = False) -> Draft:
         """Draw one design a problem; in training mode the latents are drawn too."""

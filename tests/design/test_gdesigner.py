@@ -7,6 +7,14 @@ from gdesign.design.gdesigner import GDesigner, lower_singular_values
 from gdesign.encode.problem import ProblemEncoder, Space, dense
 from gdesign.encode.text import HashEncoder
 from gdesign.types import LLM, AgentPool, Role, Task
+from tests import laws
+
+GDESIGNER = laws.Method(name="gdesigner", make=lambda space: GDesigner(space=space), designs=laws.dags, soft=True)
+
+
+@pytest.mark.parametrize("law", laws.applying_to(GDESIGNER), ids=lambda law: law.__name__)
+def test_gdesigner_keeps_the_law(law):
+    law(GDESIGNER)
 
 
 def problems(num_agents=4, slots=None, anchor="pool"):

@@ -1,0 +1,282 @@
+"""Train and evaluate every method on the simulated world, side by side: a table and two pictures.
+
+    python benchmarks/demo.py
+
+No key, no data, no network. Everything is set in configs/experiment/demo.yaml; a run that is already
+in the output folder is not repeated.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMAND = "python benchmarks/demo.py"
+CHOICE_SEED = 10_000
+"""Draws the questions that the optimum is chosen on; no method sees them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """One row of the table.
+
+    Attributes:
+        name: What the table calls it.
+        kind: `ungated`, `gated` (fixed designs without and with a gate), `learned` or `control`.
+        overrides: Of the config.
+    """
+
+    name: str
+    kind: str
+    overrides: tuple[str, ...]
+
+
+def fixed(kind: str, name: str, *overrides: str) -> Method:
+    """Return a fixed design's row."""
+    return Method(name=name, kind=kind, overrides=overrides or (f"designer={name}",))
+
+
+LLMS = ("small", "math-specialist", "code-specialist", "large")
+METHODS = (
+    *(fixed("ungated", f"single {llm}", "designer=single", f"designer.llm={llm}") for llm in LLMS),
+    *(fixed("ungated", name) for name in ("vote", "chain", "star", "tree", "layered", "complete")),
+    *(fixed("ungated", name) for name in ("random", "small_world", "debate")),
+    *(
+        fixed("gated", f"cascade {a}, {b}, large", "designer=cascade", f"designer.llms=[{a},{b},large]")
+        for a, b in (("small", "math-specialist"), ("small", "code-specialist"), ("math-specialist", "code-specialist"))
+    ),
+    Method(name="search", kind="gated", overrides=("designer=search",)),
+    Method(name="swarm", kind="learned", overrides=("designer=swarm", "learner.lr=0.05", "trainer.max_epochs=6")),
+    Method(name="gdesigner", kind="learned", overrides=("designer=gdesigner",)),
+    Method(name="joint", kind="learned", overrides=("designer=joint",)),
+    Method(
+        name="gdesigner, questions shuffled",
+        kind="control",
+        overrides=("designer=gdesigner", "data.shuffle_questions=true"),
+    ),
+)
+
+
+def folder(out: Path, method: Method, seed: int) -> Path:
+    """Return the run folder of a method and a seed."""
+    return out / f"{method.name.replace(', ', '-').replace(' ', '-')}-{seed}"
+
+
+def compose(overrides: Sequence[str]) -> Any:
+    """Return the training config of this experiment with some overrides."""
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    designer = next(o.split("=")[1] for o in overrides if o.startswith("designer="))
+    names = {"designer": designer, "task": "synthetic", "pool": "simulated", "llm": "simulated"}
+    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        return hydra_compose(
+            "train", [*overrides, "experiment=demo", *(f"names.{key}={value}" for key, value in names.items())]
+        )
+
+
+def train(method: Method, seed: int, out: Path) -> None:
+    """Train and evaluate one method with one seed, silently."""
+    where = folder(out, method, seed)
+    if (where / "eval.json").is_file():
+        return
+    import train as script
+
+    config = compose([*method.overrides, f"seed={seed}", f"out={where}", "trainer.enable_progress_bar=false"])
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        script.train(config)
+
+
+def find_optimum(seeds: Sequence[int], out: Path) -> None:
+    """Choose the best design of each class by enumeration, then run it on the test questions of every seed."""
+    if (out / "optimum.json").is_file():
+        return
+    from hydra.utils import instantiate
+    from world import by_class
+
+    from gdesign.design.enumerate import small_designs
+    from gdesign.learn.optimum import evaluate, optimum
+    from gdesign.reward import utility
+    from gdesign.tasks.synthetic import Synthetic
+    from gdesign.types import Task
+
+    config = compose(["designer=single"])
+    pool, llm = instantiate(config.pool), instantiate(config.llm)
+    benchmark = Synthetic(seed=CHOICE_SEED)
+    worth = partial(utility, usd_weight=config.reward.usd_weight)
+
+    def value(tasks: Sequence[Task], chosen: dict[Any, Any]) -> float:
+        classes = by_class(tasks)
+        values = {
+            key: asyncio.run(
+                evaluate(
+                    chosen[key].design,
+                    tasks=members,
+                    benchmark=benchmark,
+                    pool=pool,
+                    llm=llm,
+                    utility=worth,
+                    num_draws=len(members) * config.num_test_samples,
+                )
+            ).utility
+            for key, members in classes.items()
+        }
+        return sum(values[key] * len(members) for key, members in classes.items()) / len(tasks)
+
+    chosen = asyncio.run(
+        optimum(
+            small_designs(pool),
+            choose=by_class(benchmark.load("train")),
+            score=by_class(benchmark.load("test")),
+            benchmark=benchmark,
+            pool=pool,
+            llm=llm,
+            utility=worth,
+            score_draws=50,
+        )
+    )
+    result = {seed: value(Synthetic(seed=seed).load("test"), chosen) for seed in seeds}
+    (out / "optimum.json").write_text(json.dumps(result, indent=2) + "\n")
+
+
+def in_worker(job: Callable[[], None]) -> None:
+    """Run a job with one thread: the workers share the cores."""
+    import logging
+    import warnings
+
+    import torch
+
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    os.environ["TQDM_DISABLE"] = "1"
+    sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+    job()
+
+
+def run_all(jobs: Sequence[Callable[[], None]], workers: int) -> None:
+    """Run all jobs in worker processes, with a progress bar; on Ctrl-C stop at once."""
+    from tqdm import tqdm
+
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as executor:
+        futures = [executor.submit(in_worker, job) for job in jobs]
+        try:
+            for future in tqdm(as_completed(futures), total=len(futures), unit="run", desc="train and evaluate"):
+                future.result()
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+
+
+def plus_minus(values: Sequence[float]) -> str:
+    """Return mean and standard deviation."""
+    spread = f" ± {stdev(values):.3f}" if len(values) > 1 else ""
+    return f"{mean(values):.3f}{spread}"
+
+
+def table(out: Path, seeds: Sequence[int]) -> str:
+    """Return the table and what follows from it, as Markdown."""
+    best = {int(k): v for k, v in json.loads((out / "optimum.json").read_text()).items()}
+    summaries = {m: [json.loads((folder(out, m, s) / "eval.json").read_text()) for s in seeds] for m in METHODS}
+    utility = {m.name: [e["utility"] for e in found] for m, found in summaries.items()}
+    lines = [
+        "| design | kind | answers | score | USD per 1,000 | utility | regret |",
+        "|---|---|---|---|---|---|---|",
+        f"| best for each class, <= 3 agents | optimum | simulated | | | {plus_minus([best[s] for s in seeds])} | 0 |",
+    ]
+    for m in sorted(METHODS, key=lambda m: -mean(utility[m.name])):
+        found = summaries[m]
+        regret = [best[s] - u for s, u in zip(seeds, utility[m.name], strict=True)]
+        (label,) = {e["label"] for e in found}
+        lines.append(
+            f"| {m.name} | {m.kind} | {label} | {plus_minus([e['score'] for e in found])} "
+            f"| {mean(e['usd'] for e in found):.2f} | {plus_minus(utility[m.name])} | {plus_minus(regret)} |"
+        )
+    n = summaries[METHODS[0]][0]["n"]
+    lines += [
+        "",
+        f"Mean ± standard deviation over {len(seeds)} seeds; each seed draws other questions ({n} for the test), other "
+        "parameters and other answers, the same for all methods. utility = score - 0.03 x USD per 1,000 questions. "
+        "regret: utility lost against the best design of at most three agents for each domain and difficulty, found by "
+        "enumeration on other questions; that optimum may use gates that carry text, which no method here draws.",
+        "",
+    ]
+
+    def compare(name: str, rivals: Sequence[str]) -> str:
+        rival = max(rivals, key=lambda r: mean(utility[r]))
+        gains = [a - b for a, b in zip(utility[name], utility[rival], strict=True)]
+        won = sum(gain > 0 for gain in gains)
+        return f"- {name} over {rival}: {plus_minus(gains)}, above 0 with {won} of {len(gains)} seeds"
+
+    ungated = [m.name for m in METHODS if m.kind == "ungated"]
+    gated = [m.name for m in METHODS if m.kind == "gated"]
+    return "\n".join(
+        [
+            *lines,
+            "Differences in utility, paired by seed:",
+            "",
+            compare("gdesigner", ungated) + " (the best ungated fixed design)",
+            compare("gdesigner", ["gdesigner, questions shuffled"]) + " (the control)",
+            compare("joint", ungated + gated) + " (the best fixed design)",
+            compare("joint", ["gdesigner"]),
+        ]
+    )
+
+
+def pictures(out: Path, seeds: Sequence[int]) -> None:
+    """Draw score against cost, and what gdesigner draws for an easy and a hard question."""
+    from gdesign.report.page import write_overview
+
+    write_overview([out], out)
+    source = folder(out, next(m for m in METHODS if m.name == "gdesigner"), seeds[0]) / "designs.png"
+    (out / "designs.png").write_bytes(source.read_bytes())
+
+
+def main() -> None:
+    """Run everything, print the table, write it beside the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--seeds", type=int, default=5, help="how many seeds (5)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (one a core)")
+    parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="where run folders go (runs/demo)")
+    parser.add_argument("--write", type=Path, help="write the table to this file too")
+    args = parser.parse_args()
+    began = time.perf_counter()
+    seeds = range(args.seeds)
+    args.out.mkdir(parents=True, exist_ok=True)
+    order = sorted(METHODS, key=lambda m: m.kind in ("ungated", "gated"))  # the long ones first
+    jobs: list[Callable[[], None]] = [partial(find_optimum, seeds, args.out)]
+    jobs += [partial(train, m, s, args.out) for m in order for s in seeds]
+    sys.path.insert(0, str(ROOT))
+    try:
+        run_all(jobs, args.workers)
+    except KeyboardInterrupt:
+        sys.exit(f"\nStopped. What is finished stays in {args.out}; the same command goes on from there.")
+    pictures(args.out, seeds)
+    text = (
+        f"# The simulated world, every method\n\n`{COMMAND}`; configs/experiment/demo.yaml.\n\n"
+        f"{table(args.out, seeds)}\n"
+    )
+    (args.out / "table.md").write_text(text)
+    if args.write:
+        args.write.write_text(text)
+    print(text)
+    print(f"{time.perf_counter() - began:.0f} seconds. Pictures: {args.out}/score_cost.png, {args.out}/designs.png")
+
+
+if __name__ == "__main__":
+    main()
