@@ -58,7 +58,7 @@ def test_every_designer_can_be_made(group, name):
 def test_pools_and_llms_can_be_made(group, name, tmp_path):
     if name == "recorded":
         try:
-            find("routing/zeroeval/prices.csv")
+            find("routing/prices.csv")
         except MissingDataError as error:
             pytest.skip(str(error))
     config = composed(f"{group}={name}", *NEEDS.get((group, name), []))

@@ -93,11 +93,18 @@ def _targets(node: Any) -> Iterator[str]:
             yield from _targets(node._get_node(i))
 
 
-def save(designer: Designer, path: str | Path) -> None:
-    """Write a designer's tensors, in the layout of a training checkpoint."""
+def save(designer: Designer, path: str | Path, *, seconds: float = 0.0) -> None:
+    """Write a designer's tensors, in the layout of a training checkpoint.
+
+    Args:
+        designer: What was learned.
+        path: The file.
+        seconds: How long that took.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"state_dict": {PREFIX + name: value for name, value in designer.state_dict().items()}}, path)
+    state = {PREFIX + name: value for name, value in designer.state_dict().items()}
+    torch.save({"state_dict": state, "seconds": seconds}, path)
 
 
 def restore(designer: Designer, path: str | Path) -> None:

@@ -4,6 +4,7 @@ import json
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import lightning as L
@@ -54,13 +55,14 @@ def fit(
         resume: Go on from `checkpoint/last.ckpt` if it is there, to the same numbers as without the stop.
     """
     designer = module.designer
+    began = perf_counter()
     if isinstance(designer, Search):
         _search(module, designer, [item.task for item in data.train])
     elif learns(designer):
         _train(module, data, folder, make_trainer, patience, loggers, resume)
         checkpoint.restore(designer, folder / checkpoint.BEST)
         return
-    checkpoint.save(designer, folder / checkpoint.BEST)
+    checkpoint.save(designer, folder / checkpoint.BEST, seconds=perf_counter() - began)
 
 
 def _train(
@@ -115,8 +117,9 @@ def spent(folder: Path) -> dict[str, int | float]:
                 total["runs"] += 1
                 total["calls"] += row["calls"]
                 total["usd"] += row["usd"]
-    if (last := folder / checkpoint.LAST).is_file():
-        total["seconds"] = torch.load(last, weights_only=True)["seconds"]
+    written = [folder / name for name in (checkpoint.LAST, checkpoint.BEST) if (folder / name).is_file()]
+    if written:
+        total["seconds"] = torch.load(written[0], weights_only=True)["seconds"]
     return total
 
 
