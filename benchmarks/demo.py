@@ -8,21 +8,18 @@ in the output folder is not repeated.
 
 import argparse
 import asyncio
-import contextlib
 import json
-import multiprocessing
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+from runner import compose, plus_minus, run_all, train
+
 COMMAND = "python benchmarks/demo.py"
 CHOICE_SEED = 10_000
 """Draws the questions that the optimum is chosen on; no method sees them."""
@@ -58,9 +55,9 @@ METHODS = (
         for a, b in (("small", "math-specialist"), ("small", "code-specialist"), ("math-specialist", "code-specialist"))
     ),
     Method(name="search", kind="gated", overrides=("designer=search",)),
-    Method(name="swarm", kind="learned", overrides=("designer=swarm", "learner.lr=0.05", "trainer.max_epochs=6")),
+    Method(name="swarm", kind="learned", overrides=("designer=swarm", "learner.lr=0.05", "trainer.max_epochs=5")),
     Method(name="gdesigner", kind="learned", overrides=("designer=gdesigner",)),
-    Method(name="joint", kind="learned", overrides=("designer=joint",)),
+    Method(name="joint", kind="learned", overrides=("designer=joint", "learner.lr=0.001")),
     Method(
         name="gdesigner, questions shuffled",
         kind="control",
@@ -72,31 +69,6 @@ METHODS = (
 def folder(out: Path, method: Method, seed: int) -> Path:
     """Return the run folder of a method and a seed."""
     return out / f"{method.name.replace(', ', '-').replace(' ', '-')}-{seed}"
-
-
-def compose(overrides: Sequence[str]) -> Any:
-    """Return the training config of this experiment with some overrides."""
-    from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
-
-    designer = next(o.split("=")[1] for o in overrides if o.startswith("designer="))
-    names = {"designer": designer, "task": "synthetic", "pool": "simulated", "llm": "simulated"}
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        return hydra_compose(
-            "train", [*overrides, "experiment=demo", *(f"names.{key}={value}" for key, value in names.items())]
-        )
-
-
-def train(method: Method, seed: int, out: Path) -> None:
-    """Train and evaluate one method with one seed, silently."""
-    where = folder(out, method, seed)
-    if (where / "eval.json").is_file():
-        return
-    import train as script
-
-    config = compose([*method.overrides, f"seed={seed}", f"out={where}", "trainer.enable_progress_bar=false"])
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
-        script.train(config)
 
 
 def find_optimum(seeds: Sequence[int], out: Path) -> None:
@@ -112,7 +84,7 @@ def find_optimum(seeds: Sequence[int], out: Path) -> None:
     from gdesign.tasks.synthetic import Synthetic
     from gdesign.types import Task
 
-    config = compose(["designer=single"])
+    config = compose(["designer=single", "experiment=demo"])
     pool, llm = instantiate(config.pool), instantiate(config.llm)
     benchmark = Synthetic(seed=CHOICE_SEED)
     worth = partial(utility, usd_weight=config.reward.usd_weight)
@@ -149,44 +121,6 @@ def find_optimum(seeds: Sequence[int], out: Path) -> None:
     )
     result = {seed: value(Synthetic(seed=seed).load("test"), chosen) for seed in seeds}
     (out / "optimum.json").write_text(json.dumps(result, indent=2) + "\n")
-
-
-def in_worker(job: Callable[[], None]) -> None:
-    """Run a job with one thread: the workers share the cores."""
-    import logging
-    import warnings
-
-    import torch
-
-    torch.set_num_threads(1)
-    warnings.filterwarnings("ignore")
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    os.environ["TQDM_DISABLE"] = "1"
-    sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
-    job()
-
-
-def run_all(jobs: Sequence[Callable[[], None]], workers: int) -> None:
-    """Run all jobs in worker processes, with a progress bar; on Ctrl-C stop at once."""
-    from tqdm import tqdm
-
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as executor:
-        futures = [executor.submit(in_worker, job) for job in jobs]
-        try:
-            for future in tqdm(as_completed(futures), total=len(futures), unit="run", desc="train and evaluate"):
-                future.result()
-        except BaseException:
-            executor.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                process.terminate()
-            raise
-
-
-def plus_minus(values: Sequence[float]) -> str:
-    """Return mean and standard deviation."""
-    spread = f" ± {stdev(values):.3f}" if len(values) > 1 else ""
-    return f"{mean(values):.3f}{spread}"
 
 
 def table(out: Path, seeds: Sequence[int]) -> str:
@@ -260,12 +194,12 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     order = sorted(METHODS, key=lambda m: m.kind in ("ungated", "gated"))  # the long ones first
     jobs: list[Callable[[], None]] = [partial(find_optimum, seeds, args.out)]
-    jobs += [partial(train, m, s, args.out) for m in order for s in seeds]
-    sys.path.insert(0, str(ROOT))
-    try:
-        run_all(jobs, args.workers)
-    except KeyboardInterrupt:
-        sys.exit(f"\nStopped. What is finished stays in {args.out}; the same command goes on from there.")
+    jobs += [
+        partial(train, ("experiment=demo", *m.overrides, f"seed={s}"), folder(args.out, m, s))
+        for m in order
+        for s in seeds
+    ]
+    run_all(jobs, workers=args.workers, folder=args.out)
     pictures(args.out, seeds)
     text = (
         f"# The simulated world, every method\n\n`{COMMAND}`; configs/experiment/demo.yaml.\n\n"

@@ -23,6 +23,9 @@ from gdesign.design.edges import EdgeDistribution, design_log_prob, draw
 from gdesign.encode.problem import NUM_FEATURES, Dense, Space, dense
 from gdesign.types import Design
 
+MAX_LOG_SIGMA = 1.0
+"""Without a penalty nothing else keeps the latents' noise from growing."""
+
 
 class GDesigner(Designer):
     """Encode agents and question, sketch the edges given the question, refine the sketch, draw.
@@ -45,7 +48,7 @@ class GDesigner(Designer):
         self,
         *,
         space: Space,
-        hidden_dim: int = 32,
+        hidden_dim: int = 64,
         tau: float = 1.0,
         zeta: float = 0.1,
         anchor_weight: float = 0.1,
@@ -158,7 +161,8 @@ class VariationalGCN(nn.Module):
         x = torch.cat([problem.x * self.scale, problem.features], dim=-1)
         edges = problem.edge_index
         h = torch.relu(self.shared(x, edges) + self.shared_skip(x))
-        return self.mu(h, edges) + self.mu_skip(h), self.log_sigma(h, edges)
+        log_sigma = self.log_sigma(h, edges).clamp(max=MAX_LOG_SIGMA)
+        return self.mu(h, edges) + self.mu_skip(h), log_sigma
 
 
 class _LowerSingularValues(torch.autograd.Function):

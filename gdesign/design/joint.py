@@ -4,8 +4,7 @@ A GNN reads the slots, the question and the price of cost; one head draws the ki
 head a kind draws its agents. Every design of these kinds has an exact probability.
 
 Shape letters: B problems in a batch, N slots, V nodes (slots and task nodes), D text features, H
-hidden features, I and O features of a layer, P = N N pairs, Q kinds, K agents of a kind, C ways in
-which slots can give the same design.
+hidden features, P = N N pairs, Q kinds, K agents of a kind, C ways in which slots can give the same design.
 """
 
 import itertools
@@ -64,7 +63,7 @@ class Joint(Designer):
         if num_voters < 2:
             raise ConfigError(f"num_voters must be 2 or more; got {num_voters}")
         self.encoder = Encoder(text_dim=space.text_dim, hidden_dim=hidden_dim, num_layers=num_layers)
-        self.kind = Linear(hidden_dim, len(kinds))
+        self.kind = nn.Linear(hidden_dim, len(kinds))
         self.heads = nn.ModuleList(_head(kind, hidden_dim, num_voters) for kind in kinds)
         self._sizes = [head.size for head in self._heads]
         self._check_size(len(space.slots))
@@ -175,13 +174,13 @@ class Encoder(nn.Module):
 
     def __init__(self, *, text_dim: int, hidden_dim: int, num_layers: int) -> None:
         super().__init__()
-        self.scale = text_dim**0.5  # texts are unit vectors; `Linear` expects features of variance 1
-        self.own = Linear(text_dim, hidden_dim)
-        self.question = Linear(text_dim, hidden_dim)
-        self.numeric = Linear(NUM_FEATURES, hidden_dim, bias=False)
-        self.mix = Linear(hidden_dim, hidden_dim)
+        self.scale = text_dim**0.5  # texts are unit vectors; layers start best with features of variance 1
+        self.own = nn.Linear(text_dim, hidden_dim)
+        self.question = nn.Linear(text_dim, hidden_dim)
+        self.numeric = nn.Linear(NUM_FEATURES, hidden_dim, bias=False)
+        self.mix = nn.Linear(hidden_dim, hidden_dim)
         self.neighbours = SimpleConv(aggr="mean")
-        self.layers = nn.ModuleList(Linear(2 * hidden_dim, hidden_dim) for _ in range(num_layers))
+        self.layers = nn.ModuleList(nn.Linear(2 * hidden_dim, hidden_dim) for _ in range(num_layers))
 
     def forward(self, problem: Batch) -> Float[Tensor, "V H"]:
         """Return the encoding of every node."""
@@ -191,25 +190,6 @@ class Encoder(nn.Module):
         for layer in self.layers:
             h = h + torch.relu(layer(torch.cat([h, self.neighbours(h, problem.edge_index)], dim=-1)))
         return h
-
-
-class Linear(nn.Linear):
-    """A linear layer whose weights are of order 1 and divided by the square root of their number in use.
-
-    So one step of Adam moves outputs of layers of any width alike, and little enough that a policy
-    does not settle on one design within the first few questions (Jacot et al. 2018, "Neural Tangent
-    Kernel", section 1.1, their parametrisation).
-    """
-
-    def reset_parameters(self) -> None:
-        """Draw the weights."""
-        nn.init.uniform_(self.weight, -1.0, 1.0)
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
-
-    def forward(self, x: Float[Tensor, "*B I"]) -> Float[Tensor, "*B O"]:
-        """Map I to O features."""
-        return nn.functional.linear(x, self.weight * self.in_features**-0.5, self.bias)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -389,10 +369,10 @@ class CascadeHead(Head):
     def __init__(self, *, hidden_dim: int) -> None:
         super().__init__()
         self.first = _scorer(hidden_dim)
-        self.fit = Linear(hidden_dim, 2 * hidden_dim)
+        self.fit = nn.Linear(hidden_dim, 2 * hidden_dim)
         self.third = _scorer(hidden_dim)
-        self.asked = Linear(hidden_dim, hidden_dim, bias=False)
-        self.pair = nn.Sequential(Linear(hidden_dim, hidden_dim), nn.ReLU(), Linear(hidden_dim, hidden_dim))
+        self.asked = nn.Linear(hidden_dim, hidden_dim, bias=False)
+        self.pair = nn.Sequential(nn.Linear(hidden_dim, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, hidden_dim))
 
     def forward(self, slots: Float[Tensor, "B N H"], mask: Bool[Tensor, "B N"]) -> "PairThenThird":
         """Return the distribution."""
@@ -475,4 +455,4 @@ def _head(kind: str, hidden_dim: int, num_voters: int) -> Head:
 
 def _scorer(hidden_dim: int) -> nn.Sequential:
     # no last bias: the same number added to every logit changes no probability
-    return nn.Sequential(Linear(hidden_dim, hidden_dim), nn.ReLU(), Linear(hidden_dim, 1, bias=False))
+    return nn.Sequential(nn.Linear(hidden_dim, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, 1, bias=False))

@@ -8,7 +8,6 @@ import re
 import sqlite3
 import zlib
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -40,7 +39,7 @@ class TextEncoder(Protocol):
 
 
 class HashEncoder:
-    """Words and pairs of words, hashed with signs into `dim` buckets; needs no weights.
+    """Counts of words, hashed with signs into `dim` buckets; needs no weights. Numbers do not count.
 
     Args:
         dim: D.
@@ -48,15 +47,14 @@ class HashEncoder:
 
     def __init__(self, *, dim: int = 256) -> None:
         self.dim = dim
-        self.name = f"hash-{dim}"
+        self.name = f"hash-words-{dim}"
 
     def __call__(self, texts: Sequence[str]) -> Float[Tensor, "T D"]:
         """Encode texts."""
         out = np.zeros((len(texts), self.dim), dtype=np.float32)
         for row, text in zip(out, texts, strict=True):
-            words = re.findall(r"[a-z]+|\d", text.lower())
-            for term in (*words, *map(" ".join, pairwise(words))):
-                code = zlib.crc32(term.encode())
+            for word in re.findall(r"[a-z]+", text.lower()):
+                code = zlib.crc32(word.encode())
                 row[code % self.dim] += 1.0 if code & 0x80000000 else -1.0
         return torch.nn.functional.normalize(torch.from_numpy(out), dim=-1)
 

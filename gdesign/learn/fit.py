@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import Logger
 from gdesign.design import checkpoint
 from gdesign.design.base import Designer
 from gdesign.design.search import Search
-from gdesign.errors import DataError
+from gdesign.errors import ConfigError, DataError
 from gdesign.execute.runs import design_from_json, read_runs
 from gdesign.learn.data import TaskData
 from gdesign.learn.metrics import MetricsFile
@@ -30,6 +30,12 @@ def learns(designer: Designer) -> bool:
     return isinstance(designer, Search) or any(p.requires_grad for p in designer.parameters())
 
 
+def refuse_all(designer: Designer, split: str | None) -> None:
+    """Raise ConfigError where a designer that learns would be evaluated on what it learns from."""
+    if split == "all" and learns(designer):
+        raise ConfigError("split=all holds the questions that this designer learns from; use split=test")
+
+
 def fit(
     module: DesignModule,
     data: TaskData,
@@ -42,8 +48,8 @@ def fit(
 ) -> None:
     """Let the designer learn and leave the best one, by validation utility, in module and folder.
 
-    A designer with parameters is trained; a search looks at every training question once; any other
-    learns nothing. `checkpoint/best.ckpt` is written in each case.
+    A designer with parameters is trained; a search, which has no use for validation, looks at every
+    question of both sides once; any other learns nothing. `checkpoint/best.ckpt` is written in each case.
 
     Args:
         module: The designer and all it learns from.
@@ -57,7 +63,7 @@ def fit(
     designer = module.designer
     began = perf_counter()
     if isinstance(designer, Search):
-        _search(module, designer, [item.task for item in data.train])
+        _search(module, designer, [item.task for item in (*data.train, *data.validation)])
     elif learns(designer):
         _train(module, data, folder, make_trainer, patience, loggers, resume)
         checkpoint.restore(designer, folder / checkpoint.BEST)

@@ -70,7 +70,7 @@ class DesignModule(L.LightningModule):
         token_weight: float = 0.0,
         entropy_weight: float = 0.0,
         final_entropy_weight: float | None = None,
-        penalty_weight: float = 1.0,
+        penalty_weight: float = 0.01,
         num_samples: int = 1,
         num_validation_samples: int = 1,
         seed: int = 0,

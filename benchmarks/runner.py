@@ -1,0 +1,82 @@
+"""Run many trainings in worker processes; what the benchmark scripts share."""
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+CHOICES = ("designer", "task", "pool", "llm")
+
+
+def compose(overrides: Sequence[str]) -> Any:
+    """Return the training config with some overrides."""
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from omegaconf import open_dict
+
+    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        config = hydra_compose("train", list(overrides), return_hydra_config=True)
+        choices = config.hydra.runtime.choices
+        config.names = {key: choices[key] for key in CHOICES}
+        with open_dict(config):
+            del config.hydra
+        return config
+
+
+def train(overrides: Sequence[str], folder: Path) -> None:
+    """Train and evaluate silently, unless the folder holds an evaluation already."""
+    if (folder / "eval.json").is_file():
+        return
+    import train as script
+
+    config = compose([*overrides, f"out={folder}", "trainer.enable_progress_bar=false"])
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        script.train(config)
+
+
+def _in_worker(job: Callable[[], None]) -> None:
+    """Run a job with one thread: the workers share the cores."""
+    import torch
+
+    from gdesign.cli import quiet
+
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore")
+    quiet()
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    os.environ["TQDM_DISABLE"] = "1"
+    sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+    job()
+
+
+def run_all(jobs: Sequence[Callable[[], None]], *, workers: int, folder: Path) -> None:
+    """Run all jobs in worker processes, with a progress bar; on Ctrl-C stop at once and say how to go on."""
+    from tqdm import tqdm
+
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as executor:
+        futures = [executor.submit(_in_worker, job) for job in jobs]
+        try:
+            for future in tqdm(as_completed(futures), total=len(futures), unit="run", desc="train and evaluate"):
+                future.result()
+        except BaseException as error:
+            executor.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
+            if isinstance(error, KeyboardInterrupt):
+                sys.exit(f"\nStopped. What is finished stays in {folder}; the same command goes on from there.")
+            raise
+
+
+def plus_minus(values: Sequence[float]) -> str:
+    """Return mean and standard deviation."""
+    spread = f" ± {stdev(values):.3f}" if len(values) > 1 else ""
+    return f"{mean(values):.3f}{spread}"
