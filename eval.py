@@ -13,11 +13,10 @@ from omegaconf import DictConfig
 
 from gdesign.cli import friendly, one_line, quiet, say
 from gdesign.design.checkpoint import BEST, assemble, read_config, restore, save
-from gdesign.errors import ConfigError
 from gdesign.execute.runs import RunsFile
 from gdesign.learn.data import items
 from gdesign.learn.evaluate import evaluate_into
-from gdesign.learn.fit import learns, spent
+from gdesign.learn.fit import refuse_all, spent
 from gdesign.learn.runfolder import default_folder, evaluation_folder, open_folder, with_overrides
 from gdesign.report.page import write_page
 
@@ -48,8 +47,7 @@ def evaluate(config: DictConfig) -> None:
     if config.checkpoint:
         restore(designer, Path(config.checkpoint) / BEST)
         training = spent(Path(config.checkpoint))
-        if config.split == "all" and learns(designer):
-            raise ConfigError("split=all holds the questions that this designer learned from; use split=test")
+        refuse_all(designer, config.split)
     benchmark, llm = instantiate(config.task), instantiate(config.llm)
     tasks = benchmark.load(config.split)
     if folder != Path(config.checkpoint or ""):

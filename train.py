@@ -16,7 +16,7 @@ from gdesign.design.checkpoint import assemble
 from gdesign.execute.runs import RunsFile
 from gdesign.learn.data import items
 from gdesign.learn.evaluate import evaluate_into
-from gdesign.learn.fit import fit, spent
+from gdesign.learn.fit import fit, refuse_all, spent
 from gdesign.learn.runfolder import default_folder, open_folder, write_splits
 from gdesign.report.page import write_page
 
@@ -37,6 +37,7 @@ def train(config: DictConfig) -> None:
     torch.set_num_threads(config.threads)
     folder = Path(config.out)
     problems, designer = assemble(config)
+    refuse_all(designer, config.split)
     benchmark, llm = instantiate(config.task), instantiate(config.llm)
     splits = {name: benchmark.load(name) for name in ("train", "validation", config.split) if name}
     data = instantiate(config.data, _partial_=True)(

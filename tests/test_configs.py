@@ -7,7 +7,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
 
-from gdesign.design.checkpoint import assemble
+from gdesign.design.checkpoint import assemble, refuse_foreign_targets
 from gdesign.errors import MissingDataError
 from gdesign.tasks.data import find
 
@@ -68,6 +68,13 @@ def test_pools_and_llms_can_be_made(group, name, tmp_path):
             "roles: [{name: r, profile: R.}]\nllms: [{name: m, usd_per_1M_input: 1, usd_per_1M_output: 1}]\n"
         )
     assert instantiate(config[group]) is not None
+
+
+@pytest.mark.parametrize(("group", "name"), options("encoder", "llm", "task", "learner"))
+def test_no_choice_needs_trust_when_it_is_read_back_from_a_run_folder(group, name):
+    config = composed(f"{group}={name}", *NEEDS.get((group, name), []))
+    config.names = {}  # resolved when a run folder is written
+    refuse_foreign_targets(config, source="config.yaml")
 
 
 def test_recorded_answers_bring_their_pool_and_questions_unless_another_is_named():

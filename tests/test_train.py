@@ -8,7 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
+from gdesign.design.checkpoint import read_config
+from gdesign.errors import ConfigError
 from gdesign.execute.runs import read_runs
 from tests.commands import Commands
 from tests.llm.chat_server import chat_server
@@ -118,7 +121,7 @@ def test_a_design_that_learned_something_is_not_evaluated_on_all_questions(comma
     assert command("train", *SMALL, f"out={tmp_path}/run", "split=null")[0] == 0
     status, _, err = command("eval", f"checkpoint={tmp_path}/run", "split=all")
     assert status == 2
-    assert "split=all holds the questions that this designer learned from" in err
+    assert "split=all holds the questions that this designer learns from" in err
 
 
 def test_a_config_that_names_other_code_is_refused_unless_trusted(command, tmp_path):
@@ -131,6 +134,35 @@ def test_a_config_that_names_other_code_is_refused_unless_trusted(command, tmp_p
         assert status == 2
         assert f"would call {target}, which is not part of gdesign" in err
         path.write_text(path.read_text().replace(target, "gdesign.encode.text.HashEncoder"))
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        "${oc.create:{_target_: os.getcwd}}",
+        "${oc.decode:'{_target_: os.getcwd}'}",
+        "${oc.${name}:{_target_: os.getcwd}}",
+        {"_target_": "${name}"},
+        {"_target_": "gdesign.design.checkpoint.load", "folder": "inner", "trust": True},
+    ],
+)
+def test_no_roundabout_way_lets_a_config_call_other_code(pool, tmp_path):
+    OmegaConf.save(OmegaConf.create({"name": "create", "pool": pool}), tmp_path / "config.yaml")
+    with pytest.raises(ConfigError, match="if you trust it say so"):
+        read_config(tmp_path)
+
+
+def test_a_config_of_another_version_is_one_clear_line(tmp_path):
+    OmegaConf.save(OmegaConf.create({"pool": {"_target_": "gdesign.nothing.There"}}), tmp_path / "config.yaml")
+    with pytest.raises(ConfigError, match=r"gdesign\.nothing\.There, which this version of gdesign does not have"):
+        read_config(tmp_path)
+
+
+def test_training_does_not_end_in_an_evaluation_on_all_questions(command, tmp_path):
+    status, _, err = command("train", *SMALL, f"out={tmp_path}/run", "split=all")
+    assert status == 2
+    assert "split=all holds the questions that this designer learns from" in err
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_wrong_designer_gets_hydras_own_message(command):

@@ -4,13 +4,14 @@ A run folder holds `config.yaml` (data, not code: building from it makes only th
 unless it is trusted) and `checkpoint/best.ckpt` (tensors and plain values, nothing that is run when read).
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from hydra.utils import get_object, instantiate
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gdesign.design.base import Designer
@@ -22,6 +23,10 @@ BEST = "checkpoint/best.ckpt"
 LAST = "checkpoint/last.ckpt"
 PREFIX = "designer."
 """What the designer's tensors are called in a training checkpoint."""
+BUILDERS = ("gdesign.cli", "gdesign.design.checkpoint")
+"""What builds from configs itself, and so could be told to trust another one."""
+HARMLESS = re.compile(r"\$\{(?:[\w.\[\]]+|oc\.env:[^${}]*)\}")
+"""Interpolations that give a value of the same config or a text of the environment."""
 
 
 def assemble(config: DictConfig) -> tuple[ProblemEncoder, Designer]:
@@ -71,26 +76,43 @@ def refuse_foreign_targets(config: DictConfig, *, source: str) -> None:
     # what belongs to training is not built from a run folder
     for key in ("trainer", "logger", "early_stopping"):
         config.pop(key, None)
-    for target in _targets(config):
-        # the module says where a thing is made; a name alone may lead through a module's own imports
-        inside = target.startswith("gdesign.") and get_object(target).__module__.startswith("gdesign.")
-        if not inside:
+    for target in _calls(OmegaConf.to_container(config)):
+        if not _is_own(target, source=source):
             raise ConfigError(
                 f"{source} would call {target}, which is not part of gdesign; read it, and if you trust it say so "
                 "(trust=true for eval.py, --trust for gdesign)"
             )
 
 
-def _targets(node: Any) -> Iterator[str]:
-    if isinstance(node, DictConfig):
-        for key in node:
+def _is_own(target: str, *, source: str) -> bool:
+    if not target.startswith("gdesign.") or target.startswith(BUILDERS):
+        return False
+    try:
+        found = get_object(target)
+    except ImportError as error:
+        raise ConfigError(f"{source} names {target}, which this version of gdesign does not have") from error
+    # the module says where a thing is made; a name alone may lead through a module's own imports
+    module = str(getattr(found, "__module__", ""))
+    return module.startswith("gdesign.") and not module.startswith(BUILDERS)
+
+
+def _calls(node: Any) -> Iterator[str]:
+    """Yield what building would call, and every interpolation that could build something yet to be seen."""
+    if isinstance(node, dict):
+        for key, value in node.items():
             if key == "_target_":
-                yield str(node[key])
-            elif not OmegaConf.is_missing(node, key):
-                yield from _targets(node._get_node(key))
-    elif isinstance(node, ListConfig):
-        for i in range(len(node)):
-            yield from _targets(node._get_node(i))
+                yield str(value)
+            else:
+                yield from _calls(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _calls(value)
+    elif isinstance(node, str):
+        left = node
+        while (shorter := HARMLESS.sub("?", left)) != left:
+            left = shorter
+        if "${" in left:
+            yield node
 
 
 def save(designer: Designer, path: str | Path, *, seconds: float = 0.0) -> None:
