@@ -6,6 +6,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from gdesign.design.checkpoint import assemble, refuse_foreign_targets
 from gdesign.errors import MissingDataError
@@ -73,6 +74,7 @@ def test_pools_and_llms_can_be_made(group, name, tmp_path):
 @pytest.mark.parametrize(("group", "name"), options("encoder", "llm", "task", "learner"))
 def test_no_choice_needs_trust_when_it_is_read_back_from_a_run_folder(group, name):
     config = composed(f"{group}={name}", *NEEDS.get((group, name), []))
+    OmegaConf.set_struct(config, False)
     config.names = {}  # resolved when a run folder is written
     refuse_foreign_targets(config, source="config.yaml")
 
