@@ -199,6 +199,8 @@ def _ask(options: argparse.Namespace) -> None:
 
         key = {"api_key_env": options.api_key_env} if options.api_key_env else {}
         llm: LLMClient = OpenAIClient(base_url=options.llm, **key)
+        if "recorded" in config.task:
+            config.task.recorded = False  # what the endpoint says was not recorded
     else:
         llm = instantiate(config.llm)
     benchmark: Benchmark = instantiate(config.task)

@@ -1,15 +1,21 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from gdesign.cli import friendly, main
+from gdesign.design.checkpoint import assemble, save
 from gdesign.errors import BudgetExceededError, ConfigError, LLMError
 from gdesign.execute.runs import design_from_json
 from gdesign.tasks.synthetic import Synthetic
 from tests.commands import Commands
 from tests.llm.chat_server import chat_server
+from tests.test_configs import composed
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +61,30 @@ def test_an_endpoint_can_answer_instead(run_folder, capsys):
     out, err = capsys.readouterr()
     assert out == "42\n"
     assert "live" in err
+
+
+OWN_AGENTS = ["pool=file", "pool.path=examples/team.yaml", "llm=openai", "llm.base_url=http://127.0.0.1:9/v1"]
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        ["task=jsonl", "task.train=data/tiny/train.jsonl", "task.test=data/tiny/test.jsonl"],
+        ["task=mix", "+task.recorded=true"],
+        ["task=gsm8k", "+task.recorded=true"],
+    ],
+    ids=["jsonl", "mix", "recorded gsm8k"],
+)
+def test_a_question_that_is_in_no_file_is_answered_too(task, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    config = composed("designer=vote", "designer.num_agents=2", *OWN_AGENTS, *task)
+    OmegaConf.set_struct(config, False)
+    config.names = {"designer": "vote", "task": "own", "pool": "file", "llm": "openai"}
+    OmegaConf.save(config, tmp_path / "config.yaml")
+    save(assemble(config)[1], tmp_path / "checkpoint/best.ckpt")
+    with chat_server(lambda body: "It has seven days.\n**Answer:** 35") as url:
+        main(["ask", "--llm", url, "--checkpoint", str(tmp_path), "How many days are there in five weeks?"])
+    assert capsys.readouterr().out == "35\n"
 
 
 def test_runs_are_compared(run_folder, capsys):

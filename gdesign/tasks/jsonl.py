@@ -86,8 +86,11 @@ class JSONL:
         return first(self._splits[split], self.limit)
 
     def extract(self, task: Task, text: str) -> str | None:
-        """Return what the question's grader reads; the text itself if it was recorded, None if that is empty."""
-        return (text or None) if self.recorded else _read(text, self._grader[task.id], task.options)
+        """Return what the question's grader reads; the text itself if it was recorded, None if that is empty.
+
+        A question that is in no file is read by `exact`.
+        """
+        return (text or None) if self.recorded else _read(text, self._grader.get(task.id, "exact"), task.options)
 
     def grade(self, task: Task, answer: str) -> float:
         """Return 1 for the right answer, else 0."""

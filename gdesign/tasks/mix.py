@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from gdesign.errors import ConfigError
+from gdesign.tasks.answers import exact
 from gdesign.tasks.base import Benchmark, Split
 from gdesign.types import Task
 
@@ -46,8 +47,9 @@ class Mix:
         return [replace(t, weight=total / (len(loaded) * len(tasks))) for tasks in loaded for t in tasks]
 
     def extract(self, task: Task, text: str) -> str | None:
-        """Return what the task's own benchmark reads."""
-        return self.parts[task.benchmark].extract(task, text)
+        """Return what the task's own benchmark reads; what `exact` reads, if it is of none of them."""
+        part = self.parts.get(task.benchmark)
+        return exact(text) if part is None else part.extract(task, text)
 
     def grade(self, task: Task, answer: str) -> float:
         """Return what the task's own benchmark gives."""
