@@ -15,7 +15,9 @@ from gdesign.errors import DataError, MissingDataError, UserError
 from gdesign.execute.runs import read_runs
 
 NUM_RESAMPLES = 2000
-SETTINGS = ("designer", "problem", "data", "learner", "reward", "encoder", "pool", "llm")
+SETTINGS = (
+    "designer", "problem", "data", "learner", "trainer", "reward", "encoder", "task", "pool", "llm", "num_test_samples",
+)  # fmt: skip
 """What may tell two runs of one method apart."""
 
 
@@ -112,12 +114,18 @@ def read_evaluation(folder: Path) -> Evaluation:
 
 
 def make_rows(evaluations: Sequence[Evaluation]) -> list[Row]:
-    """Return one row for the evaluations that differ in their seed only, best utility first within a task."""
-    named = _names(evaluations)
-    keys = [
-        (e.config["names"]["task"], e.summary["split"], str(e.summary["label"]), name)
-        for e, name in zip(evaluations, named, strict=True)
-    ]
+    """Return one row for the evaluations that differ in their seed only, best utility first within a task.
+
+    A second evaluation of the same seed gets a row of its own, with the name of its folder.
+    """
+    keys = []
+    seen = set()
+    for e, name in zip(evaluations, _names(evaluations), strict=True):
+        key = (e.config["names"]["task"], e.summary["split"], str(e.summary["label"]), name)
+        if (key, e.config["seed"]) in seen:  # one seed twice is no spread over seeds
+            key = (*key[:3], f"{name} ({e.folder.name})")
+        seen.add((key, e.config["seed"]))
+        keys.append(key)
     order = sorted(range(len(keys)), key=lambda i: (keys[i], evaluations[i].config["seed"]))
     rows = []
     for key, group in groupby(order, key=lambda i: keys[i]):

@@ -19,10 +19,10 @@ SUMMARY = {
 }
 
 
-def write(folder, *, designer="single", seed=0, settings=None, scores=None, **changed):
+def write(folder, *, designer="single", seed=0, settings=None, scores=None, config=None, **changed):
     folder.mkdir(parents=True)
     names = {"designer": designer, "task": "gsm8k", "pool": "recorded", "llm": "recorded"}
-    config = {"names": names, "seed": seed, "designer": settings or {}, "out": str(folder)}
+    config = {"names": names, "seed": seed, "designer": settings or {}, "out": str(folder), **(config or {})}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     if changed.get("score", 0) is not None:
         (folder / "eval.json").write_text(json.dumps(SUMMARY | changed))
@@ -55,6 +55,28 @@ def test_what_tells_two_runs_of_a_method_apart_is_in_their_names(tmp_path):
     write(tmp_path / "a", settings={"llm": "m", "num_agents": 1})
     write(tmp_path / "b", settings={"llm": "n", "num_agents": 1}, utility=0.1)
     assert [r.method for r in rows(tmp_path)] == ["single (llm=m)", "single (llm=n)"]
+
+
+def test_two_evaluations_of_one_seed_are_no_two_seeds(tmp_path):
+    write(tmp_path / "a")
+    write(tmp_path / "a/limit=2", n=2)
+    write(tmp_path / "b", seed=1)
+    found = rows(tmp_path)
+    assert sorted((r.method, r.seeds) for r in found) == [("single", (0, 1)), ("single (limit=2)", (0,))]
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"task": {"limit": 2}}, "limit=2"),
+        ({"num_test_samples": 5}, "num_test_samples=5"),
+        ({"trainer": {"max_epochs": 1}}, "max_epochs=1"),
+    ],
+)
+def test_what_an_evaluation_differs_in_beside_its_seed_is_in_its_name(tmp_path, changed, told):
+    write(tmp_path / "a")
+    write(tmp_path / "b", seed=1, config=changed)
+    assert {r.method for r in rows(tmp_path)} == {"single", f"single ({told})"}
 
 
 def test_the_table_has_a_label_for_each_row_and_names_what_was_not_evaluated(tmp_path):
