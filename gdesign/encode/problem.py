@@ -122,9 +122,14 @@ class ProblemEncoder:
         Args:
             tasks: The tasks; their questions are encoded (from the cache where it has them).
             usd_weight: lambda, one for all or one a task.
+
+        Raises:
+            ConfigError: lambda is below 0.
         """
         weights = [float(usd_weight)] * len(tasks) if isinstance(usd_weight, int | float) else list(usd_weight)
         assert len(weights) == len(tasks)
+        if (lowest := min(weights, default=0.0)) < 0:
+            raise ConfigError(f"usd_weight is {lowest:g}; expected 0 or more")
         b, v = len(tasks), len(self._slot)
         x = torch.cat([self._x.expand(b, -1, -1), self._encoder([t.question for t in tasks])[:, None]], dim=1)
         features = self._features.repeat(b, 1, 1)

@@ -8,7 +8,7 @@ from typing import Literal
 from gdesign.agents.pool import SOLVER, priced, read_prices
 from gdesign.errors import ConfigError, DataError, PoolError, UnsupportedRequestError
 from gdesign.llm.transition import OPTIMISTIC, PESSIMISTIC, Opinion, Transition
-from gdesign.tasks.data import data_dir
+from gdesign.tasks.data import data_dir, find
 from gdesign.tasks.table import MISSING, OutcomeTable, Recorded, load_table
 from gdesign.types import AgentPool, Label, Origin, Reply, Request, Usage
 
@@ -175,7 +175,7 @@ def recorded_pool(
         MissingDataError: A table or the price list is not there.
         PoolError: No LLM is left.
     """
-    price_list = read_prices(data_dir() / prices)
+    price_list = read_prices(find(prices))
     tables = [_table(directory, name) for name in sets]
     complete = set.intersection(*(set(t.complete_models()) for t in tables))
     models = sorted(

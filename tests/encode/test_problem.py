@@ -93,3 +93,8 @@ def test_what_the_pool_lacks_is_named():
         worlds.encoder(3, slots=[0, 7])
     with pytest.raises(ConfigError, match="anchor 'ring' is unknown"):
         ProblemEncoder(pool=worlds.pool(), encoder=HashEncoder(dim=8), anchor="ring")
+
+
+def test_a_reward_for_spending_is_refused():
+    with pytest.raises(ConfigError, match=r"usd_weight is -0\.1; expected 0 or more"):
+        worlds.encoder()(worlds.tasks(2), usd_weight=[0.0, -0.1])

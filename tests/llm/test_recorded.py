@@ -300,6 +300,12 @@ def test_hidden_reasoning_joins_only_where_it_is_asked_for(folder):
     assert "o1-like" in {m.name for m in recorded_pool(sets=["quiz"], include_hidden_reasoning=True).llms}
 
 
+def test_a_missing_price_list_is_named_with_its_origin(tmp_path, monkeypatch):
+    monkeypatch.setenv("GDESIGN_DATA", str(tmp_path))
+    with pytest.raises(MissingDataError, match=r"routing/prices\.csv is not there: .*sha256"):
+        recorded_pool()
+
+
 def test_a_pool_of_nobody_is_refused(folder, tmp_path_factory):
     empty = tmp_path_factory.mktemp("p") / "none.csv"
     empty.write_text("model,usd_per_1M_input,usd_per_1M_output\n")
