@@ -16,8 +16,8 @@ from gdesign.design.checkpoint import BEST, assemble, read_config, restore, save
 from gdesign.execute.runs import RunsFile
 from gdesign.learn.data import items
 from gdesign.learn.evaluate import evaluate_into
-from gdesign.learn.fit import refuse_all, spent
-from gdesign.learn.runfolder import default_folder, evaluation_folder, open_folder, with_overrides
+from gdesign.learn.fit import learns, refuse_all, spent
+from gdesign.learn.runfolder import default_folder, evaluation_folder, open_folder, refuse_seen, with_overrides
 from gdesign.report.page import write_page
 
 
@@ -50,6 +50,8 @@ def evaluate(config: DictConfig) -> None:
         refuse_all(designer, config.split)
     benchmark, llm = instantiate(config.task), instantiate(config.llm)
     tasks = benchmark.load(config.split)
+    if config.checkpoint and learns(designer):
+        refuse_seen(Path(config.checkpoint), tasks, split=config.split)
     if folder != Path(config.checkpoint or ""):
         open_folder(folder, config)
         save(designer, folder / BEST)

@@ -124,6 +124,16 @@ def test_a_design_that_learned_something_is_not_evaluated_on_all_questions(comma
     assert "split=all holds the questions that this designer learns from" in err
 
 
+def test_questions_that_were_learned_from_are_not_a_test(command, tmp_path):
+    assert command("train", *SMALL, f"out={tmp_path}/run", "split=null")[0] == 0
+    status, _, err = command("eval", f"checkpoint={tmp_path}/run", "++task.num_train=3")
+    assert status == 2
+    assert "6 of the 18 questions of split=test" in err
+    assert "was trained with them" in err
+    assert command("eval", f"checkpoint={tmp_path}/run", "split=train")[0] == 0
+    assert command("eval", f"checkpoint={tmp_path}/run", "++task.seed=1")[0] == 0
+
+
 def test_a_config_that_names_other_code_is_refused_unless_trusted(command, tmp_path):
     folder = tmp_path / "run"
     assert command("train", *SMALL, "designer=single", f"out={folder}", "split=null")[0] == 0

@@ -109,5 +109,29 @@ def write_splits(folder: Path, splits: Mapping[str, Sequence[Task]], *, seed: in
         splits: Tasks by split.
         seed: What the benchmark made the splits with; None if they were given.
     """
-    rows = {name: [f"{t.benchmark}:{t.id}" for t in tasks] for name, tasks in splits.items()}
+    rows = {name: [_name(t) for t in tasks] for name, tasks in splits.items()}
     (folder / "splits.json").write_text(json.dumps({"seed": seed, **rows}, indent=1) + "\n", encoding="utf-8")
+
+
+def refuse_seen(folder: Path, tasks: Sequence[Task], *, split: str) -> None:
+    """Raise ConfigError where a split for testing holds questions that a run folder was trained with.
+
+    Args:
+        folder: The run folder.
+        tasks: What it is to be evaluated on.
+        split: The split they are from; `train` and `validation` are no test.
+    """
+    path = folder / "splits.json"
+    if split in ("train", "validation") or not path.is_file():
+        return
+    splits = json.loads(path.read_text(encoding="utf-8"))
+    seen = {*splits["train"], *splits["validation"]}
+    if num := sum(_name(t) in seen for t in tasks):
+        raise ConfigError(
+            f"{num} of the {len(tasks)} questions of split={split} are no test of {folder}, which was trained with "
+            "them; leave the settings that split the task's questions as they were in training"
+        )
+
+
+def _name(task: Task) -> str:
+    return f"{task.benchmark}:{task.id}"
