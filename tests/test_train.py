@@ -21,6 +21,7 @@ SMALL = (
     "+task.num_train=9",
     "+task.num_validation=9",
     "+task.num_test=18",
+    "learner.num_designs=4",
     "trainer.max_epochs=2",
     "trainer.log_every_n_steps=1",
     "trainer.enable_progress_bar=false",
