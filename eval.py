@@ -1,6 +1,7 @@
 """Evaluate a designer: `python eval.py checkpoint=runs/a split=test`, or `python eval.py designer=single ...`."""
 
 import asyncio
+import gc
 from pathlib import Path
 
 import hydra
@@ -55,6 +56,8 @@ def evaluate(config: DictConfig) -> None:
     if folder != Path(config.checkpoint or ""):
         open_folder(folder, config)
         save(designer, folder / BEST)
+    gc.collect()
+    gc.freeze()  # going through all that torch has loaded, over and over, would double the time of running agents
     with asyncio.Runner() as loop, RunsFile(folder / "runs.jsonl") as runs:
         summary = evaluate_into(
             folder,

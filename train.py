@@ -1,6 +1,7 @@
 """Train a designer and evaluate it: `python train.py designer=gdesigner task=synthetic seed=0 out=runs/a`."""
 
 import asyncio
+import gc
 from pathlib import Path
 
 import hydra
@@ -45,6 +46,8 @@ def train(config: DictConfig) -> None:
     )
     open_folder(folder, config)
     write_splits(folder, splits, seed=config.task.get("seed"))
+    gc.collect()
+    gc.freeze()  # going through all that torch has loaded, over and over, would double the time of running agents
     with asyncio.Runner() as loop, RunsFile(folder / "runs.jsonl") as runs:
         module = instantiate(config.learner, _partial_=True)(
             designer=designer,

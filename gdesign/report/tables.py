@@ -13,8 +13,9 @@ import yaml
 
 from gdesign.errors import DataError, MissingDataError, UserError
 from gdesign.execute.runs import read_runs
+from gdesign.learn.evaluate import bootstrap, weighted_mean
+from gdesign.learn.runfolder import flat
 
-NUM_RESAMPLES = 2000
 SETTINGS = (
     "designer", "problem", "data", "learner", "trainer", "reward", "encoder", "task", "pool", "llm", "num_test_samples",
 )  # fmt: skip
@@ -203,7 +204,7 @@ def _with_spread(value: float, spread: float | None) -> str:
 
 def _names(evaluations: Sequence[Evaluation]) -> list[str]:
     """Return the designers' names, with the settings that differ among those of one name and task."""
-    flats = [_flat({k: e.config.get(k) for k in SETTINGS}) for e in evaluations]
+    flats = [flat({k: e.config.get(k) for k in SETTINGS}) for e in evaluations]
     groups: dict[tuple[str, str], list[int]] = {}
     for i, e in enumerate(evaluations):
         groups.setdefault((e.config["names"]["designer"], e.config["names"]["task"]), []).append(i)
@@ -215,15 +216,6 @@ def _names(evaluations: Sequence[Evaluation]) -> list[str]:
             parts = [f"{k.split('.')[-1]}={flats[i][k]}" for k in differing if flats[i].get(k) is not None]
             names[i] = f"{designer} ({', '.join(parts)})" if parts else designer
     return names
-
-
-def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(node, dict):
-        return {prefix: node}
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        flat |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
-    return flat
 
 
 # --------------------------------------------------------------------------- pairs
@@ -277,13 +269,8 @@ def paired_interval(
     keys = sorted(values[0])
     weight = torch.tensor([values[0][k][1] for k in keys], dtype=torch.float64)
     gain = torch.tensor([values[0][k][0] - values[1][k][0] for k in keys], dtype=torch.float64)
-    generator = torch.Generator().manual_seed(seed)
-    means = []
-    for _ in range(NUM_RESAMPLES):
-        drawn = torch.randint(len(keys), (len(keys),), generator=generator)
-        means.append((gain[drawn] * weight[drawn]).sum() / weight[drawn].sum())
-    low, high = torch.quantile(torch.stack(means), torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    return Paired(difference=float((gain * weight).sum() / weight.sum()), interval=(low, high), n=len(keys))
+    low, high = bootstrap(gain[:, None], weight, seed=seed)[:, 0].tolist()
+    return Paired(difference=weighted_mean(gain[:, None], weight).item(), interval=(low, high), n=len(keys))
 
 
 def _by_question(folder: Path, split: str, usd_weight: float) -> dict[tuple[str, str], tuple[float, float]]:

@@ -8,7 +8,7 @@ so whoever reads the text can know the truth, and nothing else is needed to know
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from random import Random
 from typing import Literal, NamedTuple
@@ -76,9 +76,8 @@ class Synthetic:
             ConfigError: For a split other than train, validation, test and all; generated questions need
                 no lock-box, another seed gives fresh ones.
         """
-        tasks = self._tasks()
         if split == "all":
-            return tasks
+            return list(self._tasks)
         if split not in self._sizes:
             raise ConfigError(
                 f"synthetic questions have the splits {', '.join(self._sizes)} and all; got {split!r} "
@@ -89,7 +88,7 @@ class Synthetic:
             if name == split:
                 break
             first += size
-        return tasks[first : first + size]
+        return list(self._tasks[first : first + size])
 
     def extract(self, task: Task, text: str) -> str | None:
         """Return the last `Answer:` line, white space trimmed, lower case; None where there is none."""
@@ -99,7 +98,8 @@ class Synthetic:
         """Return 1 for the right answer, else 0."""
         return float(answer == task.answer)
 
-    def _tasks(self) -> list[Task]:
+    @cached_property
+    def _tasks(self) -> tuple[Task, ...]:
         random = Random(f"synthetic {self._seed}")
         classes = [(domain, difficulty) for domain in DOMAINS for difficulty in DIFFICULTIES]
         total = sum(self._sizes.values())
@@ -124,7 +124,7 @@ class Synthetic:
                     domain=domain,
                 )
             )
-        return tasks
+        return tuple(tasks)
 
 
 _ANSWER = re.compile(r"^answer:[ \t]*(.*\S)[ \t]*$", re.IGNORECASE | re.MULTILINE)
