@@ -130,11 +130,11 @@ def summarise(
     """
     assert results, "nothing was run"
     weight, table = _by_question(results, usd_weight, token_weight)
-    means = _weighted_mean(table, weight)
+    means = weighted_mean(table, weight)
     names = ("score", "usd", "utility", "prompt_tokens", "completion_tokens", "calls", "critical_path")
     summary: dict[str, Any] = dict(zip(names, means.tolist(), strict=True))
     labels = [o.label for _, o in results if o.label is not None]
-    resampled = _bootstrap(table[:, [0, 2]], weight, seed=seed)
+    resampled = bootstrap(table[:, [0, 2]], weight, seed=seed)
     domains = sorted({r.task.domain for r, _ in results})
     return summary | {
         "n": len(table),
@@ -216,7 +216,7 @@ def evaluate_into(
 
 def _domain(results: Sequence[Result], usd_weight: float, token_weight: float) -> dict[str, float]:
     weight, table = _by_question(results, usd_weight, token_weight)
-    score, usd, worth = _weighted_mean(table[:, :3], weight).tolist()
+    score, usd, worth = weighted_mean(table[:, :3], weight).tolist()
     return {"score": score, "usd": usd, "utility": worth, "n": len(table)}
 
 
@@ -246,16 +246,17 @@ def _by_question(
     return torch.tensor(weights, dtype=torch.float64), torch.tensor(rows, dtype=torch.float64)
 
 
-def _weighted_mean(table: Float[Tensor, "Q C"], weight: Float[Tensor, " Q"]) -> Float[Tensor, " C"]:
+def weighted_mean(table: Float[Tensor, "Q C"], weight: Float[Tensor, " Q"]) -> Float[Tensor, " C"]:
+    """Return the mean of each column over questions, each by its weight."""
     return weight @ table / weight.sum()
 
 
-def _bootstrap(table: Float[Tensor, "Q C"], weight: Float[Tensor, " Q"], *, seed: int) -> Float[Tensor, "2 C"]:
+def bootstrap(table: Float[Tensor, "Q C"], weight: Float[Tensor, " Q"], *, seed: int) -> Float[Tensor, "2 C"]:
     """Return the 2.5 % and 97.5 % quantiles of the weighted means of resampled questions."""
     q = len(table)
     generator = torch.Generator().manual_seed(seed)
     means = []
     for _ in range(NUM_RESAMPLES):
         drawn = torch.randint(q, (q,), generator=generator)
-        means.append(_weighted_mean(table[drawn], weight[drawn]))
+        means.append(weighted_mean(table[drawn], weight[drawn]))
     return torch.quantile(torch.stack(means), torch.tensor([0.025, 0.975], dtype=torch.float64), dim=0)

@@ -45,7 +45,7 @@ def open_folder(folder: Path, config: DictConfig) -> None:
         old = OmegaConf.to_container(OmegaConf.load(path))
         assert isinstance(old, dict)
         both = [key for key in old if key in new and key not in MAY_DIFFER]
-        before, now = (_flat({key: c[key] for key in both}) for c in (old, new))
+        before, now = (flat({key: c[key] for key in both}) for c in (old, new))
         changed = [k for k in {**before, **now} if before.get(k) != now.get(k)]
         if changed:
             key = changed[0]
@@ -57,13 +57,14 @@ def open_folder(folder: Path, config: DictConfig) -> None:
     path.write_text(OmegaConf.to_yaml(OmegaConf.create(new)), encoding="utf-8")
 
 
-def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
+def flat(node: Any, prefix: str = "") -> dict[str, Any]:
+    """Return the leaves of a config by their dotted keys."""
     if not isinstance(node, dict):
         return {prefix: node}
-    flat: dict[str, Any] = {}
+    leaves: dict[str, Any] = {}
     for key, value in node.items():
-        flat |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
-    return flat
+        leaves |= flat(value, f"{prefix}.{key}" if prefix else str(key))
+    return leaves
 
 
 def evaluation_folder(folder: Path, overrides: Sequence[str]) -> Path:
