@@ -104,6 +104,16 @@ def test_a_single_agent_is_worth_most_on_easy_questions_and_a_team_on_hard_ones(
     assert worth(single, "hard") < worth(team, "hard")
 
 
+@pytest.mark.parametrize(("domain", "specialist"), [("mathematics", MATH), ("code", CODE)])
+def test_at_equal_cost_a_single_agent_beats_a_team_that_talks_on_easy_questions(domain, specialist):
+    questions = tasks(domain, "easy", n=500)
+    alone, team = (
+        outcomes(d, questions) for d in (Design(agents=(specialist,)), Design(agents=(SMALL,) * 5, spatial=complete(5)))
+    )
+    assert sum(o.usd for o in team) == pytest.approx(sum(o.usd for o in alone), rel=0.1)
+    assert fmean(o.score for o in alone) > fmean(o.score for o in team) + 0.02
+
+
 @pytest.mark.parametrize(
     ("good", "difficulty"), [(SMALL, "easy"), (SMALL, "medium"), (MATH, "medium"), (LARGE, "easy")]
 )
