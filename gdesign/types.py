@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from heapq import heapify, heappop, heappush
+from math import isfinite
 from typing import Literal, NamedTuple
 
 from gdesign.errors import DesignError, PoolError
@@ -263,6 +264,8 @@ def _check_decision(decision: Decision, n: int) -> None:
         raise DesignError(f"decision {decision.kind!r} is unknown; expected last, vote, weighted_vote or judge")
     if decision.kind == "weighted_vote" and len(decision.weights) != n:
         raise DesignError(f"weighted_vote needs one weight an agent: {n} agents, {len(decision.weights)} weights")
+    if not all(map(isfinite, decision.weights)):
+        raise DesignError(f"the weights of a weighted_vote must be finite; got {decision.weights}")
     if decision.kind != "weighted_vote" and decision.weights:
         raise DesignError(f"only weighted_vote takes weights; the decision is {decision.kind}")
     if decision.kind == "judge" and (decision.judge is None or not 0 <= decision.judge < n):

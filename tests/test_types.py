@@ -260,6 +260,8 @@ def test_temporal_edges_may_form_circles():
         (lambda: design(1, decision=Decision(kind="first")), "first"),
         (lambda: design(2, decision=Decision(kind="weighted_vote", weights=(1.0,))), "2 agents, 1 weights"),
         (lambda: design(2, decision=Decision(kind="weighted_vote", weights=(0.0, 0.0))), "not zero"),
+        (lambda: design(2, decision=Decision(kind="weighted_vote", weights=(1.0, float("nan")))), "finite"),
+        (lambda: design(2, decision=Decision(kind="weighted_vote", weights=(1.0, float("inf")))), "finite"),
         (lambda: design(2, decision=Decision(kind="vote", weights=(1.0, 1.0))), "only weighted_vote"),
         (lambda: design(2, decision=Decision(kind="judge")), "judge"),
         (lambda: design(2, decision=Decision(kind="judge", judge=2)), "judge"),
