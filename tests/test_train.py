@@ -108,6 +108,13 @@ def test_the_control_trains_on_questions_of_other_tasks(command, tmp_path):
     assert command("train", *SMALL, "data.shuffle_questions=true", f"out={tmp_path}/run")[0] == 0
 
 
+def test_the_designs_of_another_run_are_imitated(command, tmp_path):
+    assert command("train", *SMALL, "designer=search", f"out={tmp_path}/searched", "split=null")[0] == 0
+    taught = (f"learner.teacher.path={tmp_path}/searched", f"out={tmp_path}/taught")
+    assert command("train", *SMALL, "designer=swarm", "learner=imitation", *taught)[0] == 0
+    assert not list(read_runs(tmp_path / "taught/runs.jsonl", phase="train"))
+
+
 def test_training_goes_over_a_real_socket(command, own_task, tmp_path):
     def answer(body):
         question = body["messages"][1]["content"].split("What is ")[1]

@@ -129,7 +129,7 @@ def spent(folder: Path) -> dict[str, int | float]:
     return total
 
 
-def best_runs(path: Path, *, usd_weight: float, token_weight: float = 0.0) -> Teacher:
+def best_runs(path: str | Path, *, usd_weight: float, token_weight: float = 0.0) -> Teacher:
     """Return a teacher: for each task the design that was worth most in the runs of a folder.
 
     Args:
@@ -140,6 +140,7 @@ def best_runs(path: Path, *, usd_weight: float, token_weight: float = 0.0) -> Te
     Raises:
         MissingDataError: There are no runs.
     """
+    path = Path(path)
     worth: dict[tuple[str, str], dict[str, list[float]]] = {}
     designs: dict[str, Mapping[str, Any]] = {}
     for row in read_runs(path / "runs.jsonl" if path.is_dir() else path):
