@@ -20,6 +20,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from gdesign.agents.pool import load
+from gdesign.design.checkpoint import assemble
 from gdesign.tasks.jsonl import JSONL
 
 ROOT = Path(__file__).parents[1]
@@ -140,6 +141,8 @@ def composes(name, overrides):
     with initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "configs")):
         config = compose(config_name=name, overrides=overrides)
     assert "???" not in OmegaConf.to_yaml(config), "a value is missing that the command must give"
+    if "name" in config.pool and "HashEncoder" in config.encoder.encoder._target_:  # needs neither data nor weights
+        assemble(config)
 
 
 def test_every_block_has_a_language_that_is_looked_at():
