@@ -45,7 +45,7 @@ def train(config: DictConfig) -> None:
         train=splits["train"], validation=splits["validation"], seed=config.seed
     )
     open_folder(folder, config)
-    write_splits(folder, splits, seed=config.task.get("seed"))
+    write_splits(folder, splits)
     gc.collect()
     gc.freeze()  # going through all that torch has loaded, over and over, would double the time of running agents
     with asyncio.Runner() as loop, RunsFile(folder / "runs.jsonl") as runs:

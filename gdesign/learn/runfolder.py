@@ -102,16 +102,10 @@ def with_overrides(saved: DictConfig, config: DictConfig, overrides: Sequence[st
     return merged
 
 
-def write_splits(folder: Path, splits: Mapping[str, Sequence[Task]], *, seed: int | None) -> None:
-    """Write which tasks lie in which split.
-
-    Args:
-        folder: The run folder.
-        splits: Tasks by split.
-        seed: What the benchmark made the splits with; None if they were given.
-    """
+def write_splits(folder: Path, splits: Mapping[str, Sequence[Task]]) -> None:
+    """Write which tasks lie in which split; what they were split by is in the config."""
     rows = {name: [_name(t) for t in tasks] for name, tasks in splits.items()}
-    (folder / "splits.json").write_text(json.dumps({"seed": seed, **rows}, indent=1) + "\n", encoding="utf-8")
+    (folder / "splits.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
 def refuse_seen(folder: Path, tasks: Sequence[Task], *, split: str) -> None:
