@@ -208,7 +208,7 @@ class Design:
             new = {old: i for i, old in enumerate(kept)}
             # Where an edge from an agent left out held back one that stays (in rounds that do not
             # matter), the order may be another without it.
-            unsettled = any(dst in new and src not in new for src, dst, _ in spatial)
+            unsettled = len(kept) < n and any(dst in new and src not in new for src, dst, _ in spatial)
             agents = tuple(_relabel_gate(agents[i], new) if gated else agents[i] for i in kept)
             spatial = _relabel(spatial, new)
             temporal = _relabel(temporal, new)
@@ -360,22 +360,24 @@ def _with_path_to_decision(
                 deciders.append(i)
                 if agents[i].gate is None:
                     break
-    heard: list[list[tuple[int, tuple[int, ...]]]] = [[] for _ in agents]
-    for src, dst, rounds in spatial:
-        heard[dst].append((src, rounds))
-    if gated:
-        for i, agent in enumerate(agents):
-            if agent.gate is not None:
-                heard[i].extend((w, ()) for w in agent.gate.watch)
+    watched = [a.gate.watch if a.gate is not None else () for a in agents] if gated else ()
     if num_rounds == 1:
+        sources: list[list[int]] = [list(watch) for watch in watched] or [[] for _ in agents]
+        for src, dst, _ in spatial:
+            sources[dst].append(src)
         reached = set(deciders)
         stack = list(deciders)
         while stack:
-            for src, _ in heard[stack.pop()]:
+            for src in sources[stack.pop()]:
                 if src not in reached:
                     reached.add(src)
                     stack.append(src)
         return reached
+    heard: list[list[tuple[int, tuple[int, ...]]]] = [[(w, ()) for w in watch] for watch in watched] or [
+        [] for _ in agents
+    ]
+    for src, dst, rounds in spatial:
+        heard[dst].append((src, rounds))
     earlier: list[list[tuple[int, tuple[int, ...]]]] = [[] for _ in agents]
     for src, dst, rounds in temporal:
         earlier[dst].append((src, rounds))

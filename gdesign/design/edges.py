@@ -223,12 +223,16 @@ def design_log_prob(
 
 def to_designs(graphs: SlotGraphs, agents: Sequence[Sequence[Agent]], *, num_rounds: int) -> list[Design]:
     """Build the designs of slot graphs over these agents; the decider has the last word."""
-    edges: list[list[tuple[int, int]]] = [[] for _ in agents]
+    place = graphs.keep.cumsum(1) - 1  # of a kept slot among the kept ones
+    b, i, j = graphs.adjacency.nonzero(as_tuple=True)
+    edges: list[list[Edge]] = [[] for _ in agents]
     # Flat lists of numbers: a list for every edge would wake the garbage collector.
-    for b, i, j in zip(*(column.tolist() for column in graphs.adjacency.nonzero(as_tuple=True)), strict=True):
-        edges[b].append((i, j))
-    kept = [[i for i, there in enumerate(row) if there] for row in graphs.keep.tolist()]
-    return [_design(*parts, num_rounds) for parts in zip(agents, kept, edges, strict=True)]
+    for row, src, dst in zip(b.tolist(), place[b, i].tolist(), place[b, j].tolist(), strict=True):
+        edges[row].append(Edge(src, dst))
+    return [
+        Design(agents=tuple(itertools.compress(at_slot, keep)), spatial=tuple(row_edges), num_rounds=num_rounds)
+        for at_slot, keep, row_edges in zip(agents, graphs.keep.tolist(), edges, strict=True)
+    ]
 
 
 def from_designs(
