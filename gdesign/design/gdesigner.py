@@ -80,20 +80,26 @@ class GDesigner(Designer):
         return draw(edges, problem, num_rounds=self.num_rounds, generator=generator, greedy=greedy, penalty=penalty)
 
     def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:
-        """Return the log-probability of one given design a problem, given the latents; -inf where impossible."""
-        edges, _ = self.distribution(problem)
+        """Return the log-probability of one given design a problem, given the mean latents; -inf where impossible.
+
+        In training mode it differs from the log-probability of a draft, whose latents are drawn.
+        """
+        edges, _ = self.distribution(problem, mean=True)
         return design_log_prob(edges, problem, designs, num_rounds=self.num_rounds)
 
     def distribution(
-        self, problem: Batch, *, generator: torch.Generator | None = None
+        self, problem: Batch, *, generator: torch.Generator | None = None, mean: bool = False
     ) -> tuple[EdgeDistribution, Float[Tensor, " B"]]:
         """Return the distribution over graphs and the penalty.
 
-        In evaluation mode the latents are their means.
+        Args:
+            problem: A batch of B problems.
+            generator: Draws the latents; None for torch's own.
+            mean: Take the latents' means, as in evaluation mode, instead of drawing them.
         """
         mu, log_sigma = self.encoder(problem)
         h = mu
-        if self.training:
+        if self.training and not mean:
             noise = torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
             h = mu + noise * log_sigma.exp()
         rows = dense(problem, h)

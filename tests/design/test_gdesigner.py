@@ -133,3 +133,14 @@ def test_the_space_names_the_agents():
     encoder = problems(3)
     assert isinstance(encoder.space, Space)
     assert [a.role for a in encoder.space.agents] == ["r0", "r1", "r2"]
+
+
+def test_in_training_a_design_is_scored_at_the_mean_latents_and_draws_nothing():
+    encoder = problems()
+    method = designer(encoder)
+    problem = encoder(tasks(2))
+    drawn = method.eval()(problem, generator=torch.Generator().manual_seed(0))
+    before = torch.get_rng_state()
+    assert torch.equal(method.train().log_prob(problem, drawn.designs), method.log_prob(problem, drawn.designs))
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.testing.assert_close(method.log_prob(problem, drawn.designs), drawn.log_prob)
