@@ -163,17 +163,19 @@ class DesignModule(L.LightningModule):
         self._began = perf_counter()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what a resumed training needs to draw the same designs."""
+        """Add what a resumed training needs to draw the same designs and write the same metrics."""
         now = perf_counter()
         self.seconds += now - self._began
         self._began = now
         checkpoint["generator"] = self.generator.get_state()
         checkpoint["seconds"] = self.seconds
+        checkpoint["recent"] = [list(row) for row in self._recent]
 
     def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
         """Go on where the checkpoint was written."""
         self.generator.set_state(checkpoint["generator"])
         self.seconds = checkpoint["seconds"]
+        self._recent = [(worth, score, usd) for worth, score, usd in checkpoint["recent"]]
 
     def _draw(self, batch: Sequence[Item]) -> Rollouts:
         t, k = len(batch), self.num_designs

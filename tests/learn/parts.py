@@ -50,12 +50,12 @@ def make_data(num=8, *, shuffle_questions=False, tasks=None):
     return TaskData(train=tasks, validation=tasks[:2], batch_size=2, shuffle_questions=shuffle_questions, seed=3)
 
 
-def make_trainer(max_epochs=2):
+def make_trainer(max_epochs=2, *, log_every=2):
     def make(**arguments):
         return L.Trainer(
             accelerator="cpu",
             max_epochs=max_epochs,
-            log_every_n_steps=2,
+            log_every_n_steps=log_every,
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
