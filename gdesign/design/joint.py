@@ -20,12 +20,10 @@ from torch_geometric.nn import SimpleConv
 
 from gdesign.design import fixed
 from gdesign.design.base import Designer, Draft
+from gdesign.design.edges import NEVER
 from gdesign.encode.problem import NUM_FEATURES, Space, dense
 from gdesign.errors import ConfigError
 from gdesign.types import Agent, Design
-
-NEVER = -1e9
-"""Stands for log 0 inside sums, where an infinity would turn gradients into NaN."""
 
 
 class Joint(Designer):
