@@ -9,7 +9,9 @@ from gdesign.encode.text import HashEncoder
 from gdesign.types import LLM, AgentPool, Role, Task
 from tests import laws
 
-GDESIGNER = laws.Method(name="gdesigner", make=lambda space: GDesigner(space=space), designs=laws.dags, soft=True)
+GDESIGNER = laws.Method(
+    name="gdesigner", make=lambda space: GDesigner(space=space), designs=laws.dags, soft=True, lr=0.002
+)
 
 
 @pytest.mark.parametrize("law", laws.applying_to(GDESIGNER), ids=lambda law: law.__name__)
