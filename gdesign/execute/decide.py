@@ -9,7 +9,7 @@ def decide(decision: Decision, last_words: Sequence[Turn | None]) -> Turn | None
     """Return the turn that holds the decided answer, the earliest agent's where several hold it.
 
     An unreadable answer (None) agrees with nothing and casts no vote; where no answer is readable,
-    a vote falls to the earliest agent that spoke.
+    a vote falls to the earliest agent that spoke. An agent of weight 0 takes no part in a weighted vote.
 
     Args:
         decision: How to decide.
@@ -27,12 +27,13 @@ def decide(decision: Decision, last_words: Sequence[Turn | None]) -> Turn | None
         assert decision.judge is not None
         return last_words[decision.judge]
     weights = decision.weights or (1.0,) * len(last_words)
+    voters = [t for t in spoken if weights[t.agent] != 0]
     votes: dict[str, float] = {}
-    for turn in spoken:
+    for turn in voters:
         if turn.answer is not None:
             votes[turn.answer] = votes.get(turn.answer, 0.0) + weights[turn.agent]
     if not votes:
-        return spoken[0]
+        return voters[0] if voters else None
     best = max(votes.values())  # ties: dicts keep the order in which agents first gave an answer
     winner = next(answer for answer, weight in votes.items() if weight == best)
-    return next(t for t in spoken if t.answer == winner)
+    return next(t for t in voters if t.answer == winner)
