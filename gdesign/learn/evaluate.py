@@ -208,7 +208,13 @@ def evaluate_into(
             progress=bar.update,
         )
     summary = summarise(results, usd_weight=usd_weight, token_weight=token_weight, seconds=perf_counter() - began)
-    summary |= {"split": split, "usd_weight": usd_weight, "token_weight": token_weight, "training": dict(training)}
+    summary |= {
+        "split": split,
+        "num_samples": num_samples,
+        "usd_weight": usd_weight,
+        "token_weight": token_weight,
+        "training": dict(training),
+    }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "eval.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return summary

@@ -75,13 +75,14 @@ class Row:
 
 
 def find_evaluations(paths: Iterable[Path]) -> tuple[list[Evaluation], list[Path]]:
-    """Return the evaluations in some folders and below, and the run folders without one.
+    """Return the evaluations in some folders and below, and the run folders without one; each folder once.
 
     Raises:
         MissingDataError: There is no run folder in one of them.
     """
     done: list[Evaluation] = []
     incomplete: list[Path] = []
+    seen: set[Path] = set()
     for path in paths:
         configs = sorted(path.rglob("config.yaml"))
         if not configs:
@@ -89,6 +90,9 @@ def find_evaluations(paths: Iterable[Path]) -> tuple[list[Evaluation], list[Path
                 f"{path} holds no run folder; train.py and eval.py write them, by default under runs/"
             )
         for found in configs:
+            if found.resolve() in seen:
+                continue
+            seen.add(found.resolve())
             if (found.parent / "eval.json").is_file():
                 done.append(read_evaluation(found.parent))
             else:
@@ -243,6 +247,7 @@ def paired_interval(
     split: str = "test",
     metric: Literal["score", "utility"] = "score",
     usd_weight: float = 0.0,
+    token_weight: float = 0.0,
     seed: int = 0,
 ) -> Paired:
     """Compare two run folders question by question.
@@ -251,15 +256,17 @@ def paired_interval(
         first: A run folder.
         second: Another one, evaluated on the same questions.
         split: Which evaluation.
-        metric: `score`, or `utility` at `usd_weight`.
+        metric: `score`, or `utility` at `usd_weight` and `token_weight`.
         usd_weight: lambda for USD per 1,000 questions.
+        token_weight: lambda for tokens per question.
         seed: Draws the resamples.
 
     Raises:
-        UserError: They were not evaluated on the same questions.
+        UserError: They were not evaluated on this split, or on the same questions of it.
+        DataError: An `eval.json` was written by an earlier version.
     """
-    factor = usd_weight if metric == "utility" else 0.0
-    values = [_by_question(folder, split, factor) for folder in (first, second)]
+    weights = (usd_weight, token_weight) if metric == "utility" else (0.0, 0.0)
+    values = [_by_question(folder, split, *weights) for folder in (first, second)]
     if values[0].keys() != values[1].keys() or not values[0]:
         only = len(values[0].keys() ^ values[1].keys())
         raise UserError(
@@ -273,10 +280,20 @@ def paired_interval(
     return Paired(difference=weighted_mean(gain[:, None], weight).item(), interval=(low, high), n=len(keys))
 
 
-def _by_question(folder: Path, split: str, usd_weight: float) -> dict[tuple[str, str], tuple[float, float]]:
+def _by_question(
+    folder: Path, split: str, usd_weight: float, token_weight: float
+) -> dict[tuple[str, str], tuple[float, float]]:
+    summary = read_evaluation(folder).summary
+    if summary["split"] != split:
+        raise UserError(f"{folder} was evaluated on the split {summary['split']}, not {split}")
+    if "num_samples" not in summary:
+        raise DataError(f"{folder / 'eval.json'} is of an earlier version; python eval.py checkpoint={folder} mends it")
     latest: dict[tuple[str, str, int], tuple[float, float]] = {}
     for row in read_runs(folder / "runs.jsonl", phase=split):
-        worth = row["score"] - usd_weight * 1000 * row["usd"]
+        if row["seed"] >= summary["num_samples"]:  # left over from an evaluation with more samples
+            continue
+        tokens = row["prompt_tokens"] + row["completion_tokens"]
+        worth = row["score"] - usd_weight * 1000 * row["usd"] - token_weight * tokens
         latest[row["benchmark"], row["task"], row["seed"]] = (worth, row.get("weight", 1.0))
     values: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for (benchmark, task, _), value in latest.items():

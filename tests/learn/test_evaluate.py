@@ -96,5 +96,6 @@ def test_eval_json_says_what_training_cost(tmp_path):
         )
     written = json.loads((tmp_path / "eval.json").read_text())
     assert written["training"] == training
+    assert written["num_samples"] == 1
     keys = {"score", "usd", "prompt_tokens", "completion_tokens", "calls", "utility", "n", "label", "seconds"}
     assert keys | {"unreadable", "interval", "failures", "split"} <= written.keys()

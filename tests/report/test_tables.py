@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 import yaml
@@ -16,10 +17,11 @@ SUMMARY = {
     "interval": [0.2, 0.8],
     "unreadable": 1,
     "failures": 0,
+    "num_samples": 1,
 }
 
 
-def write(folder, *, designer="single", seed=0, settings=None, scores=None, config=None, **changed):
+def write(folder, *, designer="single", seed=0, settings=None, scores=None, samples=1, config=None, **changed):
     folder.mkdir(parents=True)
     names = {"designer": designer, "task": "gsm8k", "pool": "recorded", "llm": "recorded"}
     config = {"names": names, "seed": seed, "designer": settings or {}, "out": str(folder), **(config or {})}
@@ -28,8 +30,10 @@ def write(folder, *, designer="single", seed=0, settings=None, scores=None, conf
         (folder / "eval.json").write_text(json.dumps(SUMMARY | changed))
     with (folder / "runs.jsonl").open("w") as file:
         for i, score in enumerate(scores or []):
-            row = {"phase": "test", "benchmark": "b", "task": str(i), "seed": 0, "score": score, "usd": 0.001}
-            file.write(json.dumps(row) + "\n")
+            row = {"phase": "test", "benchmark": "b", "task": str(i), "score": score, "usd": 0.001}
+            row |= {"prompt_tokens": 100 * score, "completion_tokens": 10}
+            for sample in range(samples):
+                file.write(json.dumps(row | {"seed": sample, "score": score if sample == 0 else 0}) + "\n")
 
 
 def rows(path):
@@ -110,3 +114,31 @@ def test_different_questions_are_no_pairs(tmp_path):
     write(tmp_path / "b", scores=[0, 1])
     with pytest.raises(UserError, match="share 2 questions of the split test and differ in 1"):
         paired_interval(tmp_path / "a", tmp_path / "b")
+
+
+def test_runs_of_an_earlier_evaluation_with_more_samples_do_not_count(tmp_path):
+    write(tmp_path / "a", scores=[1, 1, 0, 1], samples=3)
+    write(tmp_path / "b", scores=[0, 1, 0, 0])
+    assert paired_interval(tmp_path / "a", tmp_path / "b").difference == 0.5
+
+
+def test_pairs_are_compared_by_utility_with_both_costs(tmp_path):
+    write(tmp_path / "a", scores=[1, 1, 0, 1])
+    write(tmp_path / "b", scores=[0, 1, 0, 0])
+    pair = paired_interval(tmp_path / "a", tmp_path / "b", metric="utility", usd_weight=0.1, token_weight=0.001)
+    assert pair.difference == pytest.approx(0.5 - 0.001 * 50)
+
+
+def test_a_run_that_was_not_evaluated_on_the_split_is_no_pair(tmp_path):
+    write(tmp_path / "a", scores=[1, 1])
+    with pytest.raises(UserError, match="was evaluated on the split test, not validation"):
+        paired_interval(tmp_path / "a", tmp_path / "a", split="validation")
+
+
+def test_a_folder_that_is_found_twice_is_listed_once(tmp_path, monkeypatch):
+    write(tmp_path / "runs/a")
+    write(tmp_path / "runs/b", score=None)
+    monkeypatch.chdir(tmp_path)
+    done, incomplete = find_evaluations([Path("runs"), Path("runs/a"), tmp_path / "runs", Path("runs/b")])
+    assert [e.folder for e in done] == [Path("runs/a")]
+    assert incomplete == [Path("runs/b")]
