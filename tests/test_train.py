@@ -70,9 +70,9 @@ def test_a_run_folder_holds_all_that_was_promised_and_can_be_evaluated_again(com
     first = json.loads((folder / "eval.json").read_text())
     assert first["n"] == 18
     executions = [json.loads(line)["phase"] for line in (folder / "runs.jsonl").read_text().splitlines()]
-    assert first["training"]["runs"] == executions.count("train") + executions.count("validation")
-    assert executions.count("validation") == 2 * 9
-    assert 2 * 9 <= executions.count("train")
+    assert first["training"]["runs"] == executions.count("fit:train") + executions.count("fit:validation")
+    assert executions.count("fit:validation") == 2 * 9
+    assert 2 * 9 <= executions.count("fit:train")
     splits = json.loads((folder / "splits.json").read_text())
     assert not set(splits["train"]) & set(splits["test"])
     status, _, _ = command("eval", f"checkpoint={folder}")
@@ -112,7 +112,7 @@ def test_the_designs_of_another_run_are_imitated(command, tmp_path):
     assert command("train", *SMALL, "designer=search", f"out={tmp_path}/searched", "split=null")[0] == 0
     taught = (f"learner.teacher.path={tmp_path}/searched", f"out={tmp_path}/taught")
     assert command("train", *SMALL, "designer=swarm", "learner=imitation", *taught)[0] == 0
-    assert not list(read_runs(tmp_path / "taught/runs.jsonl", phase="train"))
+    assert not list(read_runs(tmp_path / "taught/runs.jsonl", phase="fit:train"))
 
 
 def test_training_goes_over_a_real_socket(command, own_task, tmp_path):
@@ -124,7 +124,7 @@ def test_training_goes_over_a_real_socket(command, own_task, tmp_path):
         status, out, _ = command("train", *own_task, "llm=openai", f"llm.base_url={url}")
     assert status == 0
     assert "live" in out
-    rows = list(read_runs(tmp_path / "run/runs.jsonl", phase="train"))
+    rows = list(read_runs(tmp_path / "run/runs.jsonl", phase="fit:train"))
     assert {row["score"] for row in rows} == {0.0, 1.0}
 
 

@@ -103,7 +103,7 @@ def _train(
 def _search(module: DesignModule, designer: Search, tasks: Sequence[Task]) -> None:
     probes = designer.probes
     jobs = [(probe, task, 0) for task in tasks for probe in probes]
-    results = module.execute(jobs, phase="train")
+    results = module.execute(jobs, phase="fit:train")
     rows = [results[i : i + len(probes)] for i in range(0, len(results), len(probes))]
     designer.fit(
         answers=[[run.answer for run, _ in row] for row in rows],
@@ -119,7 +119,7 @@ def spent(folder: Path) -> dict[str, int | float]:
     total: dict[str, int | float] = {"runs": 0, "calls": 0, "usd": 0.0, "seconds": 0.0}
     if (folder / "runs.jsonl").is_file():
         for row in read_runs(folder / "runs.jsonl"):
-            if row["phase"] in ("train", "validation"):
+            if row["phase"].startswith("fit:"):
                 total["runs"] += 1
                 total["calls"] += row["calls"]
                 total["usd"] += row["usd"]

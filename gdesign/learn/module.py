@@ -137,7 +137,7 @@ class DesignModule(L.LightningModule):
             for design, item in zip(designs, batch, strict=True)
             for seed in range(self.num_validation_samples)
         ]
-        for run, outcome in self.execute(jobs, phase="validation"):
+        for run, outcome in self.execute(jobs, phase="fit:validation"):
             weight = run.task.weight
             self._validated.append(
                 (weight, weight * self._utility(outcome), weight * outcome.score, weight * outcome.usd)
@@ -184,7 +184,7 @@ class DesignModule(L.LightningModule):
         # The designs of one task share their seed, and so the luck of each agent: they differ by design alone.
         seeds = torch.randint(self.num_samples, (t,), generator=self.generator).repeat_interleave(k).tolist()
         tasks = [item.task for item in batch for _ in range(k)]
-        results = self.execute(list(zip(draft.designs, tasks, seeds, strict=True)), phase="train")
+        results = self.execute(list(zip(draft.designs, tasks, seeds, strict=True)), phase="fit:train")
         worth = [self._utility(outcome) for _, outcome in results]
         self._recent += [(u, o.score, 1000 * o.usd) for u, (_, o) in zip(worth, results, strict=True)]
         return Rollouts(

@@ -10,7 +10,9 @@ from gdesign.design.search import Search
 from gdesign.design.swarm import Swarm
 from gdesign.errors import BudgetExceededError, DataError
 from gdesign.execute.runs import RunsFile, read_runs
+from gdesign.learn.data import items
 from gdesign.learn.estimators import imitation
+from gdesign.learn.evaluate import evaluate_into
 from gdesign.learn.fit import best_runs, fit, learns, spent
 from gdesign.learn.metrics import read_metrics
 from gdesign.llm.wrappers import Budget
@@ -95,12 +97,36 @@ def test_a_checkpoint_holds_little_beside_the_parameters_and_their_optimizer(tmp
 def test_every_execution_is_written_down_and_counted(tmp_path):
     train(tmp_path, max_epochs=2)
     rows = list(read_runs(tmp_path / "runs.jsonl"))
-    assert 2 * 8 <= sum(row["phase"] == "train" for row in rows) <= 2 * 8 * 3  # a design drawn twice is run once
-    assert sum(row["phase"] == "validation" for row in rows) == 2 * 2
+    assert 2 * 8 <= sum(row["phase"] == "fit:train" for row in rows) <= 2 * 8 * 3  # a design drawn twice is run once
+    assert sum(row["phase"] == "fit:validation" for row in rows) == 2 * 2
     cost = spent(tmp_path)
     assert cost["runs"] == len(rows)
     assert cost["usd"] == pytest.approx(sum(row["usd"] for row in rows))
     assert cost["seconds"] > 0
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_an_evaluation_on_questions_of_training_is_no_cost_of_training(tmp_path, split):
+    module = train(tmp_path, max_epochs=1)
+    before = spent(tmp_path)
+    with asyncio.Runner() as loop, RunsFile(tmp_path / "runs.jsonl") as runs:
+        evaluate_into(
+            tmp_path,
+            module.designer,
+            items(worlds.tasks(2)),
+            problems=module.problems,
+            llm=module.llm,
+            benchmark=module.benchmark,
+            loop=loop,
+            runs=runs,
+            split=split,
+            num_samples=1,
+            usd_weight=0.0,
+            token_weight=0.0,
+            training=before,
+        )
+    assert spent(tmp_path) == before
+    assert sum(1 for _ in read_runs(tmp_path / "runs.jsonl", phase=split)) == 2
 
 
 def test_a_fixed_design_is_not_trained(tmp_path):
