@@ -128,6 +128,29 @@ def test_training_goes_over_a_real_socket(command, own_task, tmp_path):
     assert {row["score"] for row in rows} == {0.0, 1.0}
 
 
+def test_a_spent_budget_ends_the_training_and_more_of_it_goes_on(command, own_task, tmp_path):
+    with chat_server() as url:
+        arguments = (
+            "train",
+            *own_task,
+            "data.batch_size=1",
+            "llm=openai",
+            f"llm.base_url={url}",
+            "+llm.temperature=0.7",
+        )
+        status, _, err = command(*arguments, "+llm.budget.calls=20", "+llm.max_concurrent=1")
+        assert status == 3
+        assert "the budget of 20 calls is spent" in err
+        assert "Everything so far is kept" in err
+        before = list(read_runs(tmp_path / "run/runs.jsonl"))
+        assert before
+        assert command(*arguments, "+llm.budget.usd=1", "+llm.cache=true")[0] == 0
+        assert list(read_runs(tmp_path / "run/runs.jsonl"))[: len(before)] == before
+        status, _, err = command(*arguments[:-1], "+llm.temperature=1")
+    assert status == 2
+    assert "llm.temperature=0.7, not 1" in err
+
+
 def test_a_design_that_learned_something_is_not_evaluated_on_all_questions(command, tmp_path):
     assert command("train", *SMALL, f"out={tmp_path}/run", "split=null")[0] == 0
     status, _, err = command("eval", f"checkpoint={tmp_path}/run", "split=all")

@@ -13,6 +13,8 @@ from gdesign.types import Task
 
 MAY_DIFFER = ("out", "resume", "split", "trainer", "logger", "patience", "num_test_samples", "threads", "trust")
 """Keys that may change when a folder is used again."""
+MAY_DIFFER_OF_LLM = ("budget", "cache", "max_concurrent", "max_retries", "timeout")
+"""The same within `llm`: they change no answer."""
 
 
 def default_folder(names: Mapping[str, str], seed: int, *, swept: Sequence[str] = ()) -> Path:
@@ -45,8 +47,9 @@ def open_folder(folder: Path, config: DictConfig) -> None:
         old = OmegaConf.to_container(OmegaConf.load(path))
         assert isinstance(old, dict)
         both = [key for key in old if key in new and key not in MAY_DIFFER]
+        harmless = tuple(f"llm.{name}" for name in MAY_DIFFER_OF_LLM)
         before, now = (flat({key: c[key] for key in both}) for c in (old, new))
-        changed = [k for k in {**before, **now} if before.get(k) != now.get(k)]
+        changed = [k for k in {**before, **now} if before.get(k) != now.get(k) and not k.startswith(harmless)]
         if changed:
             key = changed[0]
             raise ConfigError(

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
+from hashlib import blake2b
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,7 +12,64 @@ from urllib.parse import urlsplit
 import openai
 
 from gdesign.errors import ConfigError, LLMError
-from gdesign.types import Label, Reply, Request, Usage
+from gdesign.llm.base import LLMClient
+from gdesign.llm.wrappers import AtTemperature, Budget, Cache, Limit
+from gdesign.types import AgentPool, Label, Reply, Request, Usage
+
+BASE_URL = "https://api.openai.com/v1"
+API_KEY_ENV = "OPENAI_API_KEY"
+
+
+def endpoint(
+    *,
+    pool: AgentPool,
+    base_url: str = BASE_URL,
+    api_key_env: str = API_KEY_ENV,
+    temperature: float = 0.0,
+    max_concurrent: int | None = None,
+    budget: Mapping[str, float] | None = None,
+    cache: bool = False,
+    **options: Any,
+) -> LLMClient:
+    """Return a client for one endpoint, with what a config asks for around it.
+
+    Args:
+        pool: Whose LLMs are asked, at their prices.
+        base_url: See `OpenAIClient`.
+        api_key_env: See `OpenAIClient`.
+        temperature: What every request is sent with. At 0, several agents of one kind mostly say the same.
+        max_concurrent: How many calls may be in flight at a time; None for any number.
+        budget: Limits of `Budget`, any of usd, tokens and calls; None for none.
+        cache: Whether the same request is asked once only; what is remembered costs no budget.
+        **options: Others of `OpenAIClient`.
+
+    Raises:
+        ConfigError: An LLM of the pool lives at another endpoint, the key is not in the environment,
+            or a value is out of range.
+    """
+    for llm in pool.llms:
+        if llm.base_url is not None and llm.base_url.rstrip("/") != base_url.rstrip("/"):
+            raise ConfigError(
+                f"LLM {llm.name!r} of pool {pool.name!r} is served by {llm.base_url}, and {base_url} would be asked; a "
+                "client knows one endpoint: set llm.base_url to it and leave the LLMs of others out of the pool, or "
+                "put a gateway in front of all"
+            )
+        if llm.api_key_env is not None and llm.api_key_env != api_key_env:
+            raise ConfigError(
+                f"LLM {llm.name!r} of pool {pool.name!r} takes its key from {llm.api_key_env}, and the one of "
+                f"{api_key_env} would be sent; a client knows one key: set llm.api_key_env to it, or leave the LLM out"
+            )
+    client: LLMClient = OpenAIClient(base_url=base_url, api_key_env=api_key_env, **options)
+    if max_concurrent is not None:
+        client = Limit(llm=client, max_concurrent=max_concurrent)
+    if budget is not None:
+        if unknown := [name for name in budget if name not in ("usd", "tokens", "calls")]:
+            raise ConfigError(f"the budget has the limit {unknown[0]!r}; expected any of usd, tokens, calls")
+        client = Budget(llm=client, pool=pool, **budget)  # type: ignore[arg-type]
+    if cache:
+        client = Cache(llm=client)
+    # outermost, so that a request is remembered by what is sent
+    return AtTemperature(llm=client, temperature=temperature)
 
 
 class OpenAIClient:
@@ -23,8 +81,8 @@ class OpenAIClient:
     for all batches keeps the connections open between them, which is faster. Under a loop that is
     run by hand, await `aclose()` before it ends.
 
-    The sample index of a request goes out as `seed`, so that endpoints which know seeds can tell
-    independent answers apart.
+    The sample index of a request goes out as `seed`, hashed to 31 bits, so that endpoints which know
+    seeds can tell independent answers apart.
 
     Args:
         base_url: Where the endpoint is.
@@ -41,8 +99,8 @@ class OpenAIClient:
     def __init__(
         self,
         *,
-        base_url: str = "https://api.openai.com/v1",
-        api_key_env: str = "OPENAI_API_KEY",
+        base_url: str = BASE_URL,
+        api_key_env: str = API_KEY_ENV,
         max_retries: int = 2,
         timeout: float = 120.0,
     ) -> None:
@@ -53,7 +111,7 @@ class OpenAIClient:
                 f"max_retries is {max_retries} and timeout {timeout} s; expected 0 or more, and more than 0"
             )
         self._key = os.environ.get(api_key_env, "")
-        if not self._key and not _is_loopback(base_url):
+        if not self._key and not is_loopback(base_url):
             raise ConfigError(
                 f"the key for {base_url} is not there: set the environment variable {api_key_env}, or name another one "
                 "by api_key_env"
@@ -77,7 +135,7 @@ class OpenAIClient:
                 messages=[_message(m.role, m.content) for m in request.messages],
                 temperature=request.temperature,
                 max_tokens=openai.omit if request.max_tokens is None else request.max_tokens,
-                seed=request.sample,
+                seed=_seed(request.sample),
             )
         except openai.APIError as error:
             raise LLMError(f"{request.llm}: {self._reason(error)}") from None
@@ -143,7 +201,13 @@ def _message(role: str, content: str) -> Any:
     return {"role": role, "content": content}
 
 
-def _is_loopback(base_url: str) -> bool:
+def _seed(sample: int) -> int:
+    """Return a seed that endpoints take: many refuse one beyond 31 bits."""
+    return int.from_bytes(blake2b(str(sample).encode(), digest_size=4).digest(), "big") >> 1
+
+
+def is_loopback(base_url: str) -> bool:
+    """Return whether an endpoint is on this machine."""
     host = urlsplit(base_url).hostname or ""
     try:
         return ip_address(host).is_loopback

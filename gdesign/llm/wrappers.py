@@ -1,15 +1,34 @@
-"""LLM clients around an LLM client: a cache, a limit on concurrency, a budget.
+"""LLM clients around an LLM client: a temperature, a cache, a limit on concurrency, a budget.
 
 They stack: `Cache(llm=Budget(llm=Limit(llm=client, ...), ...))` asks each question once, counts what
-was really asked, and sends so many at a time.
+was really asked, and sends so many at a time. `AtTemperature` goes around a cache, not into it.
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gdesign.errors import BudgetExceededError, ConfigError
 from gdesign.llm.base import LLMClient
 from gdesign.types import AgentPool, Reply, Request
+
+
+class AtTemperature:
+    """Asks every request at one temperature.
+
+    Args:
+        llm: Who is asked; it sees the temperature in the request.
+        temperature: 0 or more.
+    """
+
+    def __init__(self, *, llm: LLMClient, temperature: float) -> None:
+        if not temperature >= 0:
+            raise ConfigError(f"temperature is {temperature}; expected 0 or more")
+        self._llm = llm
+        self._temperature = temperature
+
+    async def __call__(self, request: Request) -> Reply:
+        """Ask at the temperature."""
+        return await self._llm(replace(request, temperature=self._temperature))
 
 
 @dataclass(slots=True, eq=False)
