@@ -1,7 +1,6 @@
 import pytest
 
 from gdesign.report.tables import Row
-from gdesign.report.text import deciders, describe, mermaid
 from gdesign.types import Agent, Decision, Design, Edge, Gate
 
 CASCADE = Design(
@@ -18,30 +17,6 @@ DEBATE = Design(
     num_rounds=2,
     decision=Decision(kind="vote"),
 )
-
-
-def test_a_design_is_told_in_words():
-    assert describe(CASCADE).splitlines() == [
-        "3 agents",
-        "  1. solver (a)",
-        "  2. solver (b, cot)",
-        "  3. solver (c): speaks only while fewer than 2 of 1, 2 agree",
-        "  the last to speak decides",
-    ]
-    assert "2 agents, 2 rounds" in describe(DEBATE)
-    assert "  1. x (a): hears of the round before 2" in describe(DEBATE)
-
-
-def test_those_who_may_be_the_last_to_speak_decide():
-    assert deciders(CASCADE) == [1, 2]
-    assert deciders(DEBATE) == [0, 1]
-
-
-def test_a_flowchart_has_messages_watches_and_the_decision():
-    assert "a0 -.->|quorum 2| a2" in mermaid(CASCADE)
-    assert "a0 --> a1" in mermaid(DEBATE)
-    assert "a1 ==>|next round| a0" in mermaid(DEBATE)
-    assert "answer([vote])" in mermaid(DEBATE)
 
 
 def test_pictures_are_written(tmp_path):

@@ -1,0 +1,66 @@
+import asyncio
+
+import pytest
+import torch
+
+from gdesign.design.fixed import single
+from gdesign.design.gdesigner import GDesigner
+from gdesign.execute.runs import RunsFile, read_runs
+from gdesign.learn.estimators import imitation, leave_one_out
+from tests import worlds
+from tests.learn.parts import make_data, make_module, make_trainer
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The '.*dataloader' does not have many workers",
+    "ignore:You have overridden `transfer_batch_to_device`",
+    r"ignore:`isinstance\(treespec, LeafSpec\)` is deprecated",
+)
+
+
+@pytest.fixture
+def fitted(tmp_path):
+    """Trains a gdesigner for one epoch of one step and returns the module with the gradients of that step."""
+
+    def fit(*, num_samples=1, global_seed=0, **settings):
+        problems = worlds.encoder()
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            designer = GDesigner(space=problems.space)
+        torch.manual_seed(global_seed)
+        with asyncio.Runner() as loop, RunsFile(tmp_path / "runs.jsonl") as runs:
+            module = make_module(designer, problems, loop, runs=runs, num_samples=num_samples, **settings)
+            trainer = make_trainer(1)(logger=False, enable_checkpointing=False, limit_val_batches=0)
+            trainer.fit(module, make_data(2))
+        return module
+
+    return fit
+
+
+def test_one_step_gives_every_parameter_a_gradient_the_latents_noise_too(fitted):
+    module = fitted(num_designs=8, estimator=leave_one_out, penalty_weight=0.0)
+    for name, parameter in module.designer.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 0, name
+    assert any("log_sigma" in name for name, _ in module.designer.named_parameters())
+
+
+def test_the_designs_of_one_task_share_the_seed_of_their_runs(fitted, tmp_path):
+    fitted(num_designs=8, num_samples=1_000_000)
+    seeds = {}
+    for row in read_runs(tmp_path / "runs.jsonl"):
+        seeds.setdefault(row["task"], set()).add(row["seed"])
+    assert [len(found) for found in seeds.values()] == [1, 1]
+    assert seeds["q0"] != seeds["q1"]
+
+
+def test_runs_of_training_have_a_phase_and_a_step(fitted, tmp_path):
+    fitted()
+    assert {(row["phase"], row["step"]) for row in read_runs(tmp_path / "runs.jsonl")} == {("fit:train", 0)}
+
+
+def test_imitation_does_not_depend_on_torchs_own_generator(fitted):
+    agents = worlds.encoder().space.agents
+    settings = {"num_designs": 1, "estimator": imitation, "teacher": lambda tasks: [single(agents[:1]) for _ in tasks]}
+    one, two = (fitted(global_seed=seed, **settings).designer for seed in (1, 2))
+    for a, b in zip(one.parameters(), two.parameters(), strict=True):
+        assert torch.equal(a, b)
