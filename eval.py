@@ -13,12 +13,13 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from gdesign.cli import friendly, one_line, quiet, say
-from gdesign.design.checkpoint import BEST, assemble, read_config, restore, save
+from gdesign.design.checkpoint import BEST, assemble, read_config, refuse_unnamed_endpoints, restore, save
 from gdesign.execute.runs import RunsFile
 from gdesign.learn.data import items
 from gdesign.learn.evaluate import evaluate_into
 from gdesign.learn.fit import learns, refuse_all, spent
 from gdesign.learn.runfolder import default_folder, evaluation_folder, open_folder, refuse_seen, with_overrides
+from gdesign.learn.sources import refuse_mixed
 from gdesign.report.page import write_page
 
 
@@ -32,7 +33,12 @@ def main(config: DictConfig) -> None:
         if config.checkpoint:
             saved = read_config(config.checkpoint, trust=config.trust)
             config.out = config.out or str(evaluation_folder(Path(config.checkpoint), overrides))
-            config = with_overrides(saved, config, [*overrides, f"out={config.out}", "checkpoint", "split"])
+            merged = with_overrides(saved, config, [*overrides, f"out={config.out}", "checkpoint", "split"])
+            if not config.trust:
+                typed = {override.lstrip("+").partition("=")[0] for override in overrides}
+                named = [str(config.llm.get("base_url"))] if typed & {"llm", "llm.base_url"} else []
+                refuse_unnamed_endpoints(merged, source=f"{config.checkpoint}/config.yaml", named=named)
+            config = merged
         else:
             swept = overrides if hydra_config.mode == RunMode.MULTIRUN else []
             config.out = config.out or str(default_folder(config.names, config.seed, swept=swept))
@@ -43,6 +49,7 @@ def evaluate(config: DictConfig) -> None:
     """Wire the parts named in the config."""
     torch.set_num_threads(config.threads)
     folder = Path(config.out)
+    refuse_mixed(config)
     problems, designer = assemble(config)
     training: dict[str, int | float] = {"runs": 0, "calls": 0, "usd": 0.0, "seconds": 0.0}
     if config.checkpoint:

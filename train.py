@@ -19,6 +19,7 @@ from gdesign.learn.data import items
 from gdesign.learn.evaluate import evaluate_into
 from gdesign.learn.fit import fit, refuse_all, spent
 from gdesign.learn.runfolder import default_folder, open_folder, write_splits
+from gdesign.learn.sources import refuse_mixed
 from gdesign.report.page import write_page
 
 
@@ -37,6 +38,7 @@ def train(config: DictConfig) -> None:
     """Wire the parts named in the config."""
     torch.set_num_threads(config.threads)
     folder = Path(config.out)
+    refuse_mixed(config)
     problems, designer = assemble(config)
     refuse_all(designer, config.split)
     benchmark, llm = instantiate(config.task), instantiate(config.llm)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gdesign.errors import BudgetExceededError, DataError, GdesignError, UserError
+from gdesign.errors import BudgetExceededError, ConfigError, DataError, GdesignError, UserError
 
 # each command imports what it needs, so that --help and `gdesign data` need not wait for torch
 if TYPE_CHECKING:
@@ -187,12 +187,16 @@ def _design(options: argparse.Namespace) -> None:
 def _ask(options: argparse.Namespace) -> None:
     import asyncio
 
+    from hydra.errors import InstantiationException
     from hydra.utils import instantiate
 
+    from gdesign.design.checkpoint import refuse_unnamed_endpoints
     from gdesign.execute.run import run
     from gdesign.report.text import describe
     from gdesign.reward import account
 
+    if options.api_key_env and not options.llm:
+        raise ConfigError(f"--api-key-env {options.api_key_env} is for an endpoint; name it by --llm URL")
     design, task, problems, config = _drawn(options)
     if options.llm:
         from gdesign.llm.openai import OpenAIClient
@@ -202,8 +206,12 @@ def _ask(options: argparse.Namespace) -> None:
         if "recorded" in config.task:
             config.task.recorded = False  # what the endpoint says was not recorded
     else:
-        llm = instantiate(config.llm)
-    benchmark: Benchmark = instantiate(config.task)
+        if not options.trust:
+            refuse_unnamed_endpoints(config, source=f"{options.checkpoint}/config.yaml")
+        with friendly(wrapped_in=InstantiationException):
+            llm = instantiate(config.llm)
+    with friendly(wrapped_in=InstantiationException):
+        benchmark: Benchmark = instantiate(config.task)
     pool = problems.space.pool
     done = asyncio.run(run(design, task, pool=pool, llm=llm, extract=benchmark.extract))
     outcome = account(done, grade=lambda task, answer: 0.0, pool=pool)

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,27 @@ def test_an_endpoint_can_answer_instead(run_folder, capsys):
     out, err = capsys.readouterr()
     assert out == "42\n"
     assert "live" in err
+
+
+def test_a_key_without_an_endpoint_is_refused(run_folder, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["ask", "--api-key-env", "MY_KEY", "--checkpoint", str(run_folder), "What is the answer?"])
+    assert exit_.value.code == 2
+    assert "name it by --llm URL" in capsys.readouterr().err
+
+
+def test_a_question_goes_to_no_machine_that_only_a_saved_config_names(run_folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    folder = tmp_path / "run"
+    shutil.copytree(run_folder, folder)
+    config = OmegaConf.load(folder / "config.yaml")
+    config.llm = {"_target_": "gdesign.llm.openai.OpenAIClient"}
+    OmegaConf.save(config, folder / "config.yaml")
+    for arguments, words in (([], "OPENAI_API_KEY holds, to api.openai.com"), (["--trust"], "set the environment")):
+        with pytest.raises(SystemExit) as exit_:
+            main(["ask", *arguments, "--checkpoint", str(folder), "What is the answer?"])
+        assert exit_.value.code == 2
+        assert words in capsys.readouterr().err
 
 
 OWN_AGENTS = ["pool=file", "pool.path=examples/team.yaml", "llm=openai", "llm.base_url=http://127.0.0.1:9/v1"]

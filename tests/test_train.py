@@ -186,6 +186,8 @@ def test_a_config_that_names_other_code_is_refused_unless_trusted(command, tmp_p
         "${oc.create:{_target_: os.getcwd}}",
         "${oc.decode:'{_target_: os.getcwd}'}",
         "${oc.${name}:{_target_: os.getcwd}}",
+        "${oc.env:MY_SECRET}",
+        "${oc.env:HOME,${oc.env:MY_SECRET}}",
         {"_target_": "${name}"},
         {"_target_": "gdesign.design.checkpoint.load", "folder": "inner", "trust": True},
     ],
@@ -194,6 +196,66 @@ def test_no_roundabout_way_lets_a_config_call_other_code(pool, tmp_path):
     OmegaConf.save(OmegaConf.create({"name": "create", "pool": pool}), tmp_path / "config.yaml")
     with pytest.raises(ConfigError, match="if you trust it say so"):
         read_config(tmp_path)
+
+
+@pytest.fixture
+def foreign(own_task, tmp_path, command, monkeypatch):
+    """A run folder from somebody else, who collects keys."""
+    monkeypatch.delenv("MY_KEY", raising=False)
+    arguments = (*own_task[:-2], "designer=single", "split=test")
+    with chat_server() as url:
+        assert command("eval", *arguments, "llm=openai", f"llm.base_url={url}")[0] == 0
+    path = tmp_path / "run/config.yaml"
+    config = OmegaConf.load(path)
+    config.llm.base_url = "https://keys.example.org/v1"
+    config.llm.api_key_env = "MY_KEY"
+    OmegaConf.save(config, path)
+    return path.parent
+
+
+def test_no_key_goes_to_a_machine_that_only_a_saved_config_names(command, foreign):
+    status, _, err = command("eval", f"checkpoint={foreign}")
+    assert status == 2
+    assert "MY_KEY" in err
+    assert "to keys.example.org" in err
+    assert "trust=true" in err
+    for wish in ("trust=true", "+llm.base_url=https://keys.example.org/v1"):  # on it goes, to the missing key
+        assert "set the environment variable MY_KEY" in command("eval", f"checkpoint={foreign}", wish)[2]
+
+
+def test_no_wrapper_hides_such_a_machine(command, foreign):
+    config = OmegaConf.load(foreign / "config.yaml")
+    config.llm = {"_target_": "gdesign.llm.wrappers.Cache", "llm": config.llm}
+    OmegaConf.save(config, foreign / "config.yaml")
+    assert "to keys.example.org" in command("eval", f"checkpoint={foreign}")[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["task=gsm8k", "llm=recorded", "task.recorded=false"], "say ++task.recorded=true"),
+        (["task=gsm8k", "+task.recorded=true"], "say ++task.recorded=false"),
+        (["task=synthetic", "llm=recorded"], "nobody recorded answers to the questions of gdesign.tasks.synthetic"),
+    ],
+)
+@pytest.mark.parametrize("name", ["train", "eval"])
+def test_recorded_answers_and_live_questions_are_not_mixed(command, name, arguments, words, tmp_path):
+    status, _, err = command(name, "designer=single", *arguments, f"out={tmp_path}/run")
+    assert status == 2
+    assert words in err
+
+
+def test_a_setting_that_no_run_folder_has_is_named(command, tmp_path):
+    assert command("train", *SMALL, "designer=single", f"out={tmp_path}/run", "split=null")[0] == 0
+    status, _, err = command("eval", f"checkpoint={tmp_path}/run", "~data")
+    assert status == 2
+    assert "~data cannot be applied to the config of a run folder" in err
+
+
+def test_training_for_no_epoch_is_refused(command, tmp_path):
+    status, _, err = command("train", *SMALL, f"out={tmp_path}/run", "trainer.max_epochs=0")
+    assert status == 2
+    assert "training ended before the first validation" in err
 
 
 def test_a_config_of_another_version_is_one_clear_line(tmp_path):

@@ -4,10 +4,12 @@ A run folder holds `config.yaml` (data, not code: building from it makes only th
 unless it is trusted) and `checkpoint/best.ckpt` (tensors and plain values, nothing that is run when read).
 """
 
+import pickle
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import torch
 from hydra.utils import get_object, instantiate
@@ -25,8 +27,11 @@ PREFIX = "designer."
 """What the designer's tensors are called in a training checkpoint."""
 BUILDERS = ("gdesign.cli", "gdesign.design.checkpoint")
 """What builds from configs itself, and so could be told to trust another one."""
-HARMLESS = re.compile(r"\$\{(?:[\w.\[\]]+|oc\.env:[^${}]*)\}")
-"""Interpolations that give a value of the same config or a text of the environment."""
+DAMAGED = (pickle.UnpicklingError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError)
+"""What torch raises when it reads a damaged file: it depends on which bytes are wrong."""
+HARMLESS = re.compile(r"\$\{(?:[\w.\[\]]+|oc\.env:(?:HOME|XDG_CACHE_HOME)(?:,[^${}]*)?)\}")
+"""Interpolations that give a value of the same config or, as configs/encoder does, a folder for caches; any other
+variable may hold a secret."""
 
 
 def assemble(config: DictConfig) -> tuple[ProblemEncoder, Designer]:
@@ -84,6 +89,37 @@ def refuse_foreign_targets(config: DictConfig, *, source: str) -> None:
             )
 
 
+def refuse_unnamed_endpoints(config: DictConfig, *, source: str, named: Collection[str] = ()) -> None:
+    """Raise ConfigError if the config's LLM client would send anything to another machine that the user did not name.
+
+    Args:
+        config: That of a run folder, perhaps with what the command line says.
+        source: What the message calls it.
+        named: The base_urls on the command line.
+    """
+    for node in _mappings(OmegaConf.to_container(config.llm, resolve=True)):
+        target = node.get("_target_")
+        if target is None or getattr(get_object(str(target)), "__module__", "") != "gdesign.llm.openai":
+            continue
+        from gdesign.llm.openai import API_KEY_ENV, BASE_URL, is_loopback  # it needs an extra that other clients do not
+
+        url, variable = str(node.get("base_url", BASE_URL)), node.get("api_key_env", API_KEY_ENV)
+        if url not in named and not is_loopback(url):
+            raise ConfigError(
+                f"{source} would send questions, and the key that the environment variable {variable} holds, to "
+                f"{urlsplit(url).hostname}; if that is what you want, name the endpoint (+llm.base_url={url} for "
+                f"eval.py, --llm {url} --api-key-env {variable} for gdesign ask) or trust the folder (trust=true for "
+                "eval.py, --trust for gdesign)"
+            )
+
+
+def _mappings(node: Any) -> Iterator[dict[Any, Any]]:
+    if isinstance(node, dict):
+        yield node
+    for value in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _mappings(value)
+
+
 def _is_own(target: str, *, source: str) -> bool:
     if not target.startswith("gdesign.") or target.startswith(BUILDERS):
         return False
@@ -129,17 +165,41 @@ def save(designer: Designer, path: str | Path, *, seconds: float = 0.0) -> None:
     torch.save({"state_dict": state, "seconds": seconds}, path)
 
 
+def read(path: str | Path, key: str) -> Any:
+    """Return one entry of a checkpoint.
+
+    Raises:
+        DataError: It is no checkpoint, or was cut short.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)[key]
+    # what torch raises depends on which bytes are wrong
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        RuntimeError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ) as error:
+        raise DataError(
+            f"{path} is no checkpoint of gdesign, or was cut short; copy it again, or remove it and train again"
+        ) from error
+
+
 def restore(designer: Designer, path: str | Path) -> None:
     """Give a designer the tensors of a checkpoint.
 
     Raises:
         MissingDataError: It is not there.
+        DataError: It is no checkpoint, or was cut short.
         ConfigError: It is of another designer or other agents.
     """
     path = Path(path)
     if not path.is_file():
         raise MissingDataError(f"{path} is not there; train.py writes it after the first validation")
-    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    state = read(path, "state_dict")
     own = {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
     try:
         designer.load_state_dict(own)

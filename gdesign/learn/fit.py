@@ -59,6 +59,10 @@ def fit(
         patience: Number of validations without a better utility after which training ends; None for never.
         loggers: Where metrics go beside `metrics.csv`.
         resume: Go on from `checkpoint/last.ckpt` if it is there, to the same numbers as without the stop.
+
+    Raises:
+        ConfigError: The trainer ended before the first validation.
+        DataError: There is a checkpoint to go on from and it cannot be read.
     """
     designer = module.designer
     began = perf_counter()
@@ -66,6 +70,11 @@ def fit(
         _search(module, designer, [item.task for item in (*data.train, *data.validation)])
     elif learns(designer):
         _train(module, data, folder, make_trainer, patience, loggers, resume)
+        if not (folder / checkpoint.BEST).is_file():
+            raise ConfigError(
+                "training ended before the first validation, so no designer is the best; let it last for an epoch or "
+                "more (trainer.max_epochs, trainer.max_steps), or evaluate an untrained designer by eval.py"
+            )
         checkpoint.restore(designer, folder / checkpoint.BEST)
         return
     checkpoint.save(designer, folder / checkpoint.BEST, seconds=perf_counter() - began)
@@ -82,7 +91,7 @@ def _train(
 ) -> None:
     last = folder / checkpoint.LAST
     resumes = resume and last.is_file()
-    keep = torch.load(last, weights_only=True)["global_step"] if resumes else 0
+    keep = checkpoint.read(last, "global_step") if resumes else 0
     best = Path(checkpoint.BEST).stem
     callbacks: list[Callback] = [
         ModelCheckpoint(last.parent, best, monitor="val/utility", mode="max", enable_version_counter=False),
@@ -125,7 +134,7 @@ def spent(folder: Path) -> dict[str, int | float]:
                 total["usd"] += row["usd"]
     written = [folder / name for name in (checkpoint.LAST, checkpoint.BEST) if (folder / name).is_file()]
     if written:
-        total["seconds"] = torch.load(written[0], weights_only=True)["seconds"]
+        total["seconds"] = checkpoint.read(written[0], "seconds")
     return total
 
 

@@ -88,21 +88,37 @@ def evaluation_folder(folder: Path, overrides: Sequence[str]) -> Path:
 def with_overrides(saved: DictConfig, config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     """Return a saved config with what was asked for on the command line now.
 
+    Another task is read as the saved one was, recorded or live, unless the command line says otherwise.
+
     Args:
         saved: The config of a run folder.
         config: What Hydra composed from the command line.
         overrides: The command line, `key=value`, `key.part=value` or `group=choice`.
+
+    Raises:
+        ConfigError: An override names no setting that could be put into a saved config.
     """
     merged = saved.copy()
     for override in overrides:
         key = override.lstrip("+").partition("=")[0]
         node: Any = OmegaConf.to_container(config)
         for part in key.split("."):
+            if not isinstance(node, dict) or part not in node:
+                raise ConfigError(
+                    f"{override} cannot be applied to the config of a run folder; give settings their values there "
+                    "(key=value, key.part=value or group=choice)"
+                )
             node = node[part]
+        if key == "task" and "recorded" in saved.task and "recorded" not in node and not _chooses(overrides, "llm"):
+            node["recorded"] = saved.task.recorded
         OmegaConf.update(merged, key, node, merge=False, force_add=True)
         if key in ("designer", "task", "pool", "llm"):
             merged.names[key] = config.names[key]
     return merged
+
+
+def _chooses(overrides: Sequence[str], group: str) -> bool:
+    return any(override.lstrip("+").partition("=")[0] == group for override in overrides)
 
 
 def write_splits(folder: Path, splits: Mapping[str, Sequence[Task]]) -> None:
