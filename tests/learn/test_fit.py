@@ -1,4 +1,5 @@
 import asyncio
+import signal
 
 import pytest
 import torch
@@ -153,11 +154,34 @@ def test_a_spent_budget_ends_training_and_keeps_what_was_done(tmp_path):
     assert sum(row["calls"] for row in read_runs(tmp_path / "runs.jsonl")) > 20
 
 
+def test_ctrl_c_keeps_what_was_done_and_the_same_training_goes_on(tmp_path):
+    asked = []
+
+    def interrupted(request):
+        asked.append(request)
+        if len(asked) == 50:  # in the second epoch
+            signal.raise_signal(signal.SIGINT)
+        return right_first(request)
+
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, llm=worlds.Scripted(interrupted), max_epochs=4)
+    assert signal.getsignal(signal.SIGINT) is handler
+    before = list(read_runs(tmp_path / "runs.jsonl"))
+    assert before
+    assert last(tmp_path)["global_step"] > 0
+    train(tmp_path, max_epochs=4)
+    after = list(read_runs(tmp_path / "runs.jsonl"))
+    assert after[: len(before)] == before
+    assert last(tmp_path)["global_step"] == 16
+    assert [int(row["step"]) for row in read_metrics(tmp_path / "metrics.csv") if row["val/utility"]] == [3, 7, 11, 15]
+
+
 def test_the_best_recorded_design_of_each_task_is_imitated(tmp_path):
     train(tmp_path / "searched", make=search)
     teacher = best_runs(tmp_path / "searched", usd_weight=0.0)
     module = train(
-        tmp_path / "taught", make=Swarm, max_epochs=20, estimator=imitation, teacher=teacher, num_designs=1, lr=0.2
+        tmp_path / "taught", make=Swarm, max_epochs=8, estimator=imitation, teacher=teacher, num_designs=1, lr=0.5
     )
     problem = module.problems(worlds.tasks(1))
     assert [a.llm for a in module.designer(problem, greedy=True).designs[0].agents] == ["llm-0"]
