@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import torch
+import yaml
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -67,7 +68,7 @@ def read_config(folder: str | Path, *, trust: bool = False) -> DictConfig:
         )
     try:
         config = OmegaConf.load(path)
-    except (OmegaConfBaseException, ValueError, OSError) as error:
+    except (OmegaConfBaseException, yaml.YAMLError, ValueError, OSError) as error:
         raise DataError(f"{path} is no config ({error})") from error
     if not isinstance(config, DictConfig):
         raise DataError(f"{path} is no config: expected a mapping")

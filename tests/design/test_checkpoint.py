@@ -1,9 +1,10 @@
 import pytest
 import torch
 
-from gdesign.design.checkpoint import restore, save
+from gdesign.design.checkpoint import read_config, restore, save
+from gdesign.design.gdesigner import GDesigner
 from gdesign.design.swarm import Swarm
-from gdesign.errors import DataError
+from gdesign.errors import ConfigError, DataError, MissingDataError
 from tests import worlds
 
 
@@ -35,3 +36,21 @@ def test_a_file_of_other_tensors_is_no_checkpoint(designer, tmp_path):
     torch.save(torch.zeros(3), tmp_path / "best.ckpt")
     with pytest.raises(DataError, match="no checkpoint of gdesign"):
         restore(designer, tmp_path / "best.ckpt")
+
+
+def test_a_checkpoint_that_is_not_there_is_named(designer, tmp_path):
+    with pytest.raises(MissingDataError, match=r"best\.ckpt is not there"):
+        restore(designer, tmp_path / "best.ckpt")
+
+
+def test_the_checkpoint_of_another_designer_is_refused(designer, tmp_path):
+    save(GDesigner(space=designer.space), tmp_path / "best.ckpt")
+    with pytest.raises(ConfigError, match="does not fit the designer that the config describes"):
+        restore(designer, tmp_path / "best.ckpt")
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [\n"])
+def test_a_config_that_is_none_is_named(text, tmp_path):
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(DataError, match=r"config\.yaml is no config"):
+        read_config(tmp_path)

@@ -1,8 +1,18 @@
+from pathlib import Path
+
 import pytest
 from omegaconf import OmegaConf
 
 from gdesign.errors import ConfigError
-from gdesign.learn.runfolder import with_overrides
+from gdesign.learn.runfolder import (
+    default_folder,
+    evaluation_folder,
+    open_folder,
+    refuse_seen,
+    with_overrides,
+    write_splits,
+)
+from gdesign.types import Task
 
 SAVED = OmegaConf.create(
     {"task": {"_target_": "a.Mix", "recorded": True}, "llm": {"_target_": "a.Recorded"}, "names": {"task": "mix"}}
@@ -29,3 +39,42 @@ def test_another_task_is_read_as_the_command_line_says():
 def test_an_override_that_cannot_be_applied_is_named(override):
     with pytest.raises(ConfigError, match="cannot be applied to the config of a run folder"):
         with_overrides(SAVED, NOW, [override])
+
+
+def test_the_folder_of_a_sweep_names_what_is_swept():
+    names = {"designer": "swarm", "task": "gsm8k"}
+    assert default_folder(names, 3) == Path("runs/swarm-gsm8k-3")
+    swept = ["designer=swarm", "seed=3", "+learner.lr=0.1", "threads=2", "encoder=a/b"]
+    assert default_folder(names, 3, swept=swept) == Path("runs/swarm-gsm8k-lr=0.1-encoder=a_b-3")
+
+
+def test_an_evaluation_of_something_else_gets_a_folder_within():
+    assert evaluation_folder(Path("runs/a"), ["checkpoint=runs/a", "split=test", "trust=true"]) == Path("runs/a")
+    assert evaluation_folder(Path("runs/a"), ["split=lockbox", "reward.usd_weight=1"]) == Path(
+        "runs/a/lockbox-usd_weight=1"
+    )
+
+
+def run_config(**llm):
+    return OmegaConf.create({"seed": 0, "threads": 1, "llm": {"_target_": "a.Live", **llm}, "names": {}})
+
+
+def test_a_folder_may_be_opened_again_with_what_changes_no_answer(tmp_path):
+    open_folder(tmp_path / "run", run_config())
+    open_folder(tmp_path / "run", run_config(budget={"usd": 5}, cache=True, max_concurrent=3))
+    assert OmegaConf.load(tmp_path / "run/config.yaml").llm.budget.usd == 5
+
+
+def test_a_folder_is_not_opened_again_with_what_changes_answers(tmp_path):
+    open_folder(tmp_path / "run", run_config())
+    with pytest.raises(ConfigError, match=r"llm\.temperature=None, not 1"):
+        open_folder(tmp_path / "run", run_config(temperature=1))
+
+
+def test_questions_of_training_are_no_test(tmp_path):
+    tasks = [Task(id=str(i), question="?", answer="1", benchmark="b") for i in range(4)]
+    write_splits(tmp_path, {"train": tasks[:2], "validation": tasks[2:3], "test": tasks[3:]})
+    refuse_seen(tmp_path, tasks[3:], split="test")
+    refuse_seen(tmp_path, tasks, split="train")
+    with pytest.raises(ConfigError, match="3 of the 4 questions of split=test are no test"):
+        refuse_seen(tmp_path, tasks, split="test")
