@@ -39,4 +39,5 @@ check: venv
 
 bench: venv
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/executor.py

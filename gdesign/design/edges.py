@@ -10,9 +10,10 @@ Shape letters: B problems in a batch, N slots, G slot graphs that give the same 
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -225,13 +226,17 @@ def to_designs(graphs: SlotGraphs, agents: Sequence[Sequence[Agent]], *, num_rou
     """Build the designs of slot graphs over these agents; the decider has the last word."""
     place = graphs.keep.cumsum(1) - 1  # of a kept slot among the kept ones
     b, i, j = graphs.adjacency.nonzero(as_tuple=True)
-    edges: list[list[Edge]] = [[] for _ in agents]
-    # Flat lists of numbers: a list for every edge would wake the garbage collector.
-    for row, src, dst in zip(b.tolist(), place[b, i].tolist(), place[b, j].tolist(), strict=True):
-        edges[row].append(Edge(src, dst))
+    # Columns of numbers: building a list or an Edge for each of them here would take as long as all the rest.
+    edges: Iterator[Any] = zip(place[b, i].tolist(), place[b, j].tolist(), itertools.repeat(()), strict=False)
     return [
-        Design(agents=tuple(itertools.compress(at_slot, keep)), spatial=tuple(row_edges), num_rounds=num_rounds)
-        for at_slot, keep, row_edges in zip(agents, graphs.keep.tolist(), edges, strict=True)
+        Design(
+            agents=tuple(itertools.compress(at_slot, keep)),
+            spatial=tuple(itertools.islice(edges, num_edges)),
+            num_rounds=num_rounds,
+        )
+        for at_slot, keep, num_edges in zip(
+            agents, graphs.keep.tolist(), graphs.adjacency.sum((1, 2)).tolist(), strict=True
+        )
     ]
 
 

@@ -43,7 +43,8 @@ def mermaid(design: Design) -> str:
     lines = ["flowchart LR"]
     for i, agent in enumerate(design.agents):
         operator = "" if agent.operator == "answer" else f", {agent.operator}"
-        lines.append(f'  a{i}["{agent.role}<br/>{agent.llm}{operator}"]')
+        label = f"{agent.role}<br/>{agent.llm}{operator}".replace('"', "#quot;")
+        lines.append(f'  a{i}["{label}"]')
     lines += [f"  a{e.src} --> a{e.dst}" for e in design.spatial]
     lines += [f"  a{e.src} ==>|next round| a{e.dst}" for e in design.temporal]
     for i, agent in enumerate(design.agents):

@@ -58,3 +58,8 @@ def test_an_edge_of_some_rounds_names_them():
     agents = (Agent(role="x", llm="a"), Agent(role="y", llm="b"))
     design = Design(agents=agents, temporal=(Edge(1, 0, (3,)), Edge(0, 1)), num_rounds=3, decision=DEBATE.decision)
     assert "hears of the round before 2 (round 3)" in describe(design)
+
+
+def test_quotes_in_a_role_do_not_break_the_mermaid_text():
+    design = Design(agents=(Agent(role='the "critic"', llm="m"),))
+    assert 'the #quot;critic#quot;<br/>m"]' in mermaid(design)
