@@ -95,7 +95,11 @@ def main() -> None:
     sizes = [len(method_100(hundred(one), generator=generator).designs[0].spatial) for _ in range(5)]
     seconds = median_seconds(lambda: method_100(hundred(one), generator=generator).designs)
     rows.append(
-        (f"100 agents, one design, cached embedding ({min(sizes)} to {max(sizes)} edges)", f"{1000 * seconds:.2f} ms", "5 ms or less")
+        (
+            f"100 agents, one design, cached embedding ({min(sizes)} to {max(sizes)} edges)",
+            f"{1000 * seconds:.2f} ms",
+            "5 ms or less",
+        )
     )
 
     four = ProblemEncoder(pool=pool(4), encoder=encoder)

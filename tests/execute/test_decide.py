@@ -55,7 +55,13 @@ def test_a_weighted_vote_falls_to_the_answer_with_the_largest_sum(weights, answe
 
 @pytest.mark.parametrize(
     ("answers", "agent"),
-    [(["x", None, None], 1), (["x", "-", None], 2), (["x", "-", "-"], None), (["x", "y", "x"], 1), (["x", "-", "x"], 2)],
+    [
+        (["x", None, None], 1),
+        (["x", "-", None], 2),
+        (["x", "-", "-"], None),
+        (["x", "y", "x"], 1),
+        (["x", "-", "x"], 2),
+    ],
 )
 def test_an_agent_of_weight_zero_never_decides(answers, agent):
     assert decided(Decision(kind="weighted_vote", weights=(0.0, 1.0, 1.0)), *answers) == agent
