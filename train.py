@@ -13,7 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from gdesign.cli import friendly, one_line, quiet, say
-from gdesign.design.checkpoint import assemble
+from gdesign.design.checkpoint import BEST, assemble, restore
 from gdesign.execute.runs import RunsFile
 from gdesign.learn.data import items
 from gdesign.learn.evaluate import evaluate_into
@@ -41,6 +41,8 @@ def train(config: DictConfig) -> None:
     refuse_mixed(config)
     problems, designer = assemble(config)
     refuse_all(designer, config.split)
+    if config.start:
+        restore(designer, Path(config.start) / BEST)
     benchmark, llm = instantiate(config.task), instantiate(config.llm)
     splits = {name: benchmark.load(name) for name in ("train", "validation", config.split) if name}
     data = instantiate(config.data, _partial_=True)(

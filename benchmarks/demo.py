@@ -84,7 +84,7 @@ def find_optimum(seeds: Sequence[int], out: Path) -> None:
     from gdesign.tasks.synthetic import Synthetic
     from gdesign.types import Task
 
-    config = compose(["designer=single", "experiment=demo"])
+    config = compose(("designer=single", "experiment=demo"))
     pool, llm = instantiate(config.pool), instantiate(config.llm)
     benchmark = Synthetic(seed=CHOICE_SEED)
     worth = partial(utility, usd_weight=config.reward.usd_weight)
@@ -199,11 +199,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     order = sorted(METHODS, key=lambda m: m.kind in ("ungated", "gated"))  # the long ones first
     jobs: list[Callable[[], None]] = [partial(find_optimum, seeds, args.out)]
-    jobs += [
-        partial(train, ("experiment=demo", *m.overrides, f"seed={s}"), folder(args.out, m, s))
-        for m in order
-        for s in seeds
-    ]
+    jobs += [partial(train, ("experiment=demo", *m.overrides), s, folder(args.out, m, s)) for m in order for s in seeds]
     run_all(jobs, workers=args.workers, folder=args.out)
     pictures(args.out, seeds)
     text = (

@@ -22,16 +22,30 @@ from gdesign.report.tables import paired_interval
 from gdesign.types import Design
 
 COMMAND = "python benchmarks/recorded.py --write benchmarks/results/recorded.md"
-METHODS = {
-    "best single LLM (search)": ("designer=search", "designer.families=[singles]"),
-    "best two-then-one cascade (search)": ("designer=search", "designer.families=[cascades]"),
-    "joint": ("designer=joint",),
-}
+SINGLE, CASCADE = "best single LLM (search)", "best two-then-one cascade (search)"
+SCRATCH, WARM = "joint from scratch", "joint from the searched cascade"
+TAUGHT = ("trainer.max_epochs=5", "learner.lr=0.002", "learner.entropy_weight=0.0", "split=null")
+GOING_ON = ("learner.entropy_weight=0.005", "learner.lr=0.0003", "trainer.max_epochs=12")
+METHODS = (SINGLE, CASCADE, SCRATCH, WARM)
 
 
 def folder(out: Path, name: str, seed: int) -> Path:
     """Return the run folder of a method and a seed."""
     return out / f"{name.split(' (')[0].replace(' ', '-')}-{seed}"
+
+
+def run_seed(out: Path, seed: int, *, searched: bool) -> None:
+    """Run one seed: joint from scratch, or both searches and joint from what the second one found."""
+    common = ("experiment=recorded",)
+    if not searched:
+        train((*common, "designer=joint"), seed, folder(out, SCRATCH, seed))
+        return
+    for name, family in ((SINGLE, "singles"), (CASCADE, "cascades")):
+        train((*common, "designer=search", f"designer.families=[{family}]"), seed, folder(out, name, seed))
+    taught = out / f"taught-{seed}"
+    teacher = f"learner.teacher.path={folder(out, CASCADE, seed)}"
+    train((*common, "designer=joint", "learner=distillation", teacher, *TAUGHT), seed, taught)
+    train((*common, "designer=joint", f"start={taught}", *GOING_ON), seed, folder(out, WARM, seed))
 
 
 def in_words(design: Design) -> str:
@@ -43,7 +57,7 @@ def table(out: Path, num_seeds: int) -> str:
     """Return scores, paired differences and the commonest designs as Markdown."""
     seeds = range(num_seeds)
     evals = {m: [json.loads((folder(out, m, s) / "eval.json").read_text()) for s in seeds] for m in METHODS}
-    weight = evals["joint"][0]["usd_weight"]
+    weight = evals[WARM][0]["usd_weight"]
     lines = ["| method | answers | questions | score | USD per 1,000 | utility |", "|---|---|---|---|---|---|"]
     for name, found in evals.items():
         (label,) = {e["label"] for e in found}
@@ -58,21 +72,22 @@ def table(out: Path, num_seeds: int) -> str:
         "",
         "Paired by question, 95 % by a bootstrap over questions:",
         "",
-        "| joint against | seed | score | utility |",
-        "|---|---|---|---|",
+        "| first | second | seed | score, first - second | utility |",
+        "|---|---|---|---|---|",
     ]
-    for name in (n for n in METHODS if n != "joint"):
-        for seed in seeds:
-            cells = []
-            for metric in ("score", "utility"):
-                pair = paired_interval(
-                    folder(out, "joint", seed), folder(out, name, seed), metric=metric, usd_weight=weight
-                )
-                low, high = pair.interval
-                cells.append(f"{pair.difference:+.4f} ({low:+.4f} to {high:+.4f})")
-            lines.append(f"| {name} | {seed} | {cells[0]} | {cells[1]} |")
-        gains = [a["utility"] - b["utility"] for a, b in zip(evals["joint"], evals[name], strict=True)]
-        lines.append(f"| {name} | mean | | {mean(gains):+.4f} |")
+    for first in (SCRATCH, WARM):
+        for second in (SINGLE, CASCADE):
+            for seed in seeds:
+                cells = []
+                for metric in ("score", "utility"):
+                    pair = paired_interval(
+                        folder(out, first, seed), folder(out, second, seed), metric=metric, usd_weight=weight
+                    )
+                    low, high = pair.interval
+                    cells.append(f"{pair.difference:+.4f} ({low:+.4f} to {high:+.4f})")
+                lines.append(f"| {first} | {second} | {seed} | {cells[0]} | {cells[1]} |")
+            gains = [a["utility"] - b["utility"] for a, b in zip(evals[first], evals[second], strict=True)]
+            lines.append(f"| {first} | {second} | mean | | {mean(gains):+.4f} |")
     lines += ["", "Designs on the test half, and the share of questions they were drawn for:", ""]
     for name in METHODS:
         for seed in seeds:
@@ -94,9 +109,7 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="write the table to this file too")
     args = parser.parse_args()
     jobs = [
-        partial(train, ("experiment=recorded", *overrides, f"seed={seed}"), folder(args.out, name, seed))
-        for name, overrides in reversed(METHODS.items())
-        for seed in range(args.seeds)
+        partial(run_seed, args.out, seed, searched=searched) for searched in (False, True) for seed in range(args.seeds)
     ]
     run_all(jobs, workers=args.workers, folder=args.out)
     text = (

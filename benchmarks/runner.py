@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import lru_cache
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -16,8 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent
 CHOICES = ("designer", "task", "pool", "llm")
 
 
-def compose(overrides: Sequence[str]) -> Any:
-    """Return the training config with some overrides."""
+@lru_cache
+def compose(overrides: tuple[str, ...]) -> Any:
+    """Return the training config with some overrides; not to be changed."""
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
     from omegaconf import open_dict
@@ -31,26 +33,25 @@ def compose(overrides: Sequence[str]) -> Any:
         return config
 
 
-def train(overrides: Sequence[str], folder: Path) -> None:
+def train(overrides: tuple[str, ...], seed: int, folder: Path) -> None:
     """Train and evaluate silently, unless the folder holds an evaluation already."""
     if (folder / "eval.json").is_file():
         return
     import train as script
 
-    config = compose([*overrides, f"out={folder}", "trainer.enable_progress_bar=false"])
+    config = compose((*overrides, "trainer.enable_progress_bar=false")).copy()
+    config.seed, config.out = seed, str(folder)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
         script.train(config)
 
 
 def _in_worker(job: Callable[[], None]) -> None:
     """Run a job with one thread: the workers share the cores."""
+    import lightning.pytorch  # noqa: F401 (its import sets the level of its logger)
     import torch
-
-    from gdesign.cli import quiet
 
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
-    quiet()
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     os.environ["TQDM_DISABLE"] = "1"
     sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]

@@ -17,6 +17,7 @@ NEEDS = {
     ("pool", "file"): ["pool.path=p.yaml"],
     ("task", "jsonl"): ["task.train=a.jsonl", "task.test=b.jsonl"],
     ("learner", "imitation"): ["learner.teacher.path=runs/a"],
+    ("learner", "distillation"): ["learner.teacher.path=runs/a"],
     ("llm", "openai"): ["llm.base_url=http://127.0.0.1:9/v1"],
 }
 

@@ -18,6 +18,7 @@ from gdesign.design.search import Search
 from gdesign.errors import ConfigError, DataError
 from gdesign.execute.runs import design_from_json, read_runs
 from gdesign.learn.data import TaskData
+from gdesign.learn.evaluate import greedy
 from gdesign.learn.metrics import MetricsFile
 from gdesign.learn.module import DesignModule, Teacher
 from gdesign.types import Design, Task
@@ -136,6 +137,24 @@ def spent(folder: Path) -> dict[str, int | float]:
     if written:
         total["seconds"] = checkpoint.read(written[0], "seconds")
     return total
+
+
+def best_designs(path: str | Path) -> Teacher:
+    """Return a teacher: for each task the design that the designer of another run holds best.
+
+    Args:
+        path: The run folder; a search's as well as a trained designer's.
+
+    Raises:
+        MissingDataError: It holds no checkpoint.
+    """
+    problems, designer = checkpoint.load(path)
+    usd_weight = checkpoint.read_config(path).reward.usd_weight
+
+    def teacher(tasks: Sequence[Task]) -> list[Design]:
+        return greedy(designer, problems, tasks, usd_weight=usd_weight)
+
+    return teacher
 
 
 def best_runs(path: str | Path, *, usd_weight: float, token_weight: float = 0.0) -> Teacher:
