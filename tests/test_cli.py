@@ -116,6 +116,15 @@ def test_runs_are_compared(run_folder, capsys):
     assert (run_folder.parent / "report.md").is_file()
 
 
+def test_comparing_two_runs_leaves_the_page_of_each_alone(run_folder, tmp_path, capsys):
+    for name in ("a", "b"):
+        shutil.copytree(run_folder, tmp_path / name)
+        (tmp_path / name / "report.md").write_text("its own page")
+    main(["report", str(tmp_path / "a"), str(tmp_path / "b")])
+    assert {(tmp_path / name / "report.md").read_text() for name in ("a", "b")} == {"its own page"}
+    assert "# Runs" in (tmp_path / "report.md").read_text()
+
+
 def test_a_folder_without_runs_is_named(tmp_path, capsys):
     with pytest.raises(SystemExit) as exit_:
         main(["report", str(tmp_path)])
