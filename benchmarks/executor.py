@@ -17,11 +17,15 @@ from random import Random
 from statistics import median
 from time import perf_counter
 
+from gdesign.agents.pool import builtin
+from gdesign.design.enumerate import small_designs
 from gdesign.execute.run import run
 from gdesign.llm.base import LLMClient
 from gdesign.llm.recorded import DIRECTORY, RecordedClient, recorded_pool
+from gdesign.llm.simulated import SimulatedClient
 from gdesign.reward import account
 from gdesign.tasks.data import data_dir
+from gdesign.tasks.synthetic import Synthetic
 from gdesign.tasks.table import load_table
 from gdesign.types import (
     LLM,
@@ -143,6 +147,14 @@ def throughput() -> dict[str, tuple[list[tuple[Design, Task]], LLMClient, AgentP
     for n in (4, 6, 30):
         designs = [(random_design(rng, n), TASK) for _ in range(1200 // n)]
         cases[f"random graphs of {n} agents, LLM answering at once"] = designs, Instant(), POOL
+    simulated, questions = builtin("simulated"), Synthetic().load("train")
+    teams = small_designs(simulated)
+    drawn = [(rng.choice(teams), question) for question in questions]
+    cases["simulated world, random designs of 1 to 3 agents, texts seen before"] = (
+        drawn,
+        SimulatedClient(pool=simulated),
+        simulated,
+    )
     if (data_dir() / DIRECTORY).is_dir():
         pool, llm = recorded_pool(), RecordedClient(sets=["gsm"])
         names = [m.name for m in pool.llms]

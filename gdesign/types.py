@@ -258,7 +258,7 @@ def _edges(kind: str, edges: Sequence[Edge], n: int, num_rounds: int, first_roun
     if len(pairs) != len(out):
         raise DesignError(f"a {kind} edge is named twice; give each pair of agents once, with its rounds")
     every = tuple(range(first_round, num_rounds + 1))
-    return [e if not e[2] else Edge(e[0], e[1], () if (r := tuple(sorted(set(e[2])))) == every else r) for e in out]
+    return [e if e[2] == () else Edge(e[0], e[1], () if (r := tuple(sorted(set(e[2])))) == every else r) for e in out]
 
 
 def _check_decision(decision: Decision, n: int) -> None:

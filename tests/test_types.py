@@ -323,3 +323,10 @@ def test_a_request_is_its_own_key_and_leaves_its_origin_out():
 def test_sample_indices_never_collide():
     assert sample_index(seed=0, copy=0) == 0
     assert len({sample_index(seed=s, copy=c) for s in (0, 1, 2, 2**31 - 1) for c in range(4)}) == 16
+
+
+def test_an_edge_with_an_empty_list_of_rounds_is_in_all_rounds():
+    agents = (Agent(role="a", llm="m"), Agent(role="b", llm="m"))
+    listed, plain = (Design(agents=agents, spatial=(edge,)) for edge in ((0, 1, []), (0, 1)))
+    assert listed == plain
+    assert hash(listed) == hash(plain)

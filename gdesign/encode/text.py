@@ -128,8 +128,7 @@ class CachedEncoder:
     """Remember every embedding, in memory and in an SQLite file, by text and encoder.
 
     Args:
-        encoder: Encodes what is not remembered. A partial or class: it is made when first needed,
-            so that a warm cache loads no weights.
+        encoder: Encodes what is not remembered.
         path: The file; None keeps embeddings in memory only.
     """
 

@@ -1,22 +1,7 @@
 import pytest
 
 from gdesign.report.tables import Row
-from gdesign.types import Agent, Decision, Design, Edge, Gate
-
-CASCADE = Design(
-    agents=(
-        Agent(role="solver", llm="a"),
-        Agent(role="solver", llm="b", operator="cot"),
-        Agent(role="solver", llm="c", gate=Gate(watch=(0, 1), quorum=2)),
-    )
-)
-DEBATE = Design(
-    agents=(Agent(role="x", llm="a"), Agent(role="y", llm="b")),
-    spatial=(Edge(0, 1),),
-    temporal=(Edge(1, 0),),
-    num_rounds=2,
-    decision=Decision(kind="vote"),
-)
+from tests.report.test_text import CASCADE, DEBATE
 
 
 def test_pictures_are_written(tmp_path):
