@@ -1,6 +1,8 @@
 """What a run is worth: its score, its cost, and the utility that weighs both."""
 
-from gdesign.types import AgentPool, Grade, Outcome, Run
+from collections.abc import Sequence
+
+from gdesign.types import AgentPool, Grade, Label, Outcome, Run
 
 
 def account(run: Run, *, grade: Grade, pool: AgentPool) -> Outcome:
@@ -21,18 +23,23 @@ def account(run: Run, *, grade: Grade, pool: AgentPool) -> Outcome:
         score = grade(run.task, run.answer)
     else:
         score = 0.0
-    usd = 0.0
-    prompt_tokens = completion_tokens = calls = 0
+    usd = paid_usd = 0.0
+    prompt_tokens = completion_tokens = calls = faults = counted = 0
     for turn in run.turns:
         if turn.reply is None:
             continue
         usage = turn.reply.usage
-        calls += 1
+        calls += turn.reply.num_calls
+        faults += len(turn.reply.faults)
+        counted += usage.counted
         prompt_tokens += usage.prompt_tokens
         completion_tokens += usage.completion_tokens
-        usd += pool.llm(run.design.agents[turn.agent].llm).usd(
+        price = pool.llm(run.design.agents[turn.agent].llm).usd(
             prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens
         )
+        usd += price
+        if turn.reply.label is Label.LIVE:
+            paid_usd += price
     return Outcome(
         score=score,
         usd=usd,
@@ -43,11 +50,29 @@ def account(run: Run, *, grade: Grade, pool: AgentPool) -> Outcome:
         unreadable=run.answer is None,
         failures=len(run.failures),
         label=run.label,
+        paid_usd=paid_usd,
+        seconds=latency(run),
+        faults=faults,
+        counted=counted,
     )
 
 
 def critical_path(run: Run) -> int:
     """Return the number of calls on the longest chain of turns that waited for each other."""
+    return round(_longest(run, [0 if turn.reply is None else turn.reply.num_calls for turn in run.turns]))
+
+
+def latency(run: Run) -> float:
+    """Return the seconds of the slowest chain of turns that waited for each other, by what their replies say.
+
+    What a busy machine or a limit on concurrency adds is not in it, so a replayed run has the latency of the live one.
+    """
+    seconds = [0.0 if turn.reply is None else turn.reply.seconds for turn in run.turns]
+    return _longest(run, seconds) if any(seconds) else 0.0
+
+
+def _longest(run: Run, lengths: Sequence[float]) -> float:
+    """Return the length of the longest chain of turns that waited for each other."""
     design = run.design
     spatial: list[list[tuple[int, tuple[int, ...]]]] = [[] for _ in design.agents]
     temporal: list[list[tuple[int, tuple[int, ...]]]] = [[] for _ in design.agents]
@@ -55,8 +80,8 @@ def critical_path(run: Run) -> int:
         spatial[dst].append((src, rounds))
     for src, dst, rounds in design.temporal:
         temporal[dst].append((src, rounds))
-    depth: dict[tuple[int, int], int] = {}
-    for turn in run.turns:
+    end: dict[tuple[int, int], float] = {}
+    for turn, length in zip(run.turns, lengths, strict=True):
         i, r = turn.agent, turn.round
         waits_for = [(j, r) for j, rounds in spatial[i] if not rounds or r in rounds]
         gate = design.agents[i].gate
@@ -65,17 +90,21 @@ def critical_path(run: Run) -> int:
         if r > 1:
             waits_for.append((i, r - 1))
             waits_for += [(j, r - 1) for j, rounds in temporal[i] if not rounds or r in rounds]
-        depth[i, r] = max([depth[key] for key in waits_for], default=0) + (turn.reply is not None)
-    return max(depth.values(), default=0)
+        end[i, r] = max([end[key] for key in waits_for], default=0) + length
+    return max(end.values(), default=0)
 
 
-def utility(outcome: Outcome, *, usd_weight: float = 0.0, token_weight: float = 0.0) -> float:
+def utility(
+    outcome: Outcome, *, usd_weight: float = 0.0, token_weight: float = 0.0, second_weight: float = 0.0
+) -> float:
     """Return score - lambda * cost.
 
     Args:
         outcome: Score and cost of one run.
         usd_weight: lambda for USD per 1,000 questions.
         token_weight: lambda for tokens (prompt and completion) per question.
+        second_weight: lambda for seconds of latency per question.
     """
     tokens = outcome.prompt_tokens + outcome.completion_tokens
-    return outcome.score - usd_weight * 1000 * outcome.usd - token_weight * tokens
+    cost = usd_weight * 1000 * outcome.usd + token_weight * tokens + second_weight * outcome.seconds
+    return outcome.score - cost

@@ -513,10 +513,17 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens of one call."""
+    """Tokens of one call.
+
+    Attributes:
+        prompt_tokens: What was sent.
+        completion_tokens: What came back.
+        counted: Whether they were counted here, because the endpoint did not say.
+    """
 
     prompt_tokens: int
     completion_tokens: int
+    counted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -528,7 +535,11 @@ class Reply:
         usage: The tokens.
         label: Where the answer comes from.
         score: What the recording itself says of this answer; None unless it was recorded.
-        finish_reason: As the endpoint gives it (`stop`, `length`, `content_filter`, ...).
+        finish_reason: As the endpoint gives it (`stop`, `length`, `content_filter`, ...); `refusal`, `empty` or
+            `malformed` where that is what came.
+        num_calls: How many calls the answer took; more than one where an operator looks again.
+        seconds: How long the endpoint took, waits and retries left out; 0 where nobody measured.
+        faults: What went wrong before this answer came, one word each (`timeout`, `429`, ...).
     """
 
     text: str
@@ -536,6 +547,9 @@ class Reply:
     label: Label
     score: float | None = None
     finish_reason: str = "stop"
+    num_calls: int = 1
+    seconds: float = field(default=0.0, compare=False)
+    faults: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -664,6 +678,11 @@ class Outcome:
         unreadable: Whether the decided answer could not be parsed.
         failures: Number of calls that failed.
         label: Where the answers come from; None if no call got a reply.
+        paid_usd: Price of the calls that were asked live, so paid now; the rest came from a recording.
+        seconds: Latency: how long the calls on the longest chain took, by what their replies say; 0 where nobody
+            measured.
+        faults: Number of faults that were survived by asking again.
+        counted: Number of turns whose tokens were counted here, because the endpoint did not say.
     """
 
     score: float
@@ -675,6 +694,10 @@ class Outcome:
     unreadable: bool
     failures: int
     label: Label | None
+    paid_usd: float = 0.0
+    seconds: float = field(default=0.0, compare=False)
+    faults: int = field(default=0, compare=False)
+    counted: int = 0
 
 
 Extract = Callable[[Task, str], str | None]

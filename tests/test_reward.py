@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -37,6 +38,7 @@ def worth(run):
 
 
 TWO = Design(agents=(agent("a", "m"), agent("b", "n")), decision=Decision(kind="vote"))
+CHAIN = Design(agents=(agent("a", "m"), agent("b", "n")), spatial=(Edge(0, 1),))
 
 
 def test_an_answer_scores_by_the_benchmarks_grader():
@@ -124,6 +126,29 @@ def test_a_gate_waits_for_whom_it_watches_and_silence_takes_no_time():
 
 def test_a_failed_call_takes_no_time():
     assert path("abc", (0, 1), (1, 2), failing="b") == 2
+
+
+def test_calls_that_an_operator_makes_and_faults_that_were_survived_are_counted():
+    said = replace(
+        reply(), num_calls=3, faults=("429", "timeout"), usage=Usage(prompt_tokens=1, completion_tokens=1, counted=True)
+    )
+    outcome = worth(spoken(CHAIN, said, reply()))
+    assert (outcome.calls, outcome.critical_path, outcome.faults, outcome.counted) == (4, 4, 2, 1)
+
+
+def test_only_live_calls_are_paid_now():
+    live, old = (replace(reply(), label=label) for label in (Label.LIVE, Label.REPLAYED))
+    assert worth(spoken(TWO, live, live)).paid_usd == pytest.approx(worth(spoken(TWO, live, live)).usd)
+    assert 0 < worth(spoken(TWO, live, old)).paid_usd < worth(spoken(TWO, live, old)).usd
+    assert worth(spoken(TWO, old, old)).paid_usd == 0
+
+
+def test_latency_is_that_of_the_slowest_chain_and_can_be_weighed():
+    slow, quick = replace(reply(), seconds=2.0), replace(reply(), seconds=0.5)
+    assert worth(spoken(TWO, slow, quick)).seconds == 2.0
+    outcome = worth(spoken(CHAIN, slow, quick))
+    assert outcome.seconds == 2.5
+    assert utility(outcome, second_weight=0.1) == pytest.approx(utility(outcome) - 0.25)
 
 
 @settings(deadline=None, max_examples=50)
