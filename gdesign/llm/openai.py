@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncGenerator, Mapping
-from hashlib import blake2b
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ import openai
 
 from gdesign.errors import ConfigError, LLMError
 from gdesign.llm.base import LLMClient
+from gdesign.llm.seeds import seed_of
 from gdesign.llm.wrappers import AtTemperature, Budget, Cache, Limit
 from gdesign.types import AgentPool, Label, Reply, Request, Usage
 
@@ -81,7 +81,7 @@ class OpenAIClient:
     for all batches keeps the connections open between them, which is faster. Under a loop that is
     run by hand, await `aclose()` before it ends.
 
-    The sample index of a request goes out as `seed`, hashed to 31 bits, so that endpoints which know
+    The sample index of a request goes out as `seed`, in 31 bits, so that endpoints which know
     seeds can tell independent answers apart.
 
     Args:
@@ -135,7 +135,7 @@ class OpenAIClient:
                 messages=[_message(m.role, m.content) for m in request.messages],
                 temperature=request.temperature,
                 max_tokens=openai.omit if request.max_tokens is None else request.max_tokens,
-                seed=_seed(request.sample),
+                seed=seed_of(request.sample),
             )
         except openai.APIError as error:
             raise LLMError(f"{request.llm}: {self._reason(error)}") from None
@@ -199,11 +199,6 @@ class OpenAIClient:
 
 def _message(role: str, content: str) -> Any:
     return {"role": role, "content": content}
-
-
-def _seed(sample: int) -> int:
-    """Return a seed that endpoints take: many refuse one beyond 31 bits."""
-    return int.from_bytes(blake2b(str(sample).encode(), digest_size=4).digest(), "big") >> 1
 
 
 def is_loopback(base_url: str) -> bool:
