@@ -28,6 +28,8 @@ PREFIX = "designer."
 """What the designer's tensors are called in a training checkpoint."""
 BUILDERS = ("gdesign.cli", "gdesign.design.checkpoint")
 """What builds from configs itself, and so could be told to trust another one."""
+LIVE = ("gdesign.llm.live", "gdesign.llm.openai")
+"""What sends questions to another machine."""
 DAMAGED = (pickle.UnpicklingError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError)
 """What torch raises when it reads a damaged file: it depends on which bytes are wrong."""
 HARMLESS = re.compile(r"\$\{(?:[\w.\[\]]+|oc\.env:(?:HOME|XDG_CACHE_HOME)(?:,[^${}]*)?)\}")
@@ -100,7 +102,7 @@ def refuse_unnamed_endpoints(config: DictConfig, *, source: str, named: Collecti
     """
     for node in _mappings(OmegaConf.to_container(config.llm, resolve=True)):
         target = node.get("_target_")
-        if target is None or getattr(get_object(str(target)), "__module__", "") != "gdesign.llm.openai":
+        if target is None or getattr(get_object(str(target)), "__module__", "") not in LIVE:
             continue
         from gdesign.llm.openai import API_KEY_ENV, BASE_URL, is_loopback  # it needs an extra that other clients do not
 

@@ -1,7 +1,7 @@
-"""LLM clients around an LLM client: a temperature, a cache, a limit on concurrency, a budget.
+"""LLM clients around an LLM client: a way of sampling, a cache, a limit on concurrency, a budget.
 
 They stack: `Cache(llm=Budget(llm=Limit(llm=client, ...), ...))` asks each question once, counts what
-was really asked, and sends so many at a time. `AtTemperature` goes around a cache, not into it.
+was really asked, and sends so many at a time. `Sampling` goes around a cache, not into it.
 """
 
 import asyncio
@@ -12,23 +12,30 @@ from gdesign.llm.base import LLMClient
 from gdesign.types import AgentPool, Reply, Request
 
 
-class AtTemperature:
-    """Asks every request at one temperature.
+class Sampling:
+    """Asks every request at one temperature and with one limit of the completion.
 
     Args:
-        llm: Who is asked; it sees the temperature in the request.
+        llm: Who is asked; it sees both in the request.
         temperature: 0 or more.
+        max_tokens: Limit of the completion; None for the endpoint's own.
+
+    Raises:
+        ConfigError: A value is out of range.
     """
 
-    def __init__(self, *, llm: LLMClient, temperature: float) -> None:
+    def __init__(self, *, llm: LLMClient, temperature: float = 0.0, max_tokens: int | None = None) -> None:
         if not temperature >= 0:
             raise ConfigError(f"temperature is {temperature}; expected 0 or more")
+        if max_tokens is not None and max_tokens < 1:
+            raise ConfigError(f"max_tokens is {max_tokens}; expected 1 or more, or null for the endpoint's own limit")
         self._llm = llm
         self._temperature = temperature
+        self._max_tokens = max_tokens
 
     async def __call__(self, request: Request) -> Reply:
-        """Ask at the temperature."""
-        return await self._llm(replace(request, temperature=self._temperature))
+        """Ask so."""
+        return await self._llm(replace(request, temperature=self._temperature, max_tokens=self._max_tokens))
 
 
 @dataclass(slots=True, eq=False)
@@ -104,23 +111,26 @@ class Limit:
 
 
 class Budget:
-    """Ends the work when a limit on calls, tokens or USD is reached.
+    """Ends the work before a limit on calls, tokens or USD is passed, however many calls are in flight.
 
-    Calls are counted before they are made, so concurrent ones never exceed their limit, and a failed
-    one counts. Tokens and USD are known only afterwards: the first call after the limit is reached
-    is refused, so the calls then in flight may go beyond it.
+    The most that a call can cost is set aside before it is made, and what it did cost is counted when it ends; see
+    `gdesign.llm.cost.most`. A call for which too little is left waits, with all that come after it, until those in
+    flight have ended. If there is still too little then, it is refused, and so is every later one: the work is at its
+    end, and nothing that was paid for is cut off by it.
+
+    What was spent is never said too low. A failed call counts as a call. If the endpoint turned it down by a status,
+    it costs nothing else; if its end is not known (a timeout, a lost connection, Ctrl-C), it may have been billed, and
+    it counts with all that was set aside for it. A try that was lost before the reply came counts as much as the
+    reply, as far as what was set aside goes. A reply that is longer than its `max_tokens` counts as it is.
+
+    Budgets may stand around each other. What a recording answers is no call: a recording stands around a budget.
 
     Args:
         llm: Who is asked.
         pool: Knows the prices.
-        usd: Limit in USD; None for none.
-        tokens: Limit in tokens, prompt and completion together; None for none.
+        usd: Limit in USD; None for none. It needs requests with `max_tokens`, unless completions cost nothing.
+        tokens: Limit in tokens, prompt and completion together; None for none. It needs `max_tokens`, too.
         calls: Limit in calls; None for none.
-
-    Attributes:
-        spent_usd: USD spent so far.
-        spent_tokens: Tokens used so far.
-        num_calls: Calls made so far.
 
     Raises:
         ConfigError: No limit is given, or one is not above zero.
@@ -135,36 +145,54 @@ class Budget:
         tokens: int | None = None,
         calls: int | None = None,
     ) -> None:
-        limits = {"usd": usd, "tokens": tokens, "calls": calls}
-        if all(limit is None for limit in limits.values()):
-            raise ConfigError("a budget needs a limit: give usd, tokens or calls")
-        for name, limit in limits.items():
-            if limit is not None and not limit > 0:
-                raise ConfigError(f"the budget's limit on {name} is {limit}; expected more than 0")
         self._llm = llm
         self._pool = pool
-        self._limits = limits
-        self.spent_usd = 0.0
-        self.spent_tokens = 0
-        self.num_calls = 0
+        self._limit = CostLimit(usd=usd, tokens=tokens, calls=calls)
+        self._spent = NOTHING
+        self._set_aside = NOTHING
+        self._waiting: deque[tuple[Cost, asyncio.Future[bool]]] = deque()
+        self._refusal: str | None = None
+
+    @property
+    def spent_usd(self) -> float:
+        """USD spent so far."""
+        return self._spent.usd
+
+    @property
+    def spent_tokens(self) -> int:
+        """Tokens used so far."""
+        return self._spent.tokens
+
+    @property
+    def num_calls(self) -> int:
+        """Calls made so far."""
+        return self._spent.calls
 
     async def __call__(self, request: Request) -> Reply:
         """Ask, if the budget allows.
 
         Raises:
-            BudgetExceededError: A limit is reached.
+            BudgetExceededError: Too little is left.
+            ConfigError: The request has no `max_tokens` and a limit needs it.
         """
         price = self._pool.llm(request.llm)
-        for name, spent in (("usd", self.spent_usd), ("tokens", self.spent_tokens), ("calls", self.num_calls)):
-            limit = self._limits[name]
-            if limit is not None and spent >= limit:
-                raise BudgetExceededError(
-                    f"the budget of {limit:g} {name} is spent: {self.spent_usd:.6g} usd and {self.spent_tokens} tokens "
-                    f"in {self.num_calls} calls; raise the limit on {name} to go on"
-                )
-        self.num_calls += 1
-        reply = await self._llm(request)
-        usage = reply.usage
-        self.spent_tokens += usage.prompt_tokens + usage.completion_tokens
-        self.spent_usd += price.usd(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens)
+        self._limit.check(request, price=price, where="llm.max_tokens")
+        most = cost.most(request, price=price)
+        await self._admitted(most)
+        spent = most
+        try:
+            reply = await self._llm(request)
+            once = cost.cost_of(reply, price=price)
+            spent = once
+            for _ in filter(_may_be_billed, reply.faults):
+                spent = max(once, min(most, spent + once, key=_parts), key=_parts)
+        except LLMError as error:
+            if error.faults and not any(map(_may_be_billed, error.faults)):
+                spent = Cost(calls=1)
+            raise
+        except (BudgetExceededError, UserError):  # nothing was asked
+            spent = NOTHING
+            raise
+        finally:
+            self._settle(most, spent)
         return reply
