@@ -51,7 +51,18 @@ class UnsupportedRequestError(UserError):
 
 
 class LLMError(GdesignError, RuntimeError):
-    """One call to an LLM failed; the executor records it and its hearers go on without it."""
+    """One call to an LLM failed; the executor records it and its hearers go on without it.
+
+    Args:
+        message: Why.
+        faults: What went wrong, one word for each try, as in `Reply.faults`: the status where the endpoint turned the
+            call down (`429`), a word where its end is not known (`timeout`), so that it may have been billed. Empty
+            where the client does not say.
+    """
+
+    def __init__(self, message: str, *, faults: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.faults = faults
 
 
 class BudgetExceededError(GdesignError, RuntimeError):
