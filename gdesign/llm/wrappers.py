@@ -5,10 +5,13 @@ was really asked, and sends so many at a time. `Sampling` goes around a cache, n
 """
 
 import asyncio
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gdesign.errors import BudgetExceededError, ConfigError
+from gdesign.errors import BudgetExceededError, ConfigError, LLMError, UserError
 from gdesign.llm.base import LLMClient
+from gdesign.llm.cost import Allowance, Cost, cost_of, most_of
 from gdesign.types import AgentPool, Reply, Request
 
 
@@ -18,7 +21,7 @@ class Sampling:
     Args:
         llm: Who is asked; it sees both in the request.
         temperature: 0 or more.
-        max_tokens: Limit of the completion; None for the endpoint's own.
+        max_tokens: Limit of the completion; None for what the request says, and without that for the endpoint's own.
 
     Raises:
         ConfigError: A value is out of range.
@@ -35,7 +38,8 @@ class Sampling:
 
     async def __call__(self, request: Request) -> Reply:
         """Ask so."""
-        return await self._llm(replace(request, temperature=self._temperature, max_tokens=self._max_tokens))
+        max_tokens = request.max_tokens if self._max_tokens is None else self._max_tokens
+        return await self._llm(replace(request, temperature=self._temperature, max_tokens=max_tokens))
 
 
 @dataclass(slots=True, eq=False)
@@ -147,9 +151,9 @@ class Budget:
     ) -> None:
         self._llm = llm
         self._pool = pool
-        self._limit = CostLimit(usd=usd, tokens=tokens, calls=calls)
-        self._spent = NOTHING
-        self._set_aside = NOTHING
+        self._limit = Allowance(usd=usd, tokens=tokens, calls=calls)
+        self._spent = Cost()
+        self._set_aside = Cost()
         self._waiting: deque[tuple[Cost, asyncio.Future[bool]]] = deque()
         self._refusal: str | None = None
 
@@ -177,22 +181,81 @@ class Budget:
         """
         price = self._pool.llm(request.llm)
         self._limit.check(request, price=price, where="llm.max_tokens")
-        most = cost.most(request, price=price)
+        most = most_of(request, price=price)
         await self._admitted(most)
-        spent = most
+        spent = most  # unless it ends in one of the ways below
         try:
             reply = await self._llm(request)
-            once = cost.cost_of(reply, price=price)
-            spent = once
-            for _ in filter(_may_be_billed, reply.faults):
-                spent = max(once, min(most, spent + once, key=_parts), key=_parts)
+            spent = _with_lost_tries(cost_of(reply, price=price), most, _num_lost(reply.faults))
         except LLMError as error:
-            if error.faults and not any(map(_may_be_billed, error.faults)):
+            if error.faults and not _num_lost(error.faults):
                 spent = Cost(calls=1)
             raise
         except (BudgetExceededError, UserError):  # nothing was asked
-            spent = NOTHING
+            spent = Cost()
             raise
         finally:
             self._settle(most, spent)
         return reply
+
+    async def _admitted(self, most: Cost) -> None:
+        """Return when so much is set aside."""
+        if self._refusal is not None:
+            raise BudgetExceededError(self._refusal)
+        turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append((most, turn))
+        self._admit()
+        try:
+            admitted = await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled() and turn.result():
+                self._settle(most, Cost())
+            else:
+                self._admit()  # those that waited behind it may fit
+            raise
+        if not admitted:
+            assert self._refusal is not None
+            raise BudgetExceededError(self._refusal)
+
+    def _admit(self) -> None:
+        """Let those who wait go on as far as the budget reaches, in their order."""
+        while self._waiting:
+            most, turn = self._waiting[0]
+            if turn.done():  # cancelled
+                self._waiting.popleft()
+                continue
+            passed = self._limit.passed_by(self._spent + self._set_aside + most)
+            if passed is None:
+                self._waiting.popleft()
+                self._set_aside += most
+                turn.set_result(True)
+                continue
+            if self._set_aside.calls:
+                return
+            self._refusal = (
+                f"the budget of {passed} is spent: {self.spent_usd:.6g} usd and {self.spent_tokens} tokens in "
+                f"{self.num_calls} calls, and the next call may take {most.usd:.3g} usd and {most.tokens} tokens; "
+                f"raise the limit on {passed.split()[1]} to go on"
+            )
+            for _, other in self._waiting:
+                if not other.done():
+                    other.set_result(False)
+            self._waiting.clear()
+
+    def _settle(self, most: Cost, spent: Cost) -> None:
+        self._set_aside -= most
+        self._spent += spent
+        self._admit()
+
+
+def _num_lost(faults: Sequence[str]) -> int:
+    """Return how many tries may have been billed: all that the endpoint did not turn down by a status."""
+    return sum(not fault.isdigit() for fault in faults)
+
+
+def _with_lost_tries(once: Cost, most: Cost, num_lost: int) -> Cost:
+    return Cost(
+        parts=max(once.parts, min(most.parts, once.parts * (1 + num_lost))),
+        tokens=max(once.tokens, min(most.tokens, once.tokens * (1 + num_lost))),
+        calls=once.calls,
+    )

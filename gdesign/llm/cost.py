@@ -1,0 +1,123 @@
+"""What calls cost: sums without rounding, the most that a call can cost, and limits on both."""
+
+from dataclasses import dataclass
+from math import isfinite
+
+from gdesign.errors import ConfigError
+from gdesign.types import LLM, Message, Reply, Request
+
+SCALE = 10**15
+"""USD are counted in whole parts of so many, so that sums are exact in any order; a token costs millions of them."""
+TOKENS_PER_MESSAGE = 16
+"""What a chat template may add to a message: its role and what marks its beginning and end."""
+TOKENS_PER_REQUEST = 64
+"""What a chat template may add to the whole: the beginning of the text, the opening of the reply, a standing line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What some calls cost.
+
+    Attributes:
+        parts: USD times `SCALE`.
+        tokens: Of prompts and completions.
+        calls: Number of calls.
+    """
+
+    parts: int = 0
+    tokens: int = 0
+    calls: int = 0
+
+    @property
+    def usd(self) -> float:
+        """USD."""
+        return self.parts / SCALE
+
+    def __add__(self, other: "Cost") -> "Cost":
+        """Return the sum."""
+        return Cost(self.parts + other.parts, self.tokens + other.tokens, self.calls + other.calls)
+
+    def __sub__(self, other: "Cost") -> "Cost":
+        """Return the difference."""
+        return Cost(self.parts - other.parts, self.tokens - other.tokens, self.calls - other.calls)
+
+
+def cost_of(reply: Reply, *, price: LLM) -> Cost:
+    """Return what a reply cost, by its usage."""
+    return _cost(price, reply.usage.prompt_tokens, reply.usage.completion_tokens, reply.num_calls)
+
+
+def most_of(request: Request, *, price: LLM) -> Cost:
+    """Return the most that one call can cost: `most_prompt_tokens`, and `max_tokens` of the request.
+
+    Without `max_tokens` the completion counts nothing; see `Allowance.check`.
+    """
+    return _cost(price, most_prompt_tokens(request.messages), request.max_tokens or 0, 1)
+
+
+def most_prompt_tokens(messages: tuple[Message, ...]) -> int:
+    """Return a number of tokens that a chat cannot exceed: one for each byte, and what a template adds.
+
+    Tokenizers that work on bytes, as those of the GPT, Llama, Qwen, Mistral and DeepSeek families do, never make two
+    tokens of one byte. Of one that rewrites characters first, and of an endpoint that adds a long prompt of its own,
+    it is no bound.
+    """
+    size = sum(len(m.content) if m.content.isascii() else len(m.content.encode()) for m in messages)
+    return size + TOKENS_PER_MESSAGE * len(messages) + TOKENS_PER_REQUEST
+
+
+def _cost(price: LLM, prompt_tokens: int, completion_tokens: int, calls: int) -> Cost:
+    usd = price.usd(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
+    return Cost(round(usd * SCALE), prompt_tokens + completion_tokens, calls)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """How much some calls may cost together.
+
+    Attributes:
+        usd: In USD; None for no limit.
+        tokens: In tokens, prompt and completion together; None for no limit.
+        calls: In calls; None for no limit.
+
+    Raises:
+        ConfigError: None is given, or one is not above zero.
+    """
+
+    usd: float | None = None
+    tokens: int | None = None
+    calls: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what limits nothing, or everything."""
+        limits = {"usd": self.usd, "tokens": self.tokens, "calls": self.calls}
+        if all(limit is None for limit in limits.values()):
+            raise ConfigError("a limit is needed: give usd, tokens or calls")
+        for name, limit in limits.items():
+            if limit is not None and not (limit > 0 and isfinite(limit)):
+                raise ConfigError(f"the limit on {name} is {limit}; expected a number above 0")
+
+    def passed_by(self, cost: Cost) -> str | None:
+        """Return the limit that a cost goes beyond, as `1 usd`; None if it stays within all of them."""
+        if self.calls is not None and cost.calls > self.calls:
+            return f"{self.calls} calls"
+        if self.tokens is not None and cost.tokens > self.tokens:
+            return f"{self.tokens} tokens"
+        if self.usd is not None and cost.parts > round(self.usd * SCALE):
+            return f"{self.usd:g} usd"
+        return None
+
+    def check(self, request: Request, *, price: LLM, where: str) -> None:
+        """Raise ConfigError where a request has no `max_tokens` and so no bound that this limit could be held by.
+
+        Args:
+            request: What is to be asked.
+            price: What its LLM costs.
+            where: Where the user sets it.
+        """
+        paid = self.usd is not None and price.usd_per_1M_output > 0
+        if request.max_tokens is None and (paid or self.tokens is not None):
+            raise ConfigError(
+                f"a limit on {'usd' if paid else 'tokens'} needs to know the longest reply: set {where} to the most "
+                "completion tokens that one call may take"
+            )
