@@ -110,7 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="gdesign",
-        description="Ask trained designers, compare runs, look after data. Train with train.py, evaluate with eval.py.",
+        description="Ask trained designers, compare runs, look after data, serve a simulated world. "
+        "Train with train.py, evaluate with eval.py.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -128,6 +129,14 @@ def _parser() -> argparse.ArgumentParser:
     ask.add_argument("--api-key-env", metavar="NAME", help="environment variable with the endpoint's key")
     ask.add_argument("--verbose", action="store_true", help="print what every agent said")
     ask.set_defaults(run=_ask)
+
+    _add_simulate(
+        commands.add_parser(
+            "simulate",
+            help="serve the simulated world as an OpenAI-compatible endpoint",
+            description="Serve the simulated world as an OpenAI-compatible endpoint, with latency, limits and faults.",
+        )
+    )
 
     report = commands.add_parser(
         "report", help="compare run folders in a table and pictures", description="Compare run folders."
@@ -174,6 +183,38 @@ def _add_designer(parser: argparse.ArgumentParser) -> None:
         help="the design held best at the lowest price of cost that keeps it within so much per 1,000 (joint)",
     )
     parser.add_argument("question", help="the question, in quotes")
+
+
+def _add_simulate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="where to listen (127.0.0.1); others than this machine's own need --key-env",
+    )
+    parser.add_argument("--port", type=int, default=9000, help="where to listen (9000); 0 for any that is free")
+    parser.add_argument(
+        "--pool",
+        default="simulated",
+        metavar="NAME|FILE",
+        help="whose LLMs are the models and whose roles are known (simulated): a built-in pool or a YAML file",
+    )
+    parser.add_argument("--world", type=Path, metavar="FILE", help="settings of the world, YAML (the default world)")
+    parser.add_argument("--latency", type=float, metavar="MS", help="mean milliseconds until an answer begins (0)")
+    parser.add_argument("--jitter", type=float, metavar="MS", help="how far latency may lie from its mean (0)")
+    parser.add_argument("--faults", type=float, metavar="SHARE", help="share of the requests that fail (0)")
+    parser.add_argument(
+        "--fault-kinds",
+        metavar="KINDS",
+        help="how they fail, with commas between: 429, 500, dropped, timeout, malformed, empty (all of them)",
+    )
+    parser.add_argument("--retry-after", type=float, metavar="S", help="seconds that a 429 on demand names (1)")
+    parser.add_argument("--requests-per-minute", type=int, metavar="N", help="more get a 429 (no limit)")
+    parser.add_argument("--key-env", metavar="NAME", help="environment variable with the key that clients must send")
+    parser.add_argument(
+        "--any", action="store_true", help="answer messages without a generated question too, by repeating them"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="draws latencies and faults (0)")
+    parser.set_defaults(run=_simulate)
 
 
 def _drawn(options: argparse.Namespace) -> "tuple[Design, Task, ProblemEncoder, DictConfig]":
@@ -248,6 +289,49 @@ def _ask(options: argparse.Namespace) -> None:
     say(done.answer if done.answer is not None else "no readable answer")
     tokens = outcome.prompt_tokens + outcome.completion_tokens
     complain(f"{outcome.calls} calls, {tokens} tokens, {outcome.usd:.6f} USD, {done.seconds:.2f} s, {outcome.label}")
+
+
+def _simulate(options: argparse.Namespace) -> None:
+    from gdesign.agents import pool
+    from gdesign.llm import world
+
+    try:
+        from gdesign.serve.server import Server, bind, is_loopback, serve, url_of
+        from gdesign.serve.simulate import Simulation
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"gdesign simulate needs the package {error.name}; install the extra: pip install 'gdesign[serve]'"
+        ) from None
+
+    key = os.environ.get(options.key_env) if options.key_env else None
+    if options.key_env and not key:
+        raise ConfigError(f"the environment variable {options.key_env} holds no key; set it, or leave --key-env out")
+    given = {
+        "latency": None if options.latency is None else options.latency / 1000,
+        "jitter": None if options.jitter is None else options.jitter / 1000,
+        "faults": options.faults,
+        "fault_kinds": options.fault_kinds.split(",") if options.fault_kinds else None,
+        "retry_after": options.retry_after,
+        "requests_per_minute": options.requests_per_minute,
+        "seed": options.seed,
+    }
+    is_file = options.pool.endswith((".yaml", ".yml")) or os.sep in options.pool
+    app = Simulation(
+        pool=pool.load(options.pool) if is_file else pool.builtin(options.pool),
+        world=world.load(options.world) if options.world else None,
+        key=key,
+        any_message=options.any,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    with bind(options.host, options.port) as sock:
+        if key is None and not is_loopback(sock):
+            raise ConfigError(
+                f"{options.host} can be reached from other machines; name an environment variable with a key by "
+                "--key-env, or listen on 127.0.0.1"
+            )
+        say(f"listening on {url_of(sock)}/v1")
+        serve(Server(app, on_stop=app.stop), sock)
+    say(app.summary())
 
 
 def _report(options: argparse.Namespace) -> None:

@@ -1,0 +1,1 @@
+"""Servers: what speaks OpenAI's chat completions to clients of any kind."""

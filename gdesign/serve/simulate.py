@@ -1,0 +1,427 @@
+"""The simulated world behind OpenAI's chat completions, with latency, limits and faults on demand."""
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import replace
+from hmac import compare_digest
+from math import ceil
+from random import Random
+from typing import Any
+
+import orjson
+
+from gdesign.agents.pool import SOLVER
+from gdesign.agents.prompt import prompt
+from gdesign.errors import ConfigError, UnsupportedRequestError
+from gdesign.llm.seeds import sample_of
+from gdesign.llm.simulated import SimulatedClient, World
+from gdesign.serve.protocol import (
+    DONE,
+    ApiError,
+    ChatRequest,
+    completion,
+    events,
+    model,
+    models,
+    no_such_model,
+    read_chat,
+)
+from gdesign.serve.server import CONNECTION
+from gdesign.types import Agent, AgentPool, Label, Reply, Request, Task, Usage
+
+FAULTS = ("429", "500", "dropped", "timeout", "malformed", "empty")
+"""What can go wrong on demand.
+
+- `429`: too many requests, with Retry-After.
+- `500`: an internal error.
+- `dropped`: the connection ends, before the answer or in the middle of it.
+- `timeout`: no answer ever.
+- `malformed`: status 200, and JSON that breaks off.
+- `empty`: status 200, and no choices.
+"""
+
+_WINDOW = 60.0
+_CHARS_PER_TOKEN = 4
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class Simulation:
+    """An ASGI application that answers as `SimulatedClient` does, to anybody who speaks HTTP.
+
+    `POST /v1/chat/completions`, `GET /v1/models`, `GET /v1/models/{name}`, `GET /health`, and
+    `GET /stats`, which counts requests, answers and faults. Prompts that gdesign writes get the very
+    answers that the client gives in the same process: the text, the model and the seed decide, and no
+    seed is seed 0. A message that is a generated question and nothing else is answered by a neutral
+    agent, whatever the system message says.
+
+    The faults are drawn by a seed, in the order in which requests come: as many requests as come get
+    the same faults again, though clients that ask at the same time may swap theirs.
+
+    Args:
+        pool: The LLMs are the models, the roles are whose prompts are known.
+        world: The settings; the default world unless given.
+        latency: Mean seconds until an answer begins.
+        jitter: How far latency may lie from its mean, to both sides; uniform.
+        faults: Share of the requests that fail.
+        fault_kinds: How they fail, each kind as often; some of `FAULTS`.
+        retry_after: Seconds that a 429 on demand asks clients to wait.
+        hang: Seconds after which a request without an answer loses its connection.
+        requests_per_minute: What more than so many requests in any 60 seconds get is a 429; None for
+            no limit.
+        key: What clients must send as bearer token; None for nothing.
+        any_message: Whether a message that holds no generated question is answered too, by its own words.
+        seed: Draws latencies and faults.
+        max_body: Bytes that a request may have.
+        clock: Tells seconds, for the limit.
+
+    Raises:
+        ConfigError: A value is out of range.
+        PoolError: The world does not know an LLM of the pool.
+    """
+
+    def __init__(
+        self,
+        *,
+        pool: AgentPool,
+        world: World | None = None,
+        latency: float = 0.0,
+        jitter: float = 0.0,
+        faults: float = 0.0,
+        fault_kinds: Sequence[str] = FAULTS,
+        retry_after: float = 1.0,
+        hang: float = 600.0,
+        requests_per_minute: int | None = None,
+        key: str | None = None,
+        any_message: bool = False,
+        seed: int = 0,
+        max_body: int = 1 << 22,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if not 0 <= jitter <= latency < float("inf"):
+            raise ConfigError(
+                f"the latency is {latency:g} s and its jitter {jitter:g} s; expected 0 or more, and a jitter no larger "
+                "than the latency"
+            )
+        if not 0 <= faults <= 1:
+            raise ConfigError(f"the share of faults is {faults}; expected 0 (none) to 1 (every request)")
+        if unknown := [kind for kind in fault_kinds if kind not in FAULTS]:
+            raise ConfigError(f"there is no fault {unknown[0]!r}; expected any of {', '.join(FAULTS)}")
+        if not fault_kinds:
+            raise ConfigError(f"no kind of fault is named; expected any of {', '.join(FAULTS)}")
+        if not 0 <= retry_after < float("inf"):
+            raise ConfigError(f"a 429 asks clients to wait {retry_after} s; expected 0 or more")
+        if requests_per_minute is not None and requests_per_minute < 1:
+            raise ConfigError(f"the limit is {requests_per_minute} requests a minute; expected 1 or more")
+        self._pool = pool
+        self._names = tuple(llm.name for llm in pool.llms)
+        self._known = frozenset(self._names)
+        self._client = SimulatedClient(pool=pool, world=world)
+        neutral = AgentPool(name=pool.name, roles=(SOLVER,), llms=pool.llms)
+        self._neutral_pool, self._neutral = neutral, SimulatedClient(pool=neutral, world=world)
+        self._latency, self._jitter = latency, jitter
+        self._faults, self._kinds = faults, tuple(fault_kinds)
+        self._retry_after, self._hang = retry_after, hang
+        self._limit, self._clock = requests_per_minute, clock
+        self._authorization = None if key is None else f"Bearer {key}".encode()
+        self._any_message = any_message
+        self._max_body = max_body
+        self._draw = Random(seed).random
+        self._recent: deque[float] = deque()
+        self._hanging: set[Callable[[], None]] = set()
+        self._requests = self._answered = self._limited = self._in_flight = self._most_in_flight = 0
+        self._prompt_tokens = self._completion_tokens = 0
+        self._failed: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
+
+    def stats(self) -> dict[str, Any]:
+        """Return what was asked for so far and what became of it."""
+        return {
+            "requests": self._requests,
+            "answered": self._answered,
+            "faults": {kind: self._failed[kind] for kind in self._kinds} if self._faults else {},
+            "rate_limited": self._limited,
+            "refused": dict(self._refused),
+            "in_flight": self._in_flight,
+            "most_in_flight": self._most_in_flight,
+            "prompt_tokens": self._prompt_tokens,
+            "completion_tokens": self._completion_tokens,
+        }
+
+    def summary(self) -> str:
+        """Return one line with what was asked for so far and what became of it."""
+        parts = [f"{self._answered:,} answered"]
+        if self._faults:
+            kinds = ", ".join(f"{kind} {self._failed[kind]:,}" for kind in self._kinds)
+            parts.append(f"{self._failed.total():,} failed on demand ({kinds})")
+        if self._limit is not None:
+            parts.append(f"{self._limited:,} over the limit")
+        if self._refused:
+            parts.append(f"{self._refused.total():,} refused")
+        return f"{self._requests:,} requests: {', '.join(parts)}; at most {self._most_in_flight:,} at a time"
+
+    def stop(self) -> None:
+        """End the connections of requests that would never be answered."""
+        for abort in tuple(self._hanging):
+            abort()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        try:
+            match scope["path"]:
+                case "/v1/chat/completions":
+                    self._check_key(scope)
+                    _check_method(scope, "POST")
+                    await self._chat(scope, receive, send)
+                case "/v1/models":
+                    self._check_key(scope)
+                    _check_method(scope, "GET")
+                    await _respond(send, 200, models(self._names, owner=self._pool.name))
+                case str(path) if path.startswith("/v1/models/"):
+                    self._check_key(scope)
+                    _check_method(scope, "GET")
+                    name = path.removeprefix("/v1/models/")
+                    self._check_model(name)
+                    await _respond(send, 200, model(name, owner=self._pool.name))
+                case "/health":
+                    _check_method(scope, "GET")
+                    await _respond(send, 200, b'{"status":"ok"}')
+                case "/stats":
+                    _check_method(scope, "GET")
+                    await _respond(send, 200, orjson.dumps(self.stats()))
+                case path:
+                    raise ApiError(
+                        404,
+                        f"There is no {path[:80]}; there are /v1/chat/completions, /v1/models, /health, /stats.",
+                        code="unknown_url",
+                    )
+        except ApiError as error:
+            if error.status != 429 and error.status < 500:
+                self._refused[str(error.status)] += 1
+            await _respond(send, error.status, error.body(), error.headers)
+
+    async def _chat(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._requests += 1
+        self._in_flight += 1
+        self._most_in_flight = max(self._most_in_flight, self._in_flight)
+        try:
+            chat = read_chat(await self._body(scope, receive))
+            self._check_model(chat.model)
+            self._check_limit()
+            failing, which, lateness = self._draw() < self._faults, self._draw(), self._draw()
+            kind = self._kinds[int(which * len(self._kinds))] if failing else None
+            if kind is None or kind in ("malformed", "empty", "dropped"):
+                reply = await self._answer(chat)
+            if kind is not None:
+                self._failed[kind] += 1
+            if kind == "429":
+                raise _too_many("Too many requests, on demand", self._retry_after)
+            if self._latency:
+                await asyncio.sleep(self._latency + self._jitter * (2 * lateness - 1))
+            if kind == "500":
+                raise ApiError(500, "Internal error, on demand.", kind="server_error")
+            if kind == "timeout":
+                await self._never(scope, receive)
+                return
+            id = f"chatcmpl-{self._requests}"
+            if kind is not None:
+                await self._break(kind, chat, reply, id=id, scope=scope, receive=receive, send=send)
+                return
+            self._answered += 1
+            self._prompt_tokens += reply.usage.prompt_tokens
+            self._completion_tokens += reply.usage.completion_tokens
+            if chat.stream:
+                await _stream(send, (*_events(chat, reply, id), DONE))
+            else:
+                await _respond(send, 200, completion(reply, id=id, model=chat.model))
+        finally:
+            self._in_flight -= 1
+
+    async def _answer(self, chat: ChatRequest) -> Reply:
+        request = Request(
+            llm=chat.model,
+            messages=chat.messages,
+            max_tokens=chat.max_tokens,
+            sample=sample_of(chat.seed or 0),
+        )
+        try:
+            return await self._client(request)
+        except UnsupportedRequestError as error:
+            reason = error
+        asked = next((m.content.strip() for m in reversed(chat.messages) if m.role == "user"), "")
+        agent = Agent(role=SOLVER.name, llm=chat.model)
+        task = Task(id="", question=asked, answer="", benchmark="")
+        try:
+            return await self._neutral(replace(request, messages=prompt(agent, task, pool=self._neutral_pool)))
+        except UnsupportedRequestError:
+            if self._any_message:
+                return _echo(chat, asked)
+        raise ApiError(
+            400,
+            "The simulated world answers what gdesign asks, with the roles of the pool that it serves, and messages "
+            f"that are one of the questions of gdesign.tasks.synthetic and nothing else. Here, {reason}. "
+            "Serve the pool that you train with (--pool), or start with --any to have other messages repeated.",
+            param="messages",
+        )
+
+    async def _break(
+        self, kind: str, chat: ChatRequest, reply: Reply, *, id: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Send what an endpoint should not."""
+        if kind == "empty":
+            if chat.stream:
+                await _stream(send, (DONE,))
+            else:
+                body = orjson.loads(completion(reply, id=id, model=chat.model))
+                await _respond(send, 200, orjson.dumps({**body, "choices": []}))
+            return
+        pieces = list(_events(chat, reply, id)) if chat.stream else [completion(reply, id=id, model=chat.model)]
+        half = len(pieces) // 2
+        sent = [*pieces[:half], pieces[half][: len(pieces[half]) // 2]]
+        if kind == "malformed":
+            if chat.stream:
+                await _stream(send, (*sent, b"\n\n", DONE))
+            else:
+                await _respond(send, 200, sent[0])
+            return
+        if self._failed[kind] % 2:
+            await _hang_up(scope, "abort", receive)
+            return
+        length = {} if chat.stream else {"content-length": str(len(pieces[0]))}
+        await _start(send, 200, {**_type(chat.stream), **length})
+        for piece in sent:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await _hang_up(scope, "close", receive)
+
+    async def _never(self, scope: Scope, receive: Receive) -> None:
+        """Wait until the client has had enough."""
+        abort = scope["extensions"][CONNECTION]["abort"]
+        self._hanging.add(abort)
+        try:
+            async with asyncio.timeout(self._hang):
+                await _gone(receive)
+        except TimeoutError:
+            await _hang_up(scope, "abort", receive)
+        finally:
+            self._hanging.discard(abort)
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        too_large = ApiError(
+            413, f"The body is larger than {self._max_body:,} bytes; send less.", headers={"connection": "close"}
+        )
+        length = _header(scope, b"content-length")
+        if length is not None and int(length) > self._max_body:
+            raise too_large
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        while message.get("more_body"):
+            message = await receive()
+            body += message.get("body", b"")
+            if len(body) > self._max_body:
+                raise too_large
+        return body
+
+    def _check_key(self, scope: Scope) -> None:
+        if self._authorization is not None and not compare_digest(
+            _header(scope, b"authorization") or b"", self._authorization
+        ):
+            raise ApiError(
+                401,
+                "The key is missing or wrong; send it as `Authorization: Bearer KEY`.",
+                code="invalid_api_key",
+                headers={"www-authenticate": "Bearer"},
+            )
+
+    def _check_model(self, name: str) -> None:
+        if name not in self._known:
+            raise no_such_model(name, self._names)
+
+    def _check_limit(self) -> None:
+        if self._limit is None:
+            return
+        now = self._clock()
+        while self._recent and self._recent[0] <= now - _WINDOW:
+            self._recent.popleft()
+        if len(self._recent) >= self._limit:
+            self._limited += 1
+            raise _too_many(f"More than {self._limit:,} requests a minute", self._recent[0] + _WINDOW - now)
+        self._recent.append(now)
+
+
+def _echo(chat: ChatRequest, asked: str) -> Reply:
+    most = len(asked) if chat.max_tokens is None else chat.max_tokens * _CHARS_PER_TOKEN
+    text = asked[:most]
+    length = sum(len(m.content) for m in chat.messages)
+    return Reply(
+        text=text,
+        usage=Usage(
+            prompt_tokens=ceil(length / _CHARS_PER_TOKEN), completion_tokens=ceil(len(text) / _CHARS_PER_TOKEN)
+        ),
+        label=Label.SIMULATED,
+        finish_reason="stop" if len(text) == len(asked) else "length",
+    )
+
+
+def _too_many(reason: str, wait: float) -> ApiError:
+    return ApiError(
+        429,
+        f"{reason}; try again in {wait:.3g} s.",
+        kind="requests",
+        code="rate_limit_exceeded",
+        headers={"retry-after": str(ceil(wait)), "retry-after-ms": str(ceil(wait * 1000))},
+    )
+
+
+def _events(chat: ChatRequest, reply: Reply, id: str) -> Iterable[bytes]:
+    return events(reply, id=id, model=chat.model, include_usage=chat.include_usage)
+
+
+def _type(stream: bool) -> dict[str, str]:
+    return {"content-type": "text/event-stream; charset=utf-8" if stream else "application/json"}
+
+
+def _header(scope: Scope, name: bytes) -> bytes | None:
+    return next((value for key, value in scope["headers"] if key == name), None)
+
+
+def _check_method(scope: Scope, method: str) -> None:
+    if scope["method"] != method:
+        raise ApiError(
+            405,
+            f"{scope['path']} takes {method}, not {scope['method']}.",
+            code="method_not_allowed",
+            headers={"allow": method},
+        )
+
+
+async def _start(send: Send, status: int, headers: Mapping[str, str]) -> None:
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+
+
+async def _respond(send: Send, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+    await _start(send, status, {**_type(False), "content-length": str(len(body)), **(headers or {})})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _stream(send: Send, pieces: Iterable[bytes]) -> None:
+    await _start(send, 200, {**_type(True), "cache-control": "no-cache"})
+    for piece in pieces:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _gone(receive: Receive) -> None:
+    """Return once the connection has ended."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _hang_up(scope: Scope, how: str, receive: Receive) -> None:
+    """End the connection: `close` after what was sent, `abort` at once."""
+    scope["extensions"][CONNECTION][how]()
+    await _gone(receive)
