@@ -9,6 +9,7 @@ from gdesign.types import Task
 
 Split = Literal["train", "validation", "test", "lockbox", "all"]
 SPLITS: tuple[str, ...] = get_args(Split)
+_VALIDATION = 0.2
 
 
 @runtime_checkable
@@ -35,7 +36,7 @@ def normalised(question: str) -> str:
     return " ".join(question.lower().split())
 
 
-def split_of(question: str, *, seed: int = 0, test: float = 0.5, validation: float = 0.2) -> Split:
+def split_of(question: str, *, seed: int = 0, test: float = 0.5, validation: float = _VALIDATION) -> Split:
     """Return the split that a question belongs to, by its normalised text alone.
 
     A question whose sha256 begins with 0, 1, 2 or 3 lies in the lock-box, whatever the seed. The
@@ -68,6 +69,46 @@ def select(tasks: Sequence[Task], split: Split, *, seed: int = 0, limit: int | N
     check_split(split)
     chosen = [t for t in tasks if split == "all" or split_of(t.question, seed=seed) == split]
     return first(chosen, limit)
+
+
+def select_upstream(
+    split: Split,
+    *,
+    train: Sequence[Task],
+    test: Sequence[Task],
+    validation: Sequence[Task] | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+) -> list[Task]:
+    """Return the tasks of a split of a benchmark that comes with its own split.
+
+    All test questions are the test, as the field reports it. A question that stands in the test too (or
+    in the validation, for training) is left out of the rest, by its normalised text.
+
+    Args:
+        split: Which; these benchmarks have no lock-box, for upstream already keeps its test apart.
+        train: Upstream's training questions.
+        test: Upstream's test questions.
+        validation: Upstream's validation questions; None to carve a fifth from the training ones, by their text.
+        seed: Draws another validation part, where it is carved.
+        limit: Returns the first tasks only.
+
+    Raises:
+        ConfigError: There is no such split.
+    """
+    check_split(split)
+    if split == "lockbox":
+        raise ConfigError("a benchmark with a test split of its own has no lock-box; choose split=test")
+    tested = {normalised(t.question) for t in test}
+    train = [t for t in train if normalised(t.question) not in tested]
+    if validation is None:
+        validation = [t for t in train if draws(t.question, seed=seed)[1] < _VALIDATION]
+    else:
+        validation = [t for t in validation if normalised(t.question) not in tested]
+    validated = {normalised(t.question) for t in validation}
+    train = [t for t in train if normalised(t.question) not in validated]
+    parts = {"train": train, "validation": validation, "test": test}
+    return first([t for name, part in parts.items() if split in (name, "all") for t in part], limit)
 
 
 def check_split(split: str) -> None:

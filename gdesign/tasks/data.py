@@ -188,14 +188,38 @@ def read_jsonl(path: Path, *, needs: Sequence[str] = ()) -> Iterator[tuple[int, 
                 values = json.loads(line)
             except ValueError as error:
                 raise DataError(f"{path}:{number}: not JSON ({error})") from error
-            if not isinstance(values, dict):
-                raise DataError(f"{path}:{number}: expected a JSON object, got {type(values).__name__}")
-            if missing := [key for key in needs if key not in values]:
-                raise DataError(
-                    f"{path}:{number}: the object has the keys {', '.join(values) or '(none)'}; "
-                    f"it lacks {', '.join(missing)}"
-                )
-            yield number, values
+            yield number, _object(values, f"{path}:{number}", needs)
+
+
+def read_json_list(path: Path, *, needs: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield index (from 0) and object of each entry of a JSON file that holds one list, gzipped or not.
+
+    Args:
+        path: The file.
+        needs: Keys that every object must have.
+
+    Raises:
+        DataError: The file is no JSON list of objects, or an object lacks a key; file and entry are named.
+    """
+    with reading(path) as file:
+        try:
+            entries = json.load(file)
+        except ValueError as error:
+            raise DataError(f"{path}: not JSON ({error})") from error
+    if not isinstance(entries, list):
+        raise DataError(f"{path}: expected a JSON list, got {type(entries).__name__}")
+    for index, values in enumerate(entries):
+        yield index, _object(values, f"{path}[{index}]", needs)
+
+
+def _object(values: object, where: str, needs: Sequence[str]) -> dict[str, Any]:
+    if not isinstance(values, dict):
+        raise DataError(f"{where}: expected a JSON object, got {type(values).__name__}")
+    if missing := [key for key in needs if key not in values]:
+        raise DataError(
+            f"{where}: the object has the keys {', '.join(values) or '(none)'}; it lacks {', '.join(missing)}"
+        )
+    return values
 
 
 def read_csv(path: Path, *, needs: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:

@@ -1,46 +1,66 @@
 """GSM8K (Cobbe et al. 2021): grade-school word problems whose answer is a number."""
 
 from gdesign.tasks.answers import number
-from gdesign.tasks.base import Split, select
+from gdesign.tasks.base import Split, select, select_upstream
 from gdesign.tasks.data import data_dir, find, read_jsonl
 from gdesign.tasks.table import load_questions, tasks_of
 from gdesign.types import Task
 
 
 class GSM8K:
-    """The 1,319 test questions of GSM8K, split by their text.
+    """GSM8K with its own split: 7,473 questions for training, a fifth of them for validation, and 1,319 test questions.
+
+    Answers are recorded to the test questions alone. So with recorded answers, and in a mix with others
+    that have them, the test questions are split by their text, a quarter into the lock-box; the
+    training questions are then not used.
+
+    Zero-shot; a reply is right if its number is that after `####`.
 
     Args:
         recorded: Whether recorded strings are compared as they are, rather than as numbers. The
-            questions are the same; they are then read from the outcome table.
-        split_seed: Draws another assignment of the questions outside the lock-box.
+            questions are the same; they are then read from the outcome table, and split by their text.
+        by_text: Whether the test questions are split by their text although nothing is recorded.
+        split_seed: Draws another validation part; by text, another assignment of the questions outside
+            the lock-box.
         limit: Loads the first tasks of a split only.
     """
 
-    def __init__(self, *, recorded: bool = False, split_seed: int = 0, limit: int | None = None) -> None:
+    def __init__(
+        self, *, recorded: bool = False, by_text: bool = False, split_seed: int = 0, limit: int | None = None
+    ) -> None:
         self.name = "gsm"
         self.recorded = recorded
+        self.by_text = by_text
         self.split_seed = split_seed
         self.limit = limit
 
     def load(self, split: Split) -> list[Task]:
-        """Return the tasks of a split."""
+        """Return the tasks of a split.
+
+        Raises:
+            ConfigError: There is no such split; upstream's has no lock-box.
+        """
         if self.recorded:
             tasks = tasks_of(
                 load_questions(data_dir() / "routing/zeroeval", "gsm"), benchmark=self.name, domain="mathematics"
             )
-        else:
-            tasks = [
-                Task(
-                    id=f"{self.name}/gsm8k-main-test-#{line - 1}",
-                    question=values["question"],
-                    answer=values["answer"].rsplit("####", 1)[-1].strip().replace(",", ""),
-                    benchmark=self.name,
-                    domain="mathematics",
-                )
-                for line, values in read_jsonl(find("bench/gsm8k_test.jsonl"), needs=("question", "answer"))
-            ]
-        return select(tasks, split, seed=self.split_seed, limit=self.limit)
+            return select(tasks, split, seed=self.split_seed, limit=self.limit)
+        test = self._read("test")
+        if self.by_text:
+            return select(test, split, seed=self.split_seed, limit=self.limit)
+        return select_upstream(split, train=self._read("train"), test=test, seed=self.split_seed, limit=self.limit)
+
+    def _read(self, part: str) -> list[Task]:
+        return [
+            Task(
+                id=f"{self.name}/gsm8k-main-{part}-#{line - 1}",
+                question=values["question"],
+                answer=values["answer"].rsplit("####", 1)[-1].strip().replace(",", ""),
+                benchmark=self.name,
+                domain="mathematics",
+            )
+            for line, values in read_jsonl(find(f"bench/gsm8k_{part}.jsonl"), needs=("question", "answer"))
+        ]
 
     def extract(self, task: Task, text: str) -> str | None:
         """Return the number that a text answers; the text itself if it was recorded, None if that is empty."""

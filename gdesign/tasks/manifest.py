@@ -189,6 +189,23 @@ FILES: tuple[DataFile, ...] = (
         derived="the failure logs in Who&When/*, every step cut to 600 characters",
     ),
     DataFile(
+        path="peers/debatellm_accuracy_cost.csv",
+        sha256="553ac64d682767c2a06ee40fa743769a1c2c05644622c41c113d9d0af5c009c3",
+        rows=50,
+        origin="https://github.com/instadeepai/DebateLLM",
+        commit="6af602b",
+        licence="Apache-2.0",
+        derived="the table that scripts/full_results_table.ipynb prints",
+    ),
+    DataFile(
+        path="peers/published_numbers.json",
+        sha256="3f5af03fae2f5e386036e96eac64cb600a70d6846a0908866d6d50557697d0cd",
+        origin="https://github.com/lm-sys/RouteLLM",
+        commit="0b64fda",
+        licence="facts",
+        derived="numbers that papers print (RouteLLM, arXiv 2406.18665v4, and others), each with its source",
+    ),
+    DataFile(
         path="routing/llmrouter/llm_candidates.json",
         sha256="278f790564efd758ab28a9b6ce141d3fa057219de9bad40b31562c4286549552",
         origin="https://github.com/ulab-uiuc/LLMRouter",

@@ -39,7 +39,12 @@ class MATHL5:
 
 
 class MATH500:
-    r"""The 500 questions of MATH that Lightman et al. (2023) held out, with answers in LaTeX.
+    r"""The 500 questions of MATH that Lightman et al. (2023) held out, with answers in LaTeX, split by their text.
+
+    The field tests on all 500 where nothing is trained: that is `split=all`. MATH's own training
+    questions are not used; so a quarter of the 500 is the lock-box, which those that MATH-L5 shares (74
+    questions, with recorded answers) are on the same side of in both. Zero-shot; a reply is right if
+    math-verify holds its formula and the reference for equal.
 
     Args:
         recorded: Nobody recorded answers to it; True is an error.

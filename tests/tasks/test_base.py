@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdesign.errors import ConfigError
-from gdesign.tasks.base import SPLITS, first, normalised, select, split_of
+from gdesign.tasks.base import SPLITS, first, normalised, select, select_upstream, split_of
 from gdesign.types import Task
 
 TASKS = [Task(id=str(i), question=f"What is {i} + {i}?", answer=str(2 * i), benchmark="b") for i in range(4000)]
@@ -55,3 +55,40 @@ def test_an_unknown_split_and_an_empty_limit_are_refused():
     with pytest.raises(ConfigError, match="limit is 0"):
         first(TASKS, 0)
     assert len(select(TASKS, "test", limit=5)) == 5
+
+
+def tasks_named(*questions):
+    return [Task(id=q, question=q, answer="1", benchmark="b") for q in questions]
+
+
+def test_upstreams_test_is_the_test_and_what_it_shares_with_the_rest_is_left_out_of_the_rest():
+    parts = {
+        "train": tasks_named("a", "b", "The same?", "valid"),
+        "validation": tasks_named("valid", "tested"),
+        "test": tasks_named("tested", "the  SAME?"),
+    }
+    loaded = {
+        split: [t.id for t in select_upstream(split, **parts)] for split in ("train", "validation", "test", "all")
+    }
+    assert loaded == {
+        "train": ["a", "b"],
+        "validation": ["valid"],
+        "test": ["tested", "the  SAME?"],
+        "all": ["a", "b", "valid", "tested", "the  SAME?"],
+    }
+
+
+def test_upstream_without_a_validation_part_gets_one_carved_by_text():
+    parts = {"train": TASKS, "test": tasks_named("x")}
+    train, validation = (select_upstream(split, **parts) for split in ("train", "validation"))
+    assert sorted(t.id for t in (*train, *validation)) == sorted(t.id for t in TASKS)
+    assert len(validation) / len(TASKS) == pytest.approx(0.2, abs=0.05)
+    assert select_upstream("validation", **parts, seed=1) != validation
+    assert select_upstream("train", **parts, limit=2) == train[:2]
+
+
+def test_upstreams_split_has_no_lock_box():
+    with pytest.raises(ConfigError, match="split=test"):
+        select_upstream("lockbox", train=[], test=[])
+    with pytest.raises(ConfigError, match="unknown"):
+        select_upstream("dev", train=[], test=[])

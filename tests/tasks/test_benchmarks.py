@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from gdesign.errors import ConfigError
+from gdesign.tasks.aqua import AQuA
 from gdesign.tasks.base import normalised
 from gdesign.tasks.crux import CRUXO
 from gdesign.tasks.data import data_dir
@@ -12,13 +13,18 @@ from gdesign.tasks.gsm8k import GSM8K
 from gdesign.tasks.jsonl import JSONL
 from gdesign.tasks.math import MATH500, MATHL5
 from gdesign.tasks.mix import Mix
+from gdesign.tasks.mmlu import MMLU
 from gdesign.tasks.mmlu_pro import MMLUPro
+from gdesign.tasks.multiarith import MultiArith
+from gdesign.tasks.svamp import SVAMP
 from gdesign.types import Task
 
 TINY = Path(__file__).parents[2] / "data" / "tiny"
 PARTS = ("train", "validation", "test", "lockbox")
-THREE = partial(Mix, benchmarks=[GSM8K, MATHL5, CRUXO])
-ALL = [GSM8K, MATHL5, MATH500, CRUXO, MMLUPro, THREE]
+GSM8K_BY_TEXT = partial(GSM8K, by_text=True)
+THREE = partial(Mix, benchmarks=[GSM8K_BY_TEXT, MATHL5, CRUXO])
+ALL = [GSM8K_BY_TEXT, MATHL5, MATH500, CRUXO, MMLUPro, SVAMP, MultiArith, THREE]
+UPSTREAM = [GSM8K, MMLU, AQuA]
 
 
 @pytest.fixture
@@ -38,11 +44,11 @@ def test_the_splits_of_a_benchmark_are_disjoint_and_cover_it(make):
     ids = [t.id for split in PARTS for t in loaded[split]]
     assert len(set(ids)) == len(ids)
     assert sorted(ids) == sorted(t.id for t in loaded["all"])
-    assert len(loaded["lockbox"]) / len(ids) == pytest.approx(0.25, abs=0.03)
+    assert len(loaded["lockbox"]) / len(ids) == pytest.approx(0.25, abs=0.04)
 
 
 @pytest.mark.usefixtures("data")
-@pytest.mark.parametrize("make", [GSM8K, THREE])
+@pytest.mark.parametrize("make", [GSM8K_BY_TEXT, THREE])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_no_training_question_is_in_the_test_split_or_the_lock_box_in_any_dress(make, seed):
     benchmark = make(split_seed=seed)
@@ -65,12 +71,46 @@ def test_the_same_question_in_two_sets_lands_on_the_same_side():
 
 
 @pytest.mark.usefixtures("data")
-def test_gsm8k_has_the_same_tasks_recorded_or_not():
-    assert GSM8K().load("all") == GSM8K(recorded=True).load("all")
+@pytest.mark.parametrize("make", UPSTREAM)
+def test_a_benchmark_with_a_split_of_its_own_trains_on_nothing_that_it_tests(make):
+    loaded = {split: make(split_seed=3).load(split) for split in ("train", "validation", "test", "all")}
+    parts = [t for split in ("train", "validation", "test") for t in loaded[split]]
+    assert parts == loaded["all"]
+    assert len({t.id for t in parts}) == len(parts)
+    texts = {split: {normalised(t.question) for t in tasks} for split, tasks in loaded.items()}
+    assert not texts["train"] & (texts["validation"] | texts["test"])
+    assert not texts["validation"] & texts["test"]
+    assert loaded["test"] == make().load("test") or make is MMLU  # whose order the seed draws
+    with pytest.raises(ConfigError, match="no lock-box"):
+        make().load("lockbox")
 
 
 @pytest.mark.usefixtures("data")
-@pytest.mark.parametrize("make", ALL)
+def test_gsm8k_has_upstreams_7473_and_1319_questions():
+    counts = {split: len(GSM8K().load(split)) for split in ("train", "validation", "test")}
+    assert counts["test"] == 1319
+    assert counts["train"] + counts["validation"] == 7473
+    assert counts["validation"] / 7473 == pytest.approx(0.2, abs=0.01)
+
+
+@pytest.mark.usefixtures("data")
+def test_gsm8k_is_tested_with_the_same_tasks_recorded_or_not():
+    assert GSM8K().load("test") == GSM8K(recorded=True).load("all")
+    assert GSM8K_BY_TEXT().load("test") == GSM8K(recorded=True).load("test")
+
+
+@pytest.mark.usefixtures("data")
+def test_every_reference_answer_of_math500_is_readable_and_equals_itself():
+    tasks = MATH500().load("all")
+    assert len(tasks) == 500
+    for t in tasks:
+        answer = MATH500().extract(t, rf"So it is $\boxed{{{t.answer}}}$.")
+        assert answer is not None
+        assert MATH500().grade(t, answer) == 1
+
+
+@pytest.mark.usefixtures("data")
+@pytest.mark.parametrize("make", [*ALL, *UPSTREAM])
 def test_each_reference_answer_is_right(make):
     benchmark = make(limit=150)
     for t in benchmark.load("validation"):
@@ -83,7 +123,7 @@ def test_each_reference_answer_is_right(make):
 
 @pytest.mark.usefixtures("data")
 def test_ids_are_those_that_recorded_answers_are_looked_up_by():
-    assert GSM8K(limit=1).load("all")[0].id == "gsm/gsm8k-main-test-#0"
+    assert GSM8K(limit=1).load("test")[0].id == "gsm/gsm8k-main-test-#0"
     assert MATHL5(limit=1).load("all")[0].id == "math-l5/0"
     assert CRUXO(limit=1).load("all")[0].id == "crux/crux-test-#0"
     assert MMLUPro(limit=1).load("all")[0].id == "mmlu_pro/70"

@@ -4,7 +4,7 @@ import hashlib
 import pytest
 
 from gdesign.errors import ConfigError, DataError, MissingDataError
-from gdesign.tasks.data import data_dir, fetch, find, read_csv, read_jsonl, verify
+from gdesign.tasks.data import data_dir, fetch, find, read_csv, read_json_list, read_jsonl, verify
 from gdesign.tasks.manifest import FILES, DataFile
 
 
@@ -94,6 +94,25 @@ def test_a_changed_file_is_noticed(known, tmp_path):
 def test_each_known_file_is_either_unmodified_or_derived():
     assert all(bool(f.upstream) != bool(f.derived) for f in FILES)
     assert len({f.path for f in FILES}) == len(FILES)
+
+
+def test_every_file_of_a_whole_data_folder_is_known_and_what_it_should_be():
+    if not (data_dir() / "peers").is_dir():
+        pytest.skip("needs the whole folder that GDESIGN_DATA names")
+    found = {p.relative_to(data_dir()).as_posix() for p in data_dir().rglob("*") if p.is_file()}
+    assert found - {"MANIFEST.md"} == {f.path for f in FILES}
+    assert {s.state for s in verify()} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [("{}", "expected a JSON list"), ("[", "not JSON"), ('[{"a": 1}, 2]', r"\[1\]: expected a JSON object")],
+)
+def test_a_broken_list_is_named(tmp_path, content, says):
+    path = tmp_path / "x.json"
+    path.write_text(content)
+    with pytest.raises(DataError, match=says):
+        list(read_json_list(path, needs=("a",)))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,106 @@
+"""MMLU (Hendrycks et al. 2021): knowledge questions with four options in 57 subjects."""
+
+import csv
+import io
+import zipfile
+from pathlib import Path
+
+from gdesign.errors import ConfigError, DataError
+from gdesign.tasks.answers import choice
+from gdesign.tasks.base import Split, draws, select_upstream
+from gdesign.tasks.data import find
+from gdesign.types import Task
+
+_FOLDERS = {"train": "dev", "validation": "val", "test": "test"}
+_LETTERS = ("A", "B", "C", "D")
+
+
+class MMLU:
+    """MMLU with its own split: dev (285) to train, val (1,531) to validate, test (14,042); the domain is the subject.
+
+    Questions of dev and val whose wording stands in the test too are left out (`Which of the following is
+    true?` among them), which leaves 279 and 1,493. The field tests on all 14,042. Questions come in an
+    order that their text and `split_seed` draw, so the first `limit` of them are a sample of all subjects.
+    G-Designer and AgentPrune train on 40 draws from dev and test on 153 of val.
+
+    Zero-shot; a reply is right if it chooses the right letter. No answers are recorded in a table, so
+    there is no lock-box. 6,483 wordings of MMLU-Pro also occur here, and the RouteLLM answers are to these
+    test questions: never train on one of them and test on another.
+
+    Args:
+        recorded: Nobody recorded answers to it; True is an error.
+        split_seed: Draws another order.
+        limit: Loads the first tasks of a split only.
+
+    Raises:
+        ConfigError: `recorded` is True.
+    """
+
+    def __init__(self, *, recorded: bool = False, split_seed: int = 0, limit: int | None = None) -> None:
+        if recorded:
+            raise ConfigError("there is no table of answers to mmlu; choose task=mmlu_pro, or another llm")
+        self.name = "mmlu"
+        self.split_seed = split_seed
+        self.limit = limit
+
+    def load(self, split: Split) -> list[Task]:
+        """Return the tasks of a split.
+
+        Raises:
+            ConfigError: There is no such split; upstream's has no lock-box.
+        """
+        path = find("bench/mmlu.zip")
+        parts = {}
+        for name, folder in _FOLDERS.items():
+            tasks = _read(path, folder, benchmark=self.name)
+            parts[name] = sorted(tasks, key=lambda t: (draws(t.question, seed=self.split_seed), t.id))
+        return select_upstream(
+            split,
+            train=parts["train"],
+            validation=parts["validation"],
+            test=parts["test"],
+            seed=self.split_seed,
+            limit=self.limit,
+        )
+
+    def extract(self, task: Task, text: str) -> str | None:
+        """Return the letter that a text chooses."""
+        return choice(text, len(task.options), task.options)
+
+    def grade(self, task: Task, answer: str) -> float:
+        """Return 1 for the right letter, else 0."""
+        return float(answer == task.answer)
+
+
+def _read(path: Path, folder: str, *, benchmark: str) -> list[Task]:
+    """Return the questions of `data/<folder>/<subject>_<folder>.csv`, subject by subject."""
+    tasks = []
+    try:
+        with zipfile.ZipFile(path) as archive:
+            prefix, suffix = f"data/{folder}/", f"_{folder}.csv"
+            for name in sorted(archive.namelist()):
+                if not (name.startswith(prefix) and name.endswith(suffix)):
+                    continue
+                subject = name.removeprefix(prefix).removesuffix(suffix)
+                rows = csv.reader(io.StringIO(archive.read(name).decode("utf-8"), newline=""))
+                for index, row in enumerate(rows):
+                    if len(row) != 6 or row[5] not in _LETTERS:
+                        raise DataError(
+                            f"{path}, {name}, row {index + 1}: expected a question, four options and a letter "
+                            f"A to D; got {len(row)} values, the last {row[-1] if row else ''!r}"
+                        )
+                    tasks.append(
+                        Task(
+                            id=f"{benchmark}/{folder}/{subject}/{index}",
+                            question=row[0].strip(),
+                            answer=row[5],
+                            benchmark=benchmark,
+                            domain=subject.replace("_", " "),
+                            options=tuple(option.strip() for option in row[1:5]),
+                        )
+                    )
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{path} is no whole zip file ({error}); fetch it again") from error
+    if not tasks:
+        raise DataError(f"{path} holds no data/{folder}/<subject>_{folder}.csv; fetch it again")
+    return tasks
