@@ -2,16 +2,27 @@
 
 import asyncio
 from collections import Counter
+from functools import partial
 from time import perf_counter
 
 from gdesign.agents.prompt import prompt
 from gdesign.errors import LLMError
 from gdesign.execute.decide import decide
+from gdesign.execute.limits import Ledger, Limits
 from gdesign.llm.base import LLMClient
 from gdesign.types import Agent, AgentPool, Design, Extract, Origin, Request, Run, Task, Turn, sample_index
 
 
-async def run(design: Design, task: Task, *, pool: AgentPool, llm: LLMClient, extract: Extract, seed: int = 0) -> Run:
+async def run(
+    design: Design,
+    task: Task,
+    *,
+    pool: AgentPool,
+    llm: LLMClient,
+    extract: Extract,
+    seed: int = 0,
+    limits: Limits | None = None,
+) -> Run:
     """Let the design's agents work on the task.
 
     Independent agents run at the same time. A failing call is recorded in its turn and the agents
@@ -24,6 +35,7 @@ async def run(design: Design, task: Task, *, pool: AgentPool, llm: LLMClient, ex
         llm: Answers each agent's request.
         extract: The benchmark's reader of answers; gates and votes compare what it returns.
         seed: Picks among independent answers of an LLM to the same request; 0 for the first.
+        limits: How much all agents, and each agent, may take; None for no limit.
 
     Returns:
         Everything that was said, and the decision.
@@ -47,6 +59,7 @@ async def run(design: Design, task: Task, *, pool: AgentPool, llm: LLMClient, ex
 
     watched = {j for agent in design.agents if agent.gate is not None for j in agent.gate.watch}
     votes = design.decision.kind in ("vote", "weighted_vote")
+    ledger = None if limits is None else Ledger(limits=limits, pool=pool, num_turns=n * design.num_rounds)
 
     async def take_turn(i: int, r: int) -> Turn:
         agent = design.agents[i]
@@ -84,8 +97,9 @@ async def run(design: Design, task: Task, *, pool: AgentPool, llm: LLMClient, ex
                 compared=votes or i in watched,
             ),
         )
+        ask = llm if ledger is None else partial(ledger.ask, turn=(r - 1) * n + i, agent=i, llm=llm)
         try:
-            reply = await llm(request)
+            reply = await ask(request)
         except LLMError as error:
             return Turn(agent=i, round=r, error=str(error), start=start, end=perf_counter() - began)
         answer = extract(task, reply.text)
@@ -98,6 +112,8 @@ async def run(design: Design, task: Task, *, pool: AgentPool, llm: LLMClient, ex
             for r in range(1, design.num_rounds + 1):
                 for i in range(n):
                     turns[i, r] = group.create_task(take_turn(i, r))
+                    if ledger is not None:
+                        turns[i, r].add_done_callback(partial(_end, ledger, (r - 1) * n + i))
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
     done = [t.result() for t in turns.values()]
@@ -116,6 +132,10 @@ async def run(design: Design, task: Task, *, pool: AgentPool, llm: LLMClient, ex
         label=max((t.reply.label for t in done if t.reply is not None), default=None),
         seconds=perf_counter() - began,
     )
+
+
+def _end(ledger: Ledger, turn: int, _: object) -> None:
+    ledger.end(turn)
 
 
 def _copies(agents: tuple[Agent, ...]) -> list[int]:

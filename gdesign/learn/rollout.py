@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+from gdesign.execute.limits import Limits
 from gdesign.execute.run import run
 from gdesign.llm.base import LLMClient
 from gdesign.reward import account
@@ -19,6 +20,7 @@ async def rollout(
     llm: LLMClient,
     benchmark: Benchmark,
     record: Callable[[Run, Outcome], None] | None = None,
+    limits: Limits | None = None,
 ) -> list[Result]:
     """Run designs on tasks, all at the same time, and weigh them.
 
@@ -29,6 +31,7 @@ async def rollout(
         llm: Answers.
         benchmark: Reads and grades the answers.
         record: Is told of each run when it ends, so that nothing that was paid for is lost.
+        limits: How much one run may take, and each agent in it; None for no limit.
 
     Returns:
         Runs and outcomes, in the order of the jobs.
@@ -40,7 +43,7 @@ async def rollout(
     """
 
     async def one(design: Design, task: Task, seed: int) -> Result:
-        done = await run(design, task, pool=pool, llm=llm, extract=benchmark.extract, seed=seed)
+        done = await run(design, task, pool=pool, llm=llm, extract=benchmark.extract, seed=seed, limits=limits)
         outcome = account(done, grade=benchmark.grade, pool=pool)
         if record is not None:
             record(done, outcome)

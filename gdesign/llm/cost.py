@@ -47,12 +47,12 @@ def cost_of(reply: Reply, *, price: LLM) -> Cost:
     return _cost(price, reply.usage.prompt_tokens, reply.usage.completion_tokens, reply.num_calls)
 
 
-def most_of(request: Request, *, price: LLM) -> Cost:
-    """Return the most that one call can cost: `most_prompt_tokens`, and `max_tokens` of the request.
+def most_of(request: Request, *, price: LLM, max_tokens: int | None) -> Cost:
+    """Return the most that one call can cost: `most_prompt_tokens`, and a reply of `max_tokens`.
 
-    Without `max_tokens` the completion counts nothing; see `Allowance.check`.
+    Where that is None the reply counts nothing; `Allowance.check` refuses it where it matters.
     """
-    return _cost(price, most_prompt_tokens(request.messages), request.max_tokens or 0, 1)
+    return _cost(price, most_prompt_tokens(request.messages), max_tokens or 0, 1)
 
 
 def most_prompt_tokens(messages: tuple[Message, ...]) -> int:
@@ -107,16 +107,16 @@ class Allowance:
             return f"{self.usd:g} usd"
         return None
 
-    def check(self, request: Request, *, price: LLM, where: str) -> None:
-        """Raise ConfigError where a request has no `max_tokens` and so no bound that this limit could be held by.
+    def check(self, *, max_tokens: int | None, price: LLM, where: str) -> None:
+        """Raise ConfigError where a call has no bound that this limit could be held by.
 
         Args:
-            request: What is to be asked.
-            price: What its LLM costs.
+            max_tokens: The longest reply; None where nobody knows.
+            price: What the LLM costs.
             where: Where the user sets it.
         """
         paid = self.usd is not None and price.usd_per_1M_output > 0
-        if request.max_tokens is None and (paid or self.tokens is not None):
+        if max_tokens is None and (paid or self.tokens is not None):
             raise ConfigError(
                 f"a limit on {'usd' if paid else 'tokens'} needs to know the longest reply: set {where} to the most "
                 "completion tokens that one call may take"

@@ -1,13 +1,13 @@
-"""LLM clients around an LLM client: a way of sampling, a cache, a limit on concurrency, a budget.
+"""LLM clients around an LLM client: a way of sampling, a limit on concurrency, a budget.
 
-They stack: `Cache(llm=Budget(llm=Limit(llm=client, ...), ...))` asks each question once, counts what
-was really asked, and sends so many at a time. `Sampling` goes around a cache, not into it.
+They stack, with a recording: `Sampling(llm=Replay(llm=Budget(llm=Limit(llm=client, ...), ...), ...))` asks each
+question once, counts what was really asked, and sends so many at a time.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gdesign.errors import BudgetExceededError, ConfigError, LLMError, UserError
 from gdesign.llm.base import LLMClient
@@ -40,54 +40,6 @@ class Sampling:
         """Ask so."""
         max_tokens = request.max_tokens if self._max_tokens is None else self._max_tokens
         return await self._llm(replace(request, temperature=self._temperature, max_tokens=max_tokens))
-
-
-@dataclass(slots=True, eq=False)
-class _Asking:
-    """A call in flight and how many wait for it."""
-
-    call: asyncio.Task[Reply]
-    num_waiting: int = 0
-
-
-class Cache:
-    """Asks each request once and answers it from memory afterwards.
-
-    A request that is in flight is asked once too: whoever asks it again waits for the same reply. It
-    stays in flight while anybody waits for it, whoever asked first. A failed call is not kept. A
-    reply from memory keeps its label and its usage, so a run costs what it would have cost without
-    the cache.
-
-    It is meant for clients that answer from the text. `recorded` answers from where a request comes
-    from, which a cache does not see.
-
-    Args:
-        llm: Who is asked.
-    """
-
-    def __init__(self, *, llm: LLMClient) -> None:
-        self._llm = llm
-        self._replies: dict[Request, Reply] = {}
-        self._asking: dict[Request, _Asking] = {}
-
-    async def __call__(self, request: Request) -> Reply:
-        """Answer from memory, or ask."""
-        if (reply := self._replies.get(request)) is not None:
-            return reply
-        asking = self._asking.get(request)
-        if asking is None:
-            asking = self._asking[request] = _Asking(asyncio.ensure_future(self._llm(request)))
-        asking.num_waiting += 1
-        try:
-            reply = await asyncio.shield(asking.call)
-        finally:
-            asking.num_waiting -= 1
-            if asking.num_waiting == 0:
-                asking.call.cancel()  # nobody waits for it any more; nothing happens to a call that is done
-            if (asking.call.done() or asking.num_waiting == 0) and self._asking.get(request) is asking:
-                del self._asking[request]
-        self._replies[request] = reply
-        return reply
 
 
 class Limit:
@@ -180,8 +132,8 @@ class Budget:
             ConfigError: The request has no `max_tokens` and a limit needs it.
         """
         price = self._pool.llm(request.llm)
-        self._limit.check(request, price=price, where="llm.max_tokens")
-        most = most_of(request, price=price)
+        self._limit.check(max_tokens=request.max_tokens, price=price, where="llm.max_tokens")
+        most = most_of(request, price=price, max_tokens=request.max_tokens)
         await self._admitted(most)
         spent = most  # unless it ends in one of the ways below
         try:

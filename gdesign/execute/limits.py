@@ -1,0 +1,120 @@
+"""How much one execution of a design may take, and each agent in it."""
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from gdesign.errors import LLMError
+from gdesign.llm.base import LLMClient
+from gdesign.llm.cost import Allowance, Cost, cost_of, most_of
+from gdesign.types import AgentPool, Reply, Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much one execution of a design on one question may take.
+
+    An agent whose call may go beyond a limit fails in that turn, as by any other failing call: the turn's error says
+    which limit, and whoever hears the agent goes on without it.
+
+    Attributes:
+        question: For all agents together; None for no limit.
+        agent: For each agent, over all its rounds; None for no limit.
+        longest_reply: Completion tokens that are set aside for a call whose request has no `max_tokens`. Limits on
+            USD and tokens need the one or the other. A reply that is longer counts as it is.
+    """
+
+    question: Allowance | None = None
+    agent: Allowance | None = None
+    longest_reply: int | None = None
+
+
+class Ledger:
+    """What the turns of one execution took so far, and which call may still be made.
+
+    A call is made if all that may come of it fits, beside what the turns before it take in the end. Turns are weighed
+    in their order (round, then agent), whichever reply comes first, so that an execution that is replayed goes as it
+    went when it was live. A call waits for turns before it only until it is known whether they get to speak, or where
+    they may leave too little.
+
+    Args:
+        limits: How much may be taken.
+        pool: Knows the prices.
+        num_turns: How many turns there are.
+        several: The turns in which an agent may make more than one call; those after them wait until they end.
+    """
+
+    def __init__(
+        self, *, limits: Limits, pool: AgentPool, num_turns: int, several: Collection[int] = frozenset()
+    ) -> None:
+        self._limits = limits
+        self._pool = pool
+        self._several = several
+        self._passed = [False] * num_turns
+        self._next = 0  # the first turn of which it is not known yet what it will take at most
+        self._gates: dict[int, asyncio.Event] = {}
+        self._settled = asyncio.Event()
+        self._spent = Cost()
+        self._set_aside = Cost()
+        self._by_agent: dict[int, Cost] = {}
+
+    async def ask(self, request: Request, *, turn: int, agent: int, llm: LLMClient) -> Reply:
+        """Make one call of a turn, if the limits allow.
+
+        Args:
+            request: What is asked.
+            turn: Which turn, counted from 0 by round, then agent.
+            agent: Whose turn it is.
+            llm: Who is asked.
+
+        Raises:
+            LLMError: They do not allow it, or the call failed.
+            ConfigError: A limit needs to know the longest reply, and nobody says it.
+        """
+        limits, price = self._limits, self._pool.llm(request.llm)
+        longest = limits.longest_reply if request.max_tokens is None else request.max_tokens
+        for limit in (limits.question, limits.agent):
+            if limit is not None:
+                limit.check(max_tokens=longest, price=price, where="llm.max_tokens (or limits.longest_reply)")
+        most = most_of(request, price=price, max_tokens=longest)
+        so_far = self._by_agent.get(agent, Cost())
+        if limits.agent is not None and (passed := limits.agent.passed_by(so_far + most)):
+            raise LLMError(f"the limit of {passed} for an agent leaves too little for this call")
+        if limits.question is not None:
+            await self._allowed(limits.question, turn, most)
+        self._set_aside += most
+        if turn not in self._several:
+            self.end(turn)
+        spent = Cost(calls=1)
+        try:
+            reply = await llm(request)
+            spent = cost_of(reply, price=price)
+        finally:
+            self._by_agent[agent] = self._by_agent.get(agent, Cost()) + spent
+            self._set_aside -= most
+            self._spent += spent
+            self._settled.set()
+        return reply
+
+    async def _allowed(self, limit: Allowance, turn: int, most: Cost) -> None:
+        """Return when the call is known to fit, beside all that the turns before it take.
+
+        Raises:
+            LLMError: It may not fit.
+        """
+        if self._next < turn:
+            await self._gates.setdefault(turn, asyncio.Event()).wait()
+        while limit.passed_by(self._spent + self._set_aside + most):
+            passed = limit.passed_by(self._spent + most)
+            if passed:
+                raise LLMError(f"the limit of {passed} for a question leaves too little for this call")
+            self._settled.clear()
+            await self._settled.wait()
+
+    def end(self, turn: int) -> None:
+        """Hear that a turn makes no further call; whoever runs the turns says it of each."""
+        self._passed[turn] = True
+        while self._next < len(self._passed) and self._passed[self._next]:
+            self._next += 1
+        if (gate := self._gates.get(self._next)) is not None:
+            gate.set()
