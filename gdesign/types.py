@@ -51,11 +51,14 @@ class Role:
         name: Unique within a pool.
         profile: The text that opens the agent's system prompt and that encoders read.
         domain: The domain the role is made for; empty for a neutral one.
+        attack: How its agents were turned against their team (a key of `gdesign.agents.prompt.ATTACKS`); empty
+            where they were not. It stands in their system prompt alone: no designer reads it.
     """
 
     name: str
     profile: str
     domain: str = ""
+    attack: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Collection, Hashable, Iterable, Mapping
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from types import UnionType
@@ -10,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from gdesign.agents.prompt import OPERATORS
+from gdesign.agents.prompt import ATTACKS, OPERATORS
 from gdesign.errors import MissingDataError, PoolError
 from gdesign.types import LLM, AgentPool, Candidate, Role
 
@@ -46,15 +47,16 @@ SIZE = re.compile(r"(\d+(?:x\d+)?(?:\.\d+)?)b\b", re.IGNORECASE)
 SMALL, LARGE = ("mini", "haiku", "flash"), ("large", "opus", "pro")
 
 
-def load(path: str | Path) -> AgentPool:
+def load(path: str | Path, *, attacks: Mapping[str, str] | None = None) -> AgentPool:
     """Read a pool from a YAML file; the file's stem is its name.
 
-    The file holds `roles: [{name, profile, domain?}]`, `llms: [{name, usd_per_1M_input,
+    The file holds `roles: [{name, profile, domain?, attack?}]`, `llms: [{name, usd_per_1M_input,
     usd_per_1M_output, profile?, base_url?, api_key_env?}]` and may hold `operators: [name]`,
     `anchor: [[role, role]]` and `candidates: [{role, llm, operator?}]`.
 
     Args:
         path: The file.
+        attacks: Turns agents, as `attacked` does.
 
     Raises:
         MissingDataError: There is no such file.
@@ -64,14 +66,18 @@ def load(path: str | Path) -> AgentPool:
     path = Path(path)
     if not path.is_file():
         raise MissingDataError(f"there is no pool file {path}; give the path of a YAML file with roles and llms")
-    return _parse(path.read_text(encoding="utf-8"), name=path.stem, source=str(path))
+    return attacked(_parse(path.read_text(encoding="utf-8"), name=path.stem, source=str(path)), attacks or {})
 
 
-def builtin(name: str) -> AgentPool:
+def builtin(name: str, *, attacks: Mapping[str, str] | None = None) -> AgentPool:
     """Return a pool that ships with the package, such as `mathematics`, `code` or `knowledge`.
 
+    Args:
+        name: Its name.
+        attacks: Turns agents, as `attacked` does.
+
     Raises:
-        PoolError: There is no such pool; the message lists those there are.
+        PoolError: There is no such pool, role or attack; the message lists those there are.
     """
     folder = files("gdesign.agents") / "pools"
     names = sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml"))
@@ -79,7 +85,28 @@ def builtin(name: str) -> AgentPool:
         raise PoolError(
             f"there is no built-in pool {name!r}; there are {', '.join(names)} (a file of your own: `load`)"
         )
-    return _parse((folder / f"{name}.yaml").read_text(encoding="utf-8"), name=name, source=f"built-in pool {name}")
+    text = (folder / f"{name}.yaml").read_text(encoding="utf-8")
+    return attacked(_parse(text, name=name, source=f"built-in pool {name}"), attacks or {})
+
+
+def attacked(pool: AgentPool, attacks: Mapping[str, str]) -> AgentPool:
+    """Return the pool with the agents of some roles turned against their team.
+
+    Name, profile and LLM of a turned agent stay, so nothing that a designer reads tells it apart; what it is
+    told at the end of its system prompt is in `gdesign.agents.prompt.ATTACKS`.
+
+    Args:
+        pool: Any pool.
+        attacks: Name of an attack (`liar`, `injector`, `babbler`) by name of the role.
+
+    Raises:
+        PoolError: There is no such role or attack.
+    """
+    for name, attack in attacks.items():
+        pool.role(name)
+        _check_attack(attack, f"pool {pool.name!r}: the attack on {name!r}")
+    roles = tuple(replace(r, attack=attacks[r.name]) if r.name in attacks else r for r in pool.roles)
+    return replace(pool, roles=roles)
 
 
 def read_prices(path: str | Path) -> dict[str, tuple[float, float]]:
@@ -194,14 +221,7 @@ def _parse(text: str, *, name: str, source: str) -> AgentPool:
     try:
         return AgentPool(
             name=name,
-            roles=tuple(
-                Role(
-                    **_entry(
-                        x, f"{source}: roles[{i}]", required={"name": str, "profile": str}, optional={"domain": str}
-                    )
-                )
-                for i, x in enumerate(top["roles"])
-            ),
+            roles=tuple(_role(x, f"{source}: roles[{i}]") for i, x in enumerate(top["roles"])),
             llms=tuple(_llm(x, f"{source}: llms[{i}]") for i, x in enumerate(top["llms"])),
             operators=_operators(top.get("operators", ["answer"]), f"{source}: operators"),
             anchor=_anchor(top.get("anchor", []), f"{source}: anchor"),
@@ -229,6 +249,19 @@ def _entry(
             expected = "a text" if kinds[key] is str else "a list" if kinds[key] is list else "a number"
             raise PoolError(f"{where}: {key} is {_shown(value)}; expected {expected}")
     return data
+
+
+def _role(data: object, where: str) -> Role:
+    required, optional = {"name": str, "profile": str}, {"domain": str, "attack": str}
+    role = Role(**_entry(data, where, required=required, optional=optional))
+    if role.attack:
+        _check_attack(role.attack, f"{where} ({role.name}): attack")
+    return role
+
+
+def _check_attack(attack: str, where: str) -> None:
+    if attack not in ATTACKS:
+        raise PoolError(f"{where} is {_shown(attack)}; expected one of {', '.join(ATTACKS)}")
 
 
 def _llm(data: object, where: str) -> LLM:
