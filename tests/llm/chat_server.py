@@ -24,6 +24,12 @@ SERVER_ERROR = Raw(500, '{"error": {"message": "out of order"}}', headers={"retr
 TOO_MANY = Raw(429, '{"error": {"message": "slow down"}}', headers={"retry-after-ms": "1"})
 MALFORMED = Raw(200, '{"choices": [')
 NOT_JSON = Raw(200, "<html>hello</html>", content_type="text/html")
+DROPPED = Raw(0)
+"""The connection is closed without a word."""
+CUT = Raw(200, '{"choices": [', headers={"content-length": "1000"})
+"""The connection is closed within the body."""
+NOT_HTTP = Raw(-1)
+"""What comes is no HTTP."""
 
 Answer = Callable[[dict[str, Any]], str | Raw]
 
@@ -41,13 +47,18 @@ class _Handler(BaseHTTPRequestHandler):
         reply = type(self).answer(body)
         if isinstance(reply, str):
             reply = Raw(body=json.dumps(completion(body, reply)))
+        if reply.status <= 0:
+            self.close_connection = True
+            self.wfile.write(b"" if reply.status == 0 else b"hello\r\n\r\n")
+            return
         data = reply.body.encode()
         self.send_response(reply.status)
-        for name, value in {"content-type": reply.content_type, **reply.headers}.items():
+        headers = {"content-type": reply.content_type, "content-length": str(len(data)), **reply.headers}
+        for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("content-length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
+        self.close_connection = headers["content-length"] != str(len(data))
 
     def log_message(self, *args: object) -> None:
         pass
