@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from gdesign.design.checkpoint import assemble, refuse_foreign_targets
 from gdesign.errors import MissingDataError
+from gdesign.llm.recording import Recording
 from gdesign.tasks.data import find
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -18,7 +19,8 @@ NEEDS = {
     ("task", "jsonl"): ["task.train=a.jsonl", "task.test=b.jsonl"],
     ("learner", "imitation"): ["learner.teacher.path=runs/a"],
     ("learner", "distillation"): ["learner.teacher.path=runs/a"],
-    ("llm", "openai"): ["llm.base_url=http://127.0.0.1:9/v1"],
+    ("llm", "openai"): ["llm.base_url=http://127.0.0.1:9/v1", "llm.record=null"],
+    ("llm", "replay"): ["llm.path=calls.sqlite"],
 }
 
 
@@ -69,6 +71,9 @@ def test_pools_and_llms_can_be_made(group, name, tmp_path):
         (tmp_path / "p.yaml").write_text(
             "roles: [{name: r, profile: R.}]\nllms: [{name: m, usd_per_1M_input: 1, usd_per_1M_output: 1}]\n"
         )
+    if name == "replay":
+        config.llm.path = str(tmp_path / "calls.sqlite")
+        Recording(config.llm.path, create=True)
     assert instantiate(config[group]) is not None
 
 

@@ -136,7 +136,7 @@ def test_training_goes_over_a_real_socket(command, own_task, tmp_path):
         return f"Answer: {question.split()[0] if 'check' in body['messages'][0]['content'] else 99}"
 
     with chat_server(answer) as url:
-        status, out, _ = command("train", *own_task, "llm=openai", f"llm.base_url={url}")
+        status, out, _ = command("train", *own_task, "llm=openai", f"llm.base_url={url}", "llm.record=null")
     assert status == 0
     assert "live" in out
     rows = list(read_runs(tmp_path / "run/runs.jsonl", phase="fit:train"))
@@ -151,6 +151,8 @@ def test_a_spent_budget_ends_the_training_and_more_of_it_goes_on(command, own_ta
             "data.batch_size=1",
             "llm=openai",
             f"llm.base_url={url}",
+            f"llm.record={tmp_path}/calls.sqlite",
+            "+llm.max_tokens=50",
             "+llm.temperature=0.7",
         )
         status, _, err = command(*arguments, "+llm.budget.calls=20", "+llm.max_concurrent=1")
@@ -159,7 +161,7 @@ def test_a_spent_budget_ends_the_training_and_more_of_it_goes_on(command, own_ta
         assert "Everything so far is kept" in err
         before = list(read_runs(tmp_path / "run/runs.jsonl"))
         assert before
-        assert command(*arguments, "+llm.budget.usd=1", "+llm.cache=true")[0] == 0
+        assert command(*arguments, "+llm.budget.usd=1")[0] == 0
         assert list(read_runs(tmp_path / "run/runs.jsonl"))[: len(before)] == before
         status, _, err = command(*arguments[:-1], "+llm.temperature=1")
     assert status == 2
@@ -219,7 +221,7 @@ def foreign(own_task, tmp_path, command, monkeypatch):
     monkeypatch.delenv("MY_KEY", raising=False)
     arguments = (*own_task[:-2], "designer=single", "split=test")
     with chat_server() as url:
-        assert command("eval", *arguments, "llm=openai", f"llm.base_url={url}")[0] == 0
+        assert command("eval", *arguments, "llm=openai", f"llm.base_url={url}", "llm.record=null")[0] == 0
     path = tmp_path / "run/config.yaml"
     config = OmegaConf.load(path)
     config.llm.base_url = "https://keys.example.org/v1"
@@ -240,7 +242,7 @@ def test_no_key_goes_to_a_machine_that_only_a_saved_config_names(command, foreig
 
 def test_no_wrapper_hides_such_a_machine(command, foreign):
     config = OmegaConf.load(foreign / "config.yaml")
-    config.llm = {"_target_": "gdesign.llm.wrappers.Cache", "llm": config.llm}
+    config.llm = {"_target_": "gdesign.llm.wrappers.Limit", "max_concurrent": 1, "llm": config.llm}
     OmegaConf.save(config, foreign / "config.yaml")
     assert "to keys.example.org" in command("eval", f"checkpoint={foreign}")[2]
 

@@ -13,7 +13,7 @@ from gdesign.types import Task
 
 MAY_DIFFER = ("out", "resume", "split", "trainer", "logger", "patience", "num_test_samples", "threads", "trust")
 """Keys that may change when a folder is used again."""
-MAY_DIFFER_OF_LLM = ("budget", "cache", "max_concurrent", "max_retries", "timeout")
+MAY_DIFFER_OF_LLM = ("budget", "record", "max_concurrent", "max_retries", "timeout")
 """The same within `llm`: they change no answer."""
 
 

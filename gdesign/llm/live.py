@@ -1,13 +1,17 @@
 """What a config puts together to ask live endpoints."""
 
 from collections.abc import Mapping
+from hashlib import blake2b
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from gdesign.errors import ConfigError
 from gdesign.llm.base import LLMClient
 from gdesign.llm.openai import API_KEY_ENV, BASE_URL, OpenAIClient
-from gdesign.llm.wrappers import Budget, Cache, Limit, Sampling
-from gdesign.types import AgentPool
+from gdesign.llm.replay import Replay
+from gdesign.llm.wrappers import Budget, Limit, Sampling
+from gdesign.types import LLM, AgentPool
 
 
 def endpoint(
@@ -19,7 +23,7 @@ def endpoint(
     max_tokens: int | None = None,
     max_concurrent: int | None = None,
     budget: Mapping[str, float] | None = None,
-    cache: bool = False,
+    record: str | Path | None = None,
     **options: Any,
 ) -> LLMClient:
     """Return a client for one endpoint, with what a config asks for around it.
@@ -32,12 +36,13 @@ def endpoint(
         max_tokens: Limit of every completion; None for the endpoint's own.
         max_concurrent: How many calls may be in flight at a time; None for any number.
         budget: Limits of `Budget`, any of usd, tokens and calls; None for none.
-        cache: Whether the same request is asked once only; what is remembered costs no budget.
+        record: A recording, see `Replay`: what it holds is not asked again and costs no budget; None for none.
         **options: Others of `OpenAIClient`.
 
     Raises:
-        ConfigError: An LLM of the pool lives at another endpoint, the key is not in the environment,
-            or a value is out of range.
+        ConfigError: An LLM of the pool lives at another endpoint, the key is not in the environment, the
+            recording is of other endpoints, or a value is out of range.
+        DataError: `record` names a file that is no recording.
     """
     for llm in pool.llms:
         if llm.base_url is not None and llm.base_url.rstrip("/") != base_url.rstrip("/"):
@@ -58,7 +63,22 @@ def endpoint(
         if unknown := [name for name in budget if name not in ("usd", "tokens", "calls")]:
             raise ConfigError(f"the budget has the limit {unknown[0]!r}; expected any of usd, tokens, calls")
         client = Budget(llm=client, pool=pool, **budget)  # type: ignore[arg-type]
-    if cache:
-        client = Cache(llm=client)
-    # outermost, so that a request is remembered by what is sent
+    if record is not None:
+        endpoints = {llm.name: _place(llm, base_url, options) for llm in pool.llms}
+        client = Replay(path=record, llm=client, endpoints=endpoints)
+    # outermost, so that a request is recorded as it is sent
     return Sampling(llm=client, temperature=temperature, max_tokens=max_tokens)
+
+
+def _place(llm: LLM, base_url: str, options: Mapping[str, Any]) -> str:
+    """Return where an LLM is asked and with which fields that no request shows, as far as it is nobody's secret."""
+    url = llm.base_url or base_url
+    parts = urlsplit(url)
+    place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+    of_url = [
+        own.get("extra") for own in options.get("endpoints", ()) if own["base_url"].rstrip("/") == url.rstrip("/")
+    ]
+    fields = [options.get("extra"), *of_url, options.get("extra_by_llm", {}).get(llm.name)]
+    if not any(fields):
+        return place
+    return f"{place} with the extra fields #{blake2b(repr(fields).encode(), digest_size=4).hexdigest()}"

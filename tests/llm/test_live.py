@@ -4,7 +4,7 @@ import pytest
 
 from gdesign.errors import BudgetExceededError, ConfigError
 from gdesign.llm.live import endpoint
-from gdesign.types import LLM, AgentPool, Message, Request, Role
+from gdesign.types import LLM, AgentPool, Label, Message, Request, Role
 from tests.llm.chat_server import chat_server
 
 REQUEST = Request(llm="m", messages=(Message("system", "be brief"), Message("user", "2 + 2?")))
@@ -36,11 +36,18 @@ def test_a_pool_may_name_the_endpoint_that_is_asked():
     endpoint(pool=elsewhere, base_url="http://127.0.0.1:9/v1", api_key_env="MY_KEY")
 
 
-def test_an_endpoint_can_be_asked_at_a_temperature_each_thing_once_and_for_so_many_calls():
+def test_an_endpoint_can_be_asked_at_a_temperature_each_thing_once_and_for_so_many_calls(tmp_path):
     seen = []
     with chat_server(seen=seen) as url:
         llm = endpoint(
-            pool=pool(), base_url=url, temperature=0.7, cache=True, budget={"calls": 2}, max_concurrent=1, timeout=5.0
+            pool=pool(),
+            base_url=url,
+            temperature=0.7,
+            max_tokens=9,
+            record=tmp_path / "calls.sqlite",
+            budget={"calls": 2},
+            max_concurrent=1,
+            timeout=5.0,
         )
 
         async def calls():
@@ -50,7 +57,7 @@ def test_an_endpoint_can_be_asked_at_a_temperature_each_thing_once_and_for_so_ma
                 await llm(Request(llm="m", messages=REQUEST.messages, sample=2))
 
         asyncio.run(calls())
-    assert [sent["temperature"] for sent in seen] == [0.7, 0.7]
+    assert [(sent["temperature"], sent["max_tokens"]) for sent in seen] == [(0.7, 9), (0.7, 9)]
 
 
 @pytest.mark.parametrize("values", [{"temperature": -1.0}, {"max_concurrent": 0}, {"budget": {"usd": 0}}])
@@ -62,3 +69,45 @@ def test_an_option_of_an_endpoint_out_of_range_is_refused(values):
 def test_a_limit_that_no_budget_knows_is_named():
     with pytest.raises(ConfigError, match=r"euros.*usd, tokens, calls"):
         endpoint(pool=pool(), base_url="http://127.0.0.1:9/v1", budget={"euros": 3})
+
+
+def test_what_one_process_recorded_another_need_not_ask(tmp_path):
+    seen = []
+    with chat_server(seen=seen) as url:
+        for label in (Label.LIVE, Label.REPLAYED):
+            llm = endpoint(pool=pool(), base_url=url, record=tmp_path / "calls.sqlite")
+            assert asyncio.run(llm(REQUEST)).label is label
+    assert len(seen) == 1
+
+
+def test_a_recording_of_another_endpoint_is_refused_before_anything_is_asked(tmp_path):
+    path = tmp_path / "calls.sqlite"
+    with chat_server() as url:
+        asyncio.run(endpoint(pool=pool(), base_url=url, record=path)(REQUEST))
+        endpoint(pool=pool(), base_url=url.replace("//", "//user:secret@") + "/?key=secret", record=path)
+    with pytest.raises(ConfigError, match=rf"replies of m from {url}, and http://127\.0\.0\.1:9/v1 would be asked"):
+        endpoint(pool=pool(), base_url="http://127.0.0.1:9/v1", record=path)
+
+
+def test_no_key_and_no_header_is_recorded(tmp_path, monkeypatch):
+    monkeypatch.setenv("MY_KEY", "sk-secret")
+    path = tmp_path / "calls.sqlite"
+    with chat_server() as url:
+        asyncio.run(endpoint(pool=pool(), base_url=url, api_key_env="MY_KEY", record=path)(REQUEST))
+        files = list(tmp_path.iterdir())
+        assert path in files
+        data = b"".join(file.read_bytes() for file in files)
+    assert b"2 + 2?" in data
+    assert b"sk-secret" not in data
+    assert b"uthorization" not in data
+
+
+def test_replies_to_other_extra_fields_are_not_mixed(tmp_path):
+    path = tmp_path / "calls.sqlite"
+    with chat_server() as url:
+        asyncio.run(endpoint(pool=pool(), base_url=url, record=path, extra={"top_p": 0.5})(REQUEST))
+        with pytest.raises(ConfigError, match="with the extra fields #"):
+            endpoint(pool=pool(), base_url=url, record=path)
+        endpoint(pool=pool(), base_url=url, record=path, extra={"top_p": 0.5}, extra_by_llm={"other": {"top_k": 3}})
+        with pytest.raises(ConfigError, match="with the extra fields #"):
+            endpoint(pool=pool(), base_url=url, record=path, extra={"top_p": 0.5}, extra_by_llm={"m": {"top_k": 3}})

@@ -5,8 +5,8 @@ import random
 import pytest
 
 from gdesign.errors import BudgetExceededError, ConfigError, LLMError, PoolError
-from gdesign.llm.wrappers import Budget, Cache, Limit
-from gdesign.types import LLM, AgentPool, Label, Message, Origin, Reply, Request, Role, Usage
+from gdesign.llm.wrappers import Budget, Limit
+from gdesign.types import LLM, AgentPool, Label, Message, Reply, Request, Role, Usage
 
 POOL = AgentPool(
     name="p",
@@ -42,103 +42,6 @@ class Slow:
         if text == "fail":
             raise LLMError("failed")
         return Reply(text=text, usage=Usage(prompt_tokens=10, completion_tokens=20), label=Label.LIVE)
-
-
-# ------------------------------------------------------------------ Cache
-
-
-def test_the_same_request_is_asked_once():
-    llm = Slow()
-    cache = Cache(llm=llm)
-    replies = [asyncio.run(cache(request())) for _ in range(3)]
-    assert len(llm.asked) == 1
-    assert replies[0] is replies[2]
-    assert replies[2].label is Label.LIVE
-
-
-@pytest.mark.parametrize("other", [{"sample": 1}, {"temperature": 0.5}, {"max_tokens": 3}, {"text": "other"}])
-def test_another_request_is_asked_anew(other):
-    llm = Slow()
-    cache = Cache(llm=llm)
-    asyncio.run(cache(request()))
-    asyncio.run(cache(request(**other)))
-    assert len(llm.asked) == 2
-
-
-def test_where_a_request_comes_from_does_not_matter():
-    llm = Slow()
-    cache = Cache(llm=llm)
-    for task_id in ("a", "b"):
-        asyncio.run(cache(request(origin=Origin(task_id=task_id, role="r", operator="answer"))))
-    assert len(llm.asked) == 1
-
-
-def test_a_request_in_flight_is_asked_once():
-    llm = Slow()
-    cache = Cache(llm=llm)
-
-    async def many():
-        return await asyncio.gather(*(cache(request()) for _ in range(5)))
-
-    assert {r.text for r in asyncio.run(many())} == {"q"}
-    assert len(llm.asked) == 1
-
-
-def test_a_failed_call_is_not_kept():
-    llm = Slow()
-    cache = Cache(llm=llm)
-
-    async def both():
-        return await asyncio.gather(cache(request("fail")), cache(request("fail")), return_exceptions=True)
-
-    for _ in range(2):
-        assert all(isinstance(r, LLMError) for r in asyncio.run(both()))
-    assert len(llm.asked) == 2
-
-
-def test_who_asked_second_gets_the_reply_where_the_first_is_cancelled():
-    async def scene():
-        llm = Slow(open=False)
-        cache = Cache(llm=llm)
-        first, second = asyncio.create_task(cache(request())), asyncio.create_task(cache(request()))
-        await asyncio.sleep(0.001)
-        first.cancel()
-        await asyncio.sleep(0.001)
-        llm.gate.set()
-        reply = await second
-        return first.cancelled(), reply.text, len(llm.asked)
-
-    assert asyncio.run(scene()) == (True, "q", 1)
-
-
-def test_a_call_that_nobody_waits_for_is_cancelled_and_may_be_asked_again():
-    async def scene():
-        llm = Slow(open=False)
-        cache = Cache(llm=llm)
-        first, second = asyncio.create_task(cache(request())), asyncio.create_task(cache(request()))
-        await asyncio.sleep(0.001)
-        first.cancel()
-        second.cancel()
-        third = asyncio.create_task(cache(request()))
-        await asyncio.sleep(0.001)
-        cancelled = llm.cancelled
-        llm.gate.set()
-        return cancelled, (await third).text, len(llm.asked)
-
-    assert asyncio.run(scene()) in [(1, "q", 2), (0, "q", 1)]
-
-
-def test_a_call_cut_off_by_the_end_of_its_loop_is_asked_again_in_the_next():
-    llm = Slow(open=False)
-    cache = Cache(llm=llm)
-
-    async def hurried():
-        await asyncio.wait_for(cache(request()), 0.001)
-
-    with pytest.raises(TimeoutError):
-        asyncio.run(hurried())
-    llm.open = True
-    assert asyncio.run(cache(request())).text == "q"
 
 
 # ------------------------------------------------------------------ Limit

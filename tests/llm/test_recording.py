@@ -1,0 +1,113 @@
+import gzip
+import json
+import sqlite3
+from dataclasses import fields, replace
+
+import pytest
+
+from gdesign.errors import ConfigError, DataError
+from gdesign.llm.recording import (
+    Call,
+    Merged,
+    Recording,
+    read_lines,
+    reply_from_json,
+    reply_to_json,
+    request_from_json,
+    request_to_json,
+    write_lines,
+)
+from gdesign.types import Label, Message, Reply, Request, Usage
+
+REPLY = Reply(text="a", usage=Usage(prompt_tokens=1, completion_tokens=2), label=Label.LIVE)
+
+
+def call(i=0, *, text="a", **kwargs):
+    request = Request(llm="m", messages=(Message("user", f"q{i} \ud800"),), sample=i, **kwargs)
+    return Call(request=request, reply=replace(REPLY, text=text, seconds=0.1 * i), time=f"2025-01-01T00:00:{i:02}")
+
+
+@pytest.fixture
+def recording(tmp_path):
+    recording = Recording(tmp_path / "calls.sqlite", create=True)
+    recording.merge(call(i) for i in range(5))
+    return recording
+
+
+OTHER = {
+    Request: {"llm": "n", "messages": (Message("user", "r"),), "temperature": 1.0, "max_tokens": 3, "sample": 9},
+    Reply: {
+        "text": "b",
+        "usage": Usage(prompt_tokens=1, completion_tokens=2, counted=True),
+        "label": Label.SIMULATED,
+        "score": 1.0,
+        "finish_reason": "length",
+        "num_calls": 2,
+        "seconds": 1.5,
+        "faults": ("500",),
+    },
+}
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(Request) if f.compare])
+def test_every_part_of_a_request_is_recorded(name):
+    changed = replace(call().request, **{name: OTHER[Request][name]})
+    assert request_to_json(changed) != request_to_json(call().request)
+    assert request_from_json(json.loads(json.dumps(request_to_json(changed)))) == changed
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(Reply)])
+def test_every_part_of_a_reply_is_recorded(name):
+    changed = replace(REPLY, **{name: OTHER[Reply][name]})
+    again = reply_from_json(json.loads(json.dumps(reply_to_json(changed))))
+    assert [getattr(again, f.name) for f in fields(Reply)] == [getattr(changed, f.name) for f in fields(Reply)]
+
+
+@pytest.mark.parametrize("name", ["calls.jsonl", "calls.jsonl.gz"])
+def test_a_recording_that_was_exported_and_merged_is_equal(recording, tmp_path, name):
+    assert write_lines(recording, tmp_path / name) == 5
+    again = Recording(tmp_path / "again.sqlite", create=True)
+    assert again.merge(read_lines(tmp_path / name)) == Merged(num_added=5)
+    assert list(again) == list(recording)
+    assert [c.reply.seconds for c in again] == [c.reply.seconds for c in recording]
+
+
+def test_merging_keeps_what_was_there(recording):
+    news = [call(4), call(3, text="another answer"), call(7)]
+    assert recording.merge(news) == Merged(num_added=1, num_known=1, num_different=1)
+    assert len(recording) == 6
+    assert recording.get(call(3).request).text == "a"
+
+
+def test_a_merge_that_fails_changes_nothing(recording, tmp_path):
+    write_lines([call(8)], tmp_path / "more.jsonl")
+    with (tmp_path / "more.jsonl").open("a") as file:
+        file.write('{"request": {}}\n')
+    with pytest.raises(DataError, match=r"more\.jsonl, line 2: no recorded call"):
+        recording.merge(read_lines(tmp_path / "more.jsonl"))
+    assert len(recording) == 5
+
+
+@pytest.mark.parametrize("packed", [b"no gzip", gzip.compress(b"x" * 10000)[:-30]])
+def test_a_damaged_packed_file_is_named(tmp_path, packed):
+    (tmp_path / "calls.jsonl.gz").write_bytes(packed)
+    with pytest.raises(DataError, match=r"calls\.jsonl\.gz, line"):
+        list(read_lines(tmp_path / "calls.jsonl.gz"))
+
+
+def test_dropped_calls_are_gone(recording):
+    assert recording.drop([call(1), call(2), call(9)]) == 2
+    assert [c.request.sample for c in recording] == [0, 3, 4]
+
+
+def test_an_llm_is_bound_to_one_endpoint(recording):
+    recording.bind({"m": "http://a/v1"})
+    recording.check({"m": "http://a/v1", "n": "http://b/v1"})
+    with pytest.raises(ConfigError, match="replies of m from http://a/v1"):
+        recording.bind({"m": "http://b/v1"})
+
+
+def test_the_file_is_whole_and_alone_when_it_is_closed(recording):
+    recording.close()
+    assert [p.name for p in recording.path.parent.iterdir()] == [recording.path.name]
+    assert sqlite3.connect(recording.path).execute("PRAGMA integrity_check").fetchall() == [("ok",)]
