@@ -4,7 +4,9 @@ A line holds `phase` (`fit:train` and `fit:validation` in training, `fit:search`
 else the split that is evaluated), `step` and `weight` where there is one, `benchmark`, `task`, `seed`, `design`,
 `answer`, what the run was worth (`score`, `usd`, `prompt_tokens`, `completion_tokens`, `calls`, `critical_path`,
 `unreadable`, `failures`, `label`), `seconds` and `turns`: `[agent, round, answer]` for each. Where the words were asked
-for, a turn goes on with its text and error, and the `question` is there too.
+for, a turn goes on with its text and error, and the `question` is there too. Where they are not zero: `paid_usd` (of
+`usd`, what was asked live), `latency` (seconds of the slowest chain of calls; `seconds` is the time that passed here),
+`faults` (survived by asking again) and `counted` (turns whose tokens were counted here).
 """
 
 import json
@@ -128,6 +130,12 @@ class RunsFile:
             row["weight"] = run.task.weight
         if words:
             row["question"] = run.task.question
+        seldom = {
+            "paid_usd": outcome.paid_usd,
+            "latency": outcome.seconds,
+            "faults": outcome.faults,
+            "counted": outcome.counted,
+        }
         return row | {
             "seed": run.seed,
             "design": design_to_json(run.design),
@@ -142,6 +150,7 @@ class RunsFile:
             "failures": outcome.failures,
             "label": None if outcome.label is None else str(outcome.label),
             "seconds": round(run.seconds, 6),
+            **{name: value for name, value in seldom.items() if value},
             "turns": turns,
         }
 

@@ -6,6 +6,7 @@ Shape letters: Q questions, R resamples.
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from time import perf_counter
@@ -19,6 +20,7 @@ from tqdm import tqdm
 from gdesign.design.base import Designer, Draft
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.errors import ConfigError
+from gdesign.execute.limits import Limits
 from gdesign.execute.runs import RunsFile
 from gdesign.learn.data import Item
 from gdesign.learn.rollout import Result, rollout
@@ -88,6 +90,7 @@ def evaluate(
     runs: RunsFile | None = None,
     phase: str = "test",
     progress: Callable[[int], object] | None = None,
+    limits: Limits | None = None,
 ) -> list[Result]:
     """Run the greedy design of each task.
 
@@ -104,6 +107,7 @@ def evaluate(
         runs: Gets a line, with all words, for every execution; None for nowhere.
         phase: What the lines name.
         progress: Is told after each batch how many tasks it held.
+        limits: How much one run may take, and each agent in it; None for no limit.
 
     Returns:
         Runs and outcomes, by task, then seed.
@@ -120,7 +124,7 @@ def evaluate(
         designs = greedy(designer, problems, [item.seen for item in batch], usd_weight=usd_weight)
         jobs = [(d, item.task, s) for d, item in zip(designs, batch, strict=True) for s in range(num_samples)]
         pool = problems.space.pool
-        results += loop.run(rollout(jobs, pool=pool, llm=llm, benchmark=benchmark, record=record))
+        results += loop.run(rollout(jobs, pool=pool, llm=llm, benchmark=benchmark, record=record, limits=limits))
         if progress is not None:
             progress(len(batch))
     return results
@@ -131,6 +135,7 @@ def summarise(
     *,
     usd_weight: float = 0.0,
     token_weight: float = 0.0,
+    second_weight: float = 0.0,
     seconds: float = 0.0,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -142,6 +147,7 @@ def summarise(
         results: Runs and outcomes, by task.
         usd_weight: lambda, for USD per 1,000 questions.
         token_weight: lambda for tokens per question.
+        second_weight: lambda for seconds of latency per question.
         seconds: How long it took.
         seed: Draws the resamples of the intervals.
 
@@ -149,22 +155,31 @@ def summarise(
         score: Mean score, in [0, 1].
         usd: USD per 1,000 questions.
         prompt_tokens, completion_tokens, calls, critical_path: Means a question.
-        utility: score - usd_weight * usd - token_weight * tokens.
+        utility: score - usd_weight * usd - token_weight * tokens - second_weight * seconds.
+        paid_usd: What of `usd` was asked live, so paid now; the rest came from a recording.
         n: Number of questions.
         label: The weakest label of the runs.
         seconds: Wall-clock time of the evaluation.
         unreadable: Number of runs whose decided answer could not be parsed.
         failures: Number of calls that failed.
+        faults: Number of faults that were survived by asking again.
+        counted: Number of turns whose tokens were counted here, because the endpoint did not say.
+        latency: mean over questions, p50 and p95 over runs, in seconds; None where nobody measured.
         interval: 95 % of the score, by a bootstrap over questions.
         utility_interval: The same of the utility.
         domains: score, usd, utility and n by domain.
         num_distinct_designs: How many different designs were run.
     """
     assert results, "nothing was run"
-    weight, table = _by_question(results, usd_weight, token_weight)
+    worth = partial(utility, usd_weight=usd_weight, token_weight=token_weight, second_weight=second_weight)
+    weight, table = _by_question(results, worth)
     means = weighted_mean(table, weight)
     names = ("score", "usd", "utility", "prompt_tokens", "completion_tokens", "calls", "critical_path")
+    names += ("paid_usd", "latency")
     summary: dict[str, Any] = dict(zip(names, means.tolist(), strict=True))
+    latencies = torch.tensor([o.seconds for _, o in results], dtype=torch.float64)
+    p50, p95 = torch.quantile(latencies, torch.tensor([0.5, 0.95], dtype=torch.float64)).tolist()
+    measured = {"mean": summary["latency"], "p50": p50, "p95": p95}
     labels = [o.label for _, o in results if o.label is not None]
     resampled = bootstrap(table[:, [0, 2]], weight, seed=seed)
     domains = sorted({r.task.domain for r, _ in results})
@@ -174,12 +189,12 @@ def summarise(
         "seconds": round(seconds, 3),
         "unreadable": sum(o.unreadable for _, o in results),
         "failures": sum(o.failures for _, o in results),
+        "faults": sum(o.faults for _, o in results),
+        "counted": sum(o.counted for _, o in results),
+        "latency": measured if latencies.any() else None,
         "interval": resampled[:, 0].tolist(),
         "utility_interval": resampled[:, 1].tolist(),
-        "domains": {
-            domain: _domain([x for x in results if x[0].task.domain == domain], usd_weight, token_weight)
-            for domain in domains
-        }
+        "domains": {domain: _domain([x for x in results if x[0].task.domain == domain], worth) for domain in domains}
         if len(domains) > 1
         else {},
         "num_distinct_designs": len({r.design for r, _ in results}),
@@ -201,6 +216,8 @@ def evaluate_into(
     usd_weight: float,
     token_weight: float,
     training: Mapping[str, int | float],
+    second_weight: float = 0.0,
+    limits: Limits | None = None,
 ) -> dict[str, Any]:
     """Evaluate, and write `eval.json` with what training cost.
 
@@ -217,7 +234,9 @@ def evaluate_into(
         num_samples: How often each is run.
         usd_weight: lambda, for USD per 1,000 questions.
         token_weight: lambda for tokens per question.
-        training: runs, calls, usd and seconds that training took.
+        training: What training took, as `gdesign.learn.fit.spent` says.
+        second_weight: lambda for seconds of latency per question.
+        limits: How much one run may take, and each agent in it; None for no limit.
 
     Raises:
         ConfigError: There are no tasks.
@@ -238,13 +257,21 @@ def evaluate_into(
             runs=runs,
             phase=split,
             progress=bar.update,
+            limits=limits,
         )
-    summary = summarise(results, usd_weight=usd_weight, token_weight=token_weight, seconds=perf_counter() - began)
+    summary = summarise(
+        results,
+        usd_weight=usd_weight,
+        token_weight=token_weight,
+        second_weight=second_weight,
+        seconds=perf_counter() - began,
+    )
     summary |= {
         "split": split,
         "num_samples": num_samples,
         "usd_weight": usd_weight,
         "token_weight": token_weight,
+        "second_weight": second_weight,
         "training": dict(training),
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -252,15 +279,15 @@ def evaluate_into(
     return summary
 
 
-def _domain(results: Sequence[Result], usd_weight: float, token_weight: float) -> dict[str, float]:
-    weight, table = _by_question(results, usd_weight, token_weight)
-    score, usd, worth = weighted_mean(table[:, :3], weight).tolist()
-    return {"score": score, "usd": usd, "utility": worth, "n": len(table)}
+def _domain(results: Sequence[Result], worth: Callable[[Outcome], float]) -> dict[str, float]:
+    weight, table = _by_question(results, worth)
+    score, usd, mean_worth = weighted_mean(table[:, :3], weight).tolist()
+    return {"score": score, "usd": usd, "utility": mean_worth, "n": len(table)}
 
 
 def _by_question(
-    results: Sequence[Result], usd_weight: float, token_weight: float
-) -> tuple[Float[Tensor, " Q"], Float[Tensor, "Q 7"]]:
+    results: Sequence[Result], worth: Callable[[Outcome], float]
+) -> tuple[Float[Tensor, " Q"], Float[Tensor, "Q 9"]]:
     weights, rows = [], []
     for _, group in groupby(results, key=lambda x: (x[0].task.benchmark, x[0].task.id)):
         same = list(group)
@@ -270,11 +297,13 @@ def _by_question(
                 (
                     o.score,
                     1000 * o.usd,
-                    utility(o, usd_weight=usd_weight, token_weight=token_weight),
+                    worth(o),
                     o.prompt_tokens,
                     o.completion_tokens,
                     o.calls,
                     o.critical_path,
+                    1000 * o.paid_usd,
+                    o.seconds,
                 )
                 for _, o in same
             ),

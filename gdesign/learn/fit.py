@@ -2,7 +2,7 @@
 
 import json
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -22,6 +22,8 @@ from gdesign.learn.module import DesignModule, Teacher
 from gdesign.types import Design, Task
 
 MakeTrainer = Callable[..., L.Trainer]
+NOTHING_SPENT: Mapping[str, int | float] = {"runs": 0, "calls": 0, "usd": 0.0, "paid_usd": 0.0, "seconds": 0.0}
+"""What training cost where there was none."""
 
 
 def learns(designer: Designer) -> bool:
@@ -61,10 +63,16 @@ def fit(
         resume: Go on from `checkpoint/last.ckpt` if it is there, to the same numbers as without the stop.
 
     Raises:
-        ConfigError: The trainer ended before the first validation.
+        ConfigError: The trainer ended before the first validation, or latency has a price for a designer that asks
+            for runs of its own.
         DataError: There is a checkpoint to go on from and it cannot be read.
     """
     designer = module.designer
+    if isinstance(designer, Searched) and module.second_weight:
+        raise ConfigError(
+            f"{type(designer).__name__} weighs designs by score and USD alone, and reward.second_weight is "
+            f"{module.second_weight:g}; set it to 0, or choose a designer that learns from the utility itself"
+        )
     began = perf_counter()
     resumes = resume and (folder / checkpoint.LAST).is_file()
     trains = any(p.requires_grad for p in designer.parameters())
@@ -122,18 +130,36 @@ def _search(module: DesignModule, designer: Searched, tasks: Sequence[Task]) -> 
 
 
 def spent(folder: Path) -> dict[str, int | float]:
-    """Return what training cost: runs, calls and USD by the runs it wrote, lost work included, and seconds."""
-    total: dict[str, int | float] = {"runs": 0, "calls": 0, "usd": 0.0, "seconds": 0.0}
+    """Return what training cost.
+
+    Returns:
+        runs, calls, usd: By the runs it wrote, lost work included.
+        paid_usd: What of it was asked live, so paid then; the rest came from a recording.
+        faults: Number of faults that were survived by asking again; only where there were some.
+        seconds: How long it took.
+    """
+    total: dict[str, int | float] = dict(NOTHING_SPENT)
     if (folder / "runs.jsonl").is_file():
-        for row in read_runs(folder / "runs.jsonl"):
-            if row["phase"].startswith("fit:"):
-                total["runs"] += 1
-                total["calls"] += row["calls"]
-                total["usd"] += row["usd"]
+        rows = [row for row in read_runs(folder / "runs.jsonl") if row["phase"].startswith("fit:")]
+        total |= bill(rows)
     written = [folder / name for name in (checkpoint.LAST, checkpoint.BEST) if (folder / name).is_file()]
     if written:
         total["seconds"] = checkpoint.read(written[0], "seconds")
     return total
+
+
+def bill(rows: Iterable[Mapping[str, Any]]) -> dict[str, int | float]:
+    """Return runs, calls, usd and paid_usd of some lines of a runs file, and faults where there were some."""
+    total: dict[str, int | float] = {"runs": 0, "calls": 0, "usd": 0.0, "paid_usd": 0.0}
+    faults = 0
+    for row in rows:
+        total["runs"] += 1
+        total["calls"] += row["calls"]
+        total["usd"] += row["usd"]
+        # earlier versions did not write what was paid; what is live was
+        total["paid_usd"] += row.get("paid_usd", row["usd"] if row["label"] == "live" else 0.0)
+        faults += row.get("faults", 0)
+    return total | ({"faults": faults} if faults else {})
 
 
 def best_designs(path: str | Path) -> Teacher:
@@ -154,13 +180,14 @@ def best_designs(path: str | Path) -> Teacher:
     return teacher
 
 
-def best_runs(path: str | Path, *, usd_weight: float, token_weight: float = 0.0) -> Teacher:
+def best_runs(path: str | Path, *, usd_weight: float, token_weight: float = 0.0, second_weight: float = 0.0) -> Teacher:
     """Return a teacher: for each task the design that was worth most in the runs of a folder.
 
     Args:
         path: A run folder or its `runs.jsonl`.
         usd_weight: lambda for USD per 1,000 questions.
         token_weight: lambda for tokens per question.
+        second_weight: lambda for seconds of latency per question.
 
     Raises:
         MissingDataError: There are no runs.
@@ -173,6 +200,7 @@ def best_runs(path: str | Path, *, usd_weight: float, token_weight: float = 0.0)
         designs[text] = row["design"]
         tokens = row["prompt_tokens"] + row["completion_tokens"]
         value = row["score"] - usd_weight * 1000 * row["usd"] - token_weight * tokens
+        value -= second_weight * row.get("latency", 0.0)
         worth.setdefault((row["benchmark"], row["task"]), {}).setdefault(text, []).append(value)
     best = {
         key: design_from_json(designs[max(values, key=lambda text: sum(values[text]) / len(values[text]))])

@@ -17,6 +17,7 @@ from torch import Tensor
 from gdesign.design.base import Designer
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.errors import ConfigError
+from gdesign.execute.limits import Limits
 from gdesign.execute.runs import RunsFile, design_from_json, read_runs
 from gdesign.learn.data import Item
 from gdesign.learn.estimators import Estimator, Replay, Rollouts
@@ -47,6 +48,7 @@ class DesignModule(L.LightningModule):
         final_lr: Its share at the last step, reached in a straight line.
         usd_weight: lambda, for USD per 1,000 questions.
         token_weight: lambda for tokens per question.
+        second_weight: lambda for seconds of latency per question.
         entropy_weight: What entropy earns in the loss at the first step.
         final_entropy_weight: The same at the last step, reached in a straight line; None for the same throughout.
         penalty_weight: What the method's own regulariser costs in the loss.
@@ -57,6 +59,7 @@ class DesignModule(L.LightningModule):
         num_samples: How many distinct answers an identical request may get: each run's seed is drawn
             below it. 1 asks each thing once, which is exact on recorded answers and cheap on cached ones.
         num_validation_samples: How often each validation task is run, with seeds 0, 1, ...
+        limits: How much one run may take, and each agent in it; None for no limit.
         seed: Draws designs and run seeds.
     """
 
@@ -75,6 +78,7 @@ class DesignModule(L.LightningModule):
         lr: float,
         usd_weight: float = 0.0,
         token_weight: float = 0.0,
+        second_weight: float = 0.0,
         entropy_weight: float = 0.0,
         final_entropy_weight: float | None = None,
         penalty_weight: float = 0.01,
@@ -83,6 +87,7 @@ class DesignModule(L.LightningModule):
         final_lr: float = 1.0,
         num_samples: int = 1,
         num_validation_samples: int = 1,
+        limits: Limits | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -114,6 +119,7 @@ class DesignModule(L.LightningModule):
         self.num_designs = num_designs
         self.usd_weight = usd_weight
         self.token_weight = token_weight
+        self.second_weight = second_weight
         self.entropy_weight = entropy_weight
         self.final_entropy_weight = entropy_weight if final_entropy_weight is None else final_entropy_weight
         self.penalty_weight = penalty_weight
@@ -123,6 +129,7 @@ class DesignModule(L.LightningModule):
         self.final_lr = final_lr
         self.num_samples = num_samples
         self.num_validation_samples = num_validation_samples
+        self.limits = limits
         self.generator = torch.Generator().manual_seed(seed)
         self.num_runs = 0
         self.seconds = 0.0
@@ -256,12 +263,13 @@ class DesignModule(L.LightningModule):
         problem = self.problems([self._seen[task].seen for _, task, _ in rows], usd_weight=each)
         score, usd = self.designer.expect(problem, [done.design for _, _, done in rows])
         price = torch.tensor(each, device=score.device)
-        got, paid, tokens = torch.tensor([[d.score, 1000 * d.usd, d.tokens] for _, _, d in rows], device=score.device).T
+        columns = [[d.score, 1000 * d.usd, d.tokens, d.seconds] for _, _, d in rows]
+        got, paid, tokens, seconds = torch.tensor(columns, device=score.device).T
         place = torch.tensor([place for place, _, _ in rows], device=score.device)
         weight = torch.tensor([self._seen[task].task.weight for _, task, _ in rows], device=score.device)
         return Replay(
             expected=score - price * usd,
-            utility=got - price * paid - self.token_weight * tokens,
+            utility=got - price * paid - self.token_weight * tokens - self.second_weight * seconds,
             task=place,
             weight=weight,
         )
@@ -299,11 +307,13 @@ class DesignModule(L.LightningModule):
                 self.runs.append(run, outcome, phase=phase, step=step)
 
         pool = self.problems.space.pool
-        return self.loop.run(rollout(jobs, pool=pool, llm=self.llm, benchmark=self.benchmark, record=record))
+        return self.loop.run(
+            rollout(jobs, pool=pool, llm=self.llm, benchmark=self.benchmark, record=record, limits=self.limits)
+        )
 
     def _utility(self, outcome: Outcome, *, usd_weight: float | None = None) -> float:
         price = self.usd_weight if usd_weight is None else usd_weight
-        return utility(outcome, usd_weight=price, token_weight=self.token_weight)
+        return utility(outcome, usd_weight=price, token_weight=self.token_weight, second_weight=self.second_weight)
 
     def _weights(self, batch: Sequence[Item]) -> Tensor:
         return torch.tensor([item.task.weight for item in batch])
@@ -323,11 +333,13 @@ class Done(NamedTuple):
     score: float
     usd: float
     tokens: int
+    seconds: float
 
     @classmethod
     def of(cls, run: Run, outcome: Outcome) -> "Done":
         """Return what is kept of a run."""
-        return cls(run.design, outcome.score, outcome.usd, outcome.prompt_tokens + outcome.completion_tokens)
+        tokens = outcome.prompt_tokens + outcome.completion_tokens
+        return cls(run.design, outcome.score, outcome.usd, tokens, outcome.seconds)
 
 
 def _recalled(path: Path, *, before: int) -> dict[tuple[int, str, str], list[Done]]:
@@ -340,5 +352,6 @@ def _recalled(path: Path, *, before: int) -> dict[tuple[int, str, str], list[Don
         if row["step"] < before and name not in known:
             known.add(name)
             tokens = row["prompt_tokens"] + row["completion_tokens"]
-            done.setdefault(key, []).append(Done(design_from_json(row["design"]), row["score"], row["usd"], tokens))
+            design, seconds = design_from_json(row["design"]), row.get("latency", 0.0)
+            done.setdefault(key, []).append(Done(design, row["score"], row["usd"], tokens, seconds))
     return done
