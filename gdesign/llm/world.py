@@ -28,9 +28,7 @@ def load(path: str | Path) -> World:
     """
     path = Path(path)
     if not path.is_file():
-        raise MissingDataError(
-            f"there is no world {path}; give the path of a YAML file with settings such as `seed: 1`"
-        )
+        raise MissingDataError(f"there is no file {path}; give a YAML file with settings of a world, such as `seed: 1`")
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.MarkedYAMLError as error:

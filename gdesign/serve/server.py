@@ -3,7 +3,6 @@
 import gc
 import signal
 import socket
-import types
 from collections.abc import Callable
 from ipaddress import ip_address
 
@@ -60,7 +59,7 @@ class Server(uvicorn.Server):
 
     Args:
         app: An ASGI application; it finds `CONNECTION` among the extensions of its scope.
-        on_stop: Called at the signal to stop, while answers may still be under way.
+        on_stop: Called in the event loop when the end begins, while answers may still be under way.
     """
 
     def __init__(self, app: Callable[..., object], *, on_stop: Callable[[], None]) -> None:
@@ -83,10 +82,10 @@ class Server(uvicorn.Server):
         )
         self._on_stop = on_stop
 
-    def handle_exit(self, sig: int, frame: types.FrameType | None) -> None:
-        """Stop, at a signal."""
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what is under way."""
         self._on_stop()
-        super().handle_exit(sig, frame)
+        await super().shutdown(sockets)
 
 
 def serve(server: Server, sock: socket.socket) -> None:

@@ -43,6 +43,7 @@ FAULTS = ("429", "500", "dropped", "timeout", "malformed", "empty")
 """
 
 _WINDOW = 60.0
+_PROMPT = "# Question\n"
 _CHARS_PER_TOKEN = 4
 
 Scope = MutableMapping[str, Any]
@@ -56,8 +57,8 @@ class Simulation:
     `POST /v1/chat/completions`, `GET /v1/models`, `GET /v1/models/{name}`, `GET /health`, and
     `GET /stats`, which counts requests, answers and faults. Prompts that gdesign writes get the very
     answers that the client gives in the same process: the text, the model and the seed decide, and no
-    seed is seed 0. A message that is a generated question and nothing else is answered by a neutral
-    agent, whatever the system message says.
+    seed is seed 0. A last message that is a generated question and not a prompt of gdesign's is
+    answered by a neutral agent, whatever was said before.
 
     The faults are drawn by a seed, in the order in which requests come: as many requests as come get
     the same faults again, though clients that ask at the same time may swap theirs.
@@ -133,6 +134,7 @@ class Simulation:
         self._draw = Random(seed).random
         self._recent: deque[float] = deque()
         self._hanging: set[Callable[[], None]] = set()
+        self._stopping = False
         self._requests = self._answered = self._limited = self._in_flight = self._most_in_flight = 0
         self._prompt_tokens = self._completion_tokens = 0
         self._failed: Counter[str] = Counter()
@@ -165,7 +167,8 @@ class Simulation:
         return f"{self._requests:,} requests: {', '.join(parts)}; at most {self._most_in_flight:,} at a time"
 
     def stop(self) -> None:
-        """End the connections of requests that would never be answered."""
+        """End the connections of requests that will never be answered."""
+        self._stopping = True
         for abort in tuple(self._hanging):
             abort()
 
@@ -206,6 +209,7 @@ class Simulation:
 
     async def _chat(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._requests += 1
+        id = f"chatcmpl-{self._requests}"
         self._in_flight += 1
         self._most_in_flight = max(self._most_in_flight, self._in_flight)
         try:
@@ -227,7 +231,6 @@ class Simulation:
             if kind == "timeout":
                 await self._never(scope, receive)
                 return
-            id = f"chatcmpl-{self._requests}"
             if kind is not None:
                 await self._break(kind, chat, reply, id=id, scope=scope, receive=receive, send=send)
                 return
@@ -253,17 +256,19 @@ class Simulation:
         except UnsupportedRequestError as error:
             reason = error
         asked = next((m.content.strip() for m in reversed(chat.messages) if m.role == "user"), "")
-        agent = Agent(role=SOLVER.name, llm=chat.model)
-        task = Task(id="", question=asked, answer="", benchmark="")
-        try:
-            return await self._neutral(replace(request, messages=prompt(agent, task, pool=self._neutral_pool)))
-        except UnsupportedRequestError:
-            if self._any_message:
-                return _echo(chat, asked)
+        # gdesign's own prompt for a role that this pool lacks: a neutral answer would pass for that role's
+        if not asked.startswith(_PROMPT):
+            agent = Agent(role=SOLVER.name, llm=chat.model)
+            task = Task(id="", question=asked, answer="", benchmark="")
+            try:
+                return await self._neutral(replace(request, messages=prompt(agent, task, pool=self._neutral_pool)))
+            except UnsupportedRequestError:
+                if self._any_message:
+                    return _echo(chat, asked)
         raise ApiError(
             400,
-            "The simulated world answers what gdesign asks, with the roles of the pool that it serves, and messages "
-            f"that are one of the questions of gdesign.tasks.synthetic and nothing else. Here, {reason}. "
+            "The simulated world answers what gdesign asks, with the roles of the pool that it serves, and last "
+            f"messages that are one of the questions of gdesign.tasks.synthetic. Here, {reason}. "
             "Serve the pool that you train with (--pool), or start with --any to have other messages repeated.",
             param="messages",
         )
@@ -302,7 +307,7 @@ class Simulation:
         abort = scope["extensions"][CONNECTION]["abort"]
         self._hanging.add(abort)
         try:
-            async with asyncio.timeout(self._hang):
+            async with asyncio.timeout(0 if self._stopping else self._hang):
                 await _gone(receive)
         except TimeoutError:
             await _hang_up(scope, "abort", receive)
@@ -316,11 +321,12 @@ class Simulation:
         length = _header(scope, b"content-length")
         if length is not None and int(length) > self._max_body:
             raise too_large
-        message = await receive()
-        body: bytes = message.get("body", b"")
-        while message.get("more_body"):
+        body = b""
+        more = True
+        while more:
             message = await receive()
             body += message.get("body", b"")
+            more = message.get("more_body", False)
             if len(body) > self._max_body:
                 raise too_large
         return body
