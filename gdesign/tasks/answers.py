@@ -1,7 +1,8 @@
 r"""Readers of answers: pure functions from what an LLM wrote to a canonical answer, or None.
 
-All of them prefer the last line `Answer: X`, which every prompt asks for. What they cannot read is
-None; it scores nothing and is counted. None of them raises on any text.
+All of them prefer the last line `Answer: X`, which every prompt asks for. None reads a line that is
+quoted (`> `): it is what somebody else said. What they cannot read is None; it scores nothing and is
+counted. None of them raises on any text.
 """
 
 import ast
@@ -23,11 +24,27 @@ _CUE = re.compile(r"\banswer[\s*_`~]*(?:is|:|\uff1a|=|would be|must be)(?:\s*:)?
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~).*$", re.MULTILINE)
 
 
+_QUOTED = re.compile(r"^[ \t]*>(?!>>).*\n?", re.MULTILINE)
+
+
+def own_words(text: str) -> str:
+    """Return a text without its quoted lines (`> `); all of it where it is nothing but quoted.
+
+    Agents get quoted what others said, and some repeat it: an answer that stands in a quote is not
+    theirs. A prompt of Python (`>>>`) is no quote.
+    """
+    if ">" not in text:
+        return text
+    own = _QUOTED.sub("", text)
+    return own if own.strip() else text
+
+
 def stated(text: str) -> str | None:
     """Return what the last line `Answer: X` states; what follows the line if it states nothing itself.
 
     Marks of Markdown around `Answer` do not matter. None if there is no such line.
     """
+    text = own_words(text)
     last = None
     for last in _LINE.finditer(text):  # noqa: B007 - the last one is wanted
         pass
@@ -66,6 +83,7 @@ def boxed(text: str) -> str | None:
 
 def exact(text: str) -> str | None:
     """Return the stated answer, else the whole text, with case and white space folded and dress removed."""
+    text = own_words(text)
     words = stated(text)
     words = " ".join((text if words is None else words).split()).casefold()
     for _ in range(2):
@@ -108,7 +126,7 @@ def number(text: str) -> str | None:
         `18`, `-0.25`, or a fraction in lowest terms where no decimal ends (`2/3`); None if there is
         no number.
     """
-    text = _plain(text)
+    text = _plain(own_words(text))
     for part in (stated(text), _last(r"####\s*([^\n]*)", text), boxed(text), _after_cue(text)):
         if part is not None:
             inner = boxed(part)
@@ -209,6 +227,7 @@ def choice(text: str, num_options: int, options: Sequence[str] = ()) -> str | No
         num_options: How many options there are; a letter beyond them is unreadable.
         options: Their texts; an answer that repeats one of them chooses it.
     """
+    text = own_words(text)
     allowed = {chr(65 + i) for i in range(num_options)}
     for part in (stated(text), boxed(text), _after_cue(text)):
         if part is not None:
@@ -265,6 +284,7 @@ def latex(text: str) -> str | None:
     Reads, first that is there: the last line `Answer: X`, boxed, `the answer is X`, the last formula,
     the last number.
     """
+    text = own_words(text)
     part = stated(text)
     if part is None or not part.strip():
         part = boxed(text)
@@ -387,6 +407,7 @@ def literal(text: str) -> str | None:
     the whole text. Values that Python holds equal look the same (`1.0` and `1`, the order of a
     set or a dict, the kind of quotes), but for `True` and `1`.
     """
+    text = own_words(text)
     part = stated(text)
     if part is not None:
         return _literal(part)

@@ -3,13 +3,26 @@ import asyncio
 import threading
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from time import perf_counter
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdesign.tasks.answers import boxed, canonical, choice, equivalent, exact, latex, literal, number, stated, string
+from gdesign.tasks.answers import (
+    boxed,
+    canonical,
+    choice,
+    equivalent,
+    exact,
+    latex,
+    literal,
+    number,
+    own_words,
+    stated,
+    string,
+)
 
 FEW = settings(deadline=None, max_examples=60)
 
@@ -283,3 +296,43 @@ def test_long_texts_are_read_in_no_time(part):
         read(text)
     choice(text, 4, ("a", "b"))
     assert perf_counter() - began < 5  # a tenth of a second where time grows with length alone
+
+
+# --------------------------------------------------------------------------- whose words
+
+READERS = [number, partial(choice, num_options=5, options=("7", "5", "9", "x", "y")), latex, literal, exact]
+
+
+@pytest.mark.parametrize("read", READERS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "> Answer: 7\nI disagree.\nAnswer: 5",
+        "Answer: 5\n> Answer: 7",
+        "Answer: 5\n\nchecker said:\n> > Answer: 7\n> I am sure: \\boxed{7}, the answer is 7.\n",
+        "> # Question\n> What is 3 + 4?\n  > Answer: 7\n\nAnswer: 5\r\n>Answer: 7",
+    ],
+)
+def test_what_an_agent_quotes_is_not_its_answer(read, text):
+    assert read(text) == ("B" if isinstance(read, partial) else "5")
+
+
+@pytest.mark.parametrize("read", [number, partial(choice, num_options=4), latex, literal])
+def test_who_only_quotes_an_answer_among_words_without_one_gives_none(read):
+    assert read("Somebody said:\n> Answer: 7\n> \\boxed{7}\nbut who can know?") is None
+
+
+def test_a_text_that_is_quoted_as_a_whole_is_read_all_the_same():
+    assert number("> I add.\n> Answer: 7\n") == "7"
+
+
+def test_a_prompt_of_python_is_no_quote():
+    assert literal(">>> f(2)\n[1, 2]\nAnswer: [1, 2]") == "[1, 2]"
+    assert own_words(">>> f(2)\n[1]") == ">>> f(2)\n[1]"
+
+
+@given(st.text(st.sampled_from("ab >\n\r\tAnswer:7.B$\\{}"), max_size=40), st.text(max_size=20))
+def test_no_quote_changes_what_is_read_beside_it(heard, more):
+    own = "I think so.\nAnswer: 5\n"
+    text = "".join(f"> {line}\n" for line in (heard + more).splitlines())
+    assert [read(text + own) for read in READERS] == [read(own + text) for read in READERS] == ["5", "B", "5", "5", "5"]
