@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--show", type=int, default=0, help="print that many kinds of disagreement for each set")
     show = parser.parse_args().show
     rows = [
-        compare(GSM8K(), "routing/zeroeval", "gsm", show),
+        compare(GSM8K(by_text=True), "routing/zeroeval", "gsm", show),
         compare(MATHL5(), "routing/zeroeval", "math-l5", show),
         compare(CRUXO(), "routing/zeroeval", "crux", show),
         compare(CRUXO(), "routing/zeroeval", "crux", show, name="crux, quotes restored", dress=quoted),
