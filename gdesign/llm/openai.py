@@ -288,25 +288,27 @@ class _Endpoint:
             if self._spacing or self._held_until:
                 await self._turn()
             began = perf_counter()
+            answer: httpx2.Response | openai.APIStatusError
             try:
                 async with asyncio.timeout(self._timeout):
                     # the SDK's typed method takes twice the time, half of it for a tree of objects that nobody reads
-                    response = await connection.sdk.post(
+                    answer = await connection.sdk.post(
                         "/chat/completions", cast_to=httpx2.Response, content=body, options=self._options
                     )
             except openai.APIStatusError as error:
-                self.silent = False
-                reply = self._refused(request, error)
+                answer = error
             except TimeoutError:
                 raise _Fault("timeout", f"no reply within {self._timeout:g} s") from None
             except openai.APIConnectionError as error:
                 raise self._lost(error) from None
             except aiohttp.ClientError as error:  # a response that is no HTTP
-                self.silent = False
                 raise _Fault("malformed", self._safe(f"{type(error).__name__}: {error}")) from None
-            else:
-                self.silent = False
-                reply = self._read(request, response.content, seconds=perf_counter() - began)
+            seconds = perf_counter() - began
+        self.silent = False
+        if isinstance(answer, openai.APIStatusError):
+            reply = self._refused(request, answer)
+        else:
+            reply = self._read(request, answer.content, seconds=seconds)
         self._num_failed = 0
         self._answered.add(request.llm)
         return reply
