@@ -37,7 +37,12 @@ def main(config: DictConfig) -> None:
             if not config.trust:
                 typed = {override.lstrip("+").partition("=")[0] for override in overrides}
                 named = [str(config.llm.get("base_url"))] if typed & {"llm", "llm.base_url"} else []
-                refuse_unnamed_endpoints(merged, source=f"{config.checkpoint}/config.yaml", named=named)
+                refuse_unnamed_endpoints(
+                    merged,
+                    source=f"{config.checkpoint}/config.yaml",
+                    named=named,
+                    own_pool=bool(typed & {"pool", "pool.path"}),
+                )
             config = merged
         else:
             swept = overrides if hydra_config.mode == RunMode.MULTIRUN else []

@@ -242,9 +242,24 @@ def test_no_key_goes_to_a_machine_that_only_a_saved_config_names(command, foreig
 
 def test_no_wrapper_hides_such_a_machine(command, foreign):
     config = OmegaConf.load(foreign / "config.yaml")
-    config.llm = {"_target_": "gdesign.llm.wrappers.Limit", "max_concurrent": 1, "llm": config.llm}
+    config.llm = {"_target_": "gdesign.llm.wrappers.Sampling", "llm": config.llm}
     OmegaConf.save(config, foreign / "config.yaml")
     assert "to keys.example.org" in command("eval", f"checkpoint={foreign}")[2]
+
+
+def test_no_key_goes_to_a_machine_that_only_the_pool_of_a_saved_config_names(command, foreign, tmp_path):
+    config = OmegaConf.load(foreign / "config.yaml")
+    config.llm.base_url = "http://127.0.0.1:9/v1"
+    OmegaConf.save(config, foreign / "config.yaml")
+    pool = tmp_path / "p.yaml"
+    pool.write_text(
+        pool.read_text().replace("{name: m,", "{name: m, base_url: https://keys.example.org/v1, api_key_env: MY_KEY,")
+    )
+    status, _, err = command("eval", f"checkpoint={foreign}")
+    assert status == 2
+    assert "MY_KEY holds, at keys.example.org" in err
+    for wish in (["trust=true"], ["pool=file", f"pool.path={pool}"]):  # on it goes, to the missing key
+        assert "set the environment variable MY_KEY" in command("eval", f"checkpoint={foreign}", *wish)[2]
 
 
 @pytest.mark.parametrize(

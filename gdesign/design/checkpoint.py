@@ -92,13 +92,16 @@ def refuse_foreign_targets(config: DictConfig, *, source: str) -> None:
             )
 
 
-def refuse_unnamed_endpoints(config: DictConfig, *, source: str, named: Collection[str] = ()) -> None:
+def refuse_unnamed_endpoints(
+    config: DictConfig, *, source: str, named: Collection[str] = (), own_pool: bool = False
+) -> None:
     """Raise ConfigError if the config's LLM client would send anything to another machine that the user did not name.
 
     Args:
         config: That of a run folder, perhaps with what the command line says.
         source: What the message calls it.
         named: The base_urls on the command line.
+        own_pool: Whether the pool is named there, and with it the endpoints of its LLMs.
     """
     for node in _mappings(OmegaConf.to_container(config.llm, resolve=True)):
         target = node.get("_target_")
@@ -114,6 +117,14 @@ def refuse_unnamed_endpoints(config: DictConfig, *, source: str, named: Collecti
                 f"eval.py, --llm {url} --api-key-env {variable} for gdesign ask) or trust the folder (trust=true for "
                 "eval.py, --trust for gdesign)"
             )
+        for llm in instantiate(node["pool"]).llms if node.get("pool") and not own_pool else ():
+            if llm.base_url is not None and not is_loopback(llm.base_url):
+                raise ConfigError(
+                    f"{source} has a pool whose LLM {llm.name!r} would get questions, and the key that the variable "
+                    f"{llm.api_key_env} holds, at {urlsplit(llm.base_url).hostname}; if that is what you want, "
+                    "name the pool (pool=... for eval.py) or trust the folder (trust=true for eval.py, --trust for "
+                    "gdesign)"
+                )
 
 
 def _mappings(node: Any) -> Iterator[dict[Any, Any]]:

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 from gdesign.errors import ConfigError
 from gdesign.llm.base import LLMClient
-from gdesign.llm.openai import API_KEY_ENV, BASE_URL, OpenAIClient
+from gdesign.llm.openai import BASE_URL, OpenAIClient
 from gdesign.llm.replay import Replay
-from gdesign.llm.wrappers import Budget, Limit, Sampling
+from gdesign.llm.wrappers import Budget, Sampling
 from gdesign.types import LLM, AgentPool
 
 
@@ -18,47 +18,29 @@ def endpoint(
     *,
     pool: AgentPool,
     base_url: str = BASE_URL,
-    api_key_env: str = API_KEY_ENV,
     temperature: float = 0.0,
     max_tokens: int | None = None,
-    max_concurrent: int | None = None,
     budget: Mapping[str, float] | None = None,
     record: str | Path | None = None,
     **options: Any,
 ) -> LLMClient:
-    """Return a client for one endpoint, with what a config asks for around it.
+    """Return a client for the endpoints of a pool, with what a config asks for around it.
 
     Args:
         pool: Whose LLMs are asked, at their prices.
-        base_url: See `OpenAIClient`.
-        api_key_env: See `OpenAIClient`.
+        base_url: Where those are asked that name no endpoint of their own.
         temperature: What every request is sent with. At 0, several agents of one kind mostly say the same.
         max_tokens: Limit of every completion; None for the endpoint's own.
-        max_concurrent: How many calls may be in flight at a time; None for any number.
         budget: Limits of `Budget`, any of usd, tokens and calls; None for none.
         record: A recording, see `Replay`: what it holds is not asked again and costs no budget; None for none.
-        **options: Others of `OpenAIClient`.
+        **options: Those of `OpenAIClient`.
 
     Raises:
-        ConfigError: An LLM of the pool lives at another endpoint, the key is not in the environment, the
-            recording is of other endpoints, or a value is out of range.
+        ConfigError: A key is not in the environment, the recording is of other endpoints, or a value is
+            out of range.
         DataError: `record` names a file that is no recording.
     """
-    for llm in pool.llms:
-        if llm.base_url is not None and llm.base_url.rstrip("/") != base_url.rstrip("/"):
-            raise ConfigError(
-                f"LLM {llm.name!r} of pool {pool.name!r} is served by {llm.base_url}, and {base_url} would be asked; a "
-                "client knows one endpoint: set llm.base_url to it and leave the LLMs of others out of the pool, or "
-                "put a gateway in front of all"
-            )
-        if llm.api_key_env is not None and llm.api_key_env != api_key_env:
-            raise ConfigError(
-                f"LLM {llm.name!r} of pool {pool.name!r} takes its key from {llm.api_key_env}, and the one of "
-                f"{api_key_env} would be sent; a client knows one key: set llm.api_key_env to it, or leave the LLM out"
-            )
-    client: LLMClient = OpenAIClient(base_url=base_url, api_key_env=api_key_env, **options)
-    if max_concurrent is not None:
-        client = Limit(llm=client, max_concurrent=max_concurrent)
+    client: LLMClient = OpenAIClient(base_url=base_url, pool=pool, **options)
     if budget is not None:
         if unknown := [name for name in budget if name not in ("usd", "tokens", "calls")]:
             raise ConfigError(f"the budget has the limit {unknown[0]!r}; expected any of usd, tokens, calls")
@@ -75,10 +57,8 @@ def _place(llm: LLM, base_url: str, options: Mapping[str, Any]) -> str:
     url = llm.base_url or base_url
     parts = urlsplit(url)
     place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
-    of_url = [
-        own.get("extra") for own in options.get("endpoints", ()) if own["base_url"].rstrip("/") == url.rstrip("/")
-    ]
-    fields = [options.get("extra"), *of_url, options.get("extra_by_llm", {}).get(llm.name)]
+    there = [own for own in options.get("endpoints", ()) if own["base_url"].rstrip("/") == url.rstrip("/")]
+    fields = [options.get("extra"), *(own.get("extra") for own in there), options.get("extra_by_llm", {}).get(llm.name)]
     if not any(fields):
         return place
     return f"{place} with the extra fields #{blake2b(repr(fields).encode(), digest_size=4).hexdigest()}"

@@ -1,7 +1,7 @@
-"""LLM clients around an LLM client: a way of sampling, a limit on concurrency, a budget.
+"""LLM clients around an LLM client: a way of sampling, and a budget.
 
-They stack, with a recording: `Sampling(llm=Replay(llm=Budget(llm=Limit(llm=client, ...), ...), ...))` asks each
-question once, counts what was really asked, and sends so many at a time.
+They stack, with a recording: `Sampling(llm=Replay(llm=Budget(llm=client, ...), ...))` asks each question once, and
+counts what was really asked.
 """
 
 import asyncio
@@ -40,30 +40,6 @@ class Sampling:
         """Ask so."""
         max_tokens = request.max_tokens if self._max_tokens is None else self._max_tokens
         return await self._llm(replace(request, temperature=self._temperature, max_tokens=max_tokens))
-
-
-class Limit:
-    """Lets so many calls be in flight at a time; the others wait their turn.
-
-    Args:
-        llm: Who is asked.
-        max_concurrent: The number of calls.
-    """
-
-    def __init__(self, *, llm: LLMClient, max_concurrent: int) -> None:
-        if max_concurrent < 1:
-            raise ConfigError(f"max_concurrent is {max_concurrent}; expected 1 or more")
-        self._llm = llm
-        self._max_concurrent = max_concurrent
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    async def __call__(self, request: Request) -> Reply:
-        """Ask when there is room."""
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:  # a semaphore belongs to one loop; each asyncio.run makes another
-            self._loop, self._room = loop, asyncio.Semaphore(self._max_concurrent)
-        async with self._room:
-            return await self._llm(request)
 
 
 class Budget:

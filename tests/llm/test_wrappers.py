@@ -5,7 +5,7 @@ import random
 import pytest
 
 from gdesign.errors import BudgetExceededError, ConfigError, LLMError, PoolError
-from gdesign.llm.wrappers import Budget, Limit
+from gdesign.llm.wrappers import Budget
 from gdesign.types import LLM, AgentPool, Label, Message, Reply, Request, Role, Usage
 
 POOL = AgentPool(
@@ -42,42 +42,6 @@ class Slow:
         if text == "fail":
             raise LLMError("failed")
         return Reply(text=text, usage=Usage(prompt_tokens=10, completion_tokens=20), label=Label.LIVE)
-
-
-# ------------------------------------------------------------------ Limit
-
-
-def test_only_so_many_calls_are_in_flight():
-    llm = Slow()
-    limit = Limit(llm=llm, max_concurrent=3)
-
-    async def many():
-        await asyncio.gather(*(limit(request(str(i))) for i in range(10)))
-
-    for _ in range(2):  # each asyncio.run has a loop of its own
-        asyncio.run(many())
-    assert llm.peak == 3
-    assert len(llm.asked) == 20
-
-
-def test_a_cancelled_or_failed_call_makes_room():
-    async def scene():
-        llm = Slow(open=False)
-        limit = Limit(llm=llm, max_concurrent=1)
-        first = asyncio.create_task(limit(request()))
-        await asyncio.sleep(0.001)
-        first.cancel()
-        llm.open = True
-        with pytest.raises(LLMError):
-            await limit(request("fail"))
-        return await limit(request())
-
-    assert asyncio.run(scene()).text == "q"
-
-
-def test_a_limit_of_nothing_is_refused():
-    with pytest.raises(ConfigError, match="max_concurrent"):
-        Limit(llm=Slow(), max_concurrent=0)
 
 
 # ------------------------------------------------------------------ Budget
@@ -137,7 +101,7 @@ def test_a_budget_of_one_dollar_with_64_calls_in_flight_is_never_overrun(trial):
     )
     pool = AgentPool(name="p", roles=(Role(name="r", profile="r"),), llms=llms)
     endpoint = Endpoint(draw, pool)
-    budget = Budget(llm=Limit(llm=endpoint, max_concurrent=64), pool=pool, usd=1.0)
+    budget = Budget(llm=endpoint, pool=pool, usd=1.0)
 
     async def work(num):
         for _ in range(num):
