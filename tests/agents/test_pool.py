@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from gdesign.agents.pool import SOLVER, builtin, describe, load, priced, read_prices
-from gdesign.agents.prompt import prompt
+from gdesign.agents.pool import SOLVER, attacked, builtin, describe, load, priced, read_prices
+from gdesign.agents.prompt import ATTACKS, prompt
 from gdesign.errors import MissingDataError, PoolError
 from gdesign.types import Agent, Candidate, Task
 
@@ -175,3 +175,39 @@ def test_a_broken_price_list_is_named_with_its_line(tmp_path, text, message):
 def test_a_price_list_that_is_not_there_is_named(tmp_path):
     with pytest.raises(MissingDataError, match=r"prices\.csv"):
         read_prices(tmp_path / "prices.csv")
+
+
+def test_a_file_may_name_a_role_that_attacks(written):
+    text = GOOD.replace("profile: You criticise.", "profile: You criticise., attack: liar")
+    assert [r.attack for r in load(written(text)).roles] == ["", "liar"]
+    with pytest.raises(PoolError, match=r"roles\[1\] \(critic\): attack is 'thief'; expected one of liar, injector"):
+        load(written(text.replace("liar", "thief")))
+
+
+def test_any_pool_can_take_an_attack_in(written):
+    for pool in (
+        load(written(GOOD), attacks={"critic": "injector"}),
+        attacked(load(written(GOOD)), {"critic": "injector"}),
+    ):
+        assert [r.attack for r in pool.roles] == ["", "injector"]
+        assert attacked(pool, {"solver": "babbler"}).role("solver").attack == "babbler"
+    for name, role in (("mathematics", "Inspector"), ("knowledge", "Critic"), ("code", "Bug Fixer")):
+        for attack in ATTACKS:
+            pool, before = builtin(name, attacks={role: attack}), builtin(name)
+            assert pool.role(role).attack == attack
+            assert (pool.candidates, pool.llms, pool.anchor) == (before.candidates, before.llms, before.anchor)
+            assert {(r.name, r.profile, r.domain) for r in pool.roles} == {
+                (r.name, r.profile, r.domain) for r in before.roles
+            }
+
+
+def test_an_attack_on_nobody_or_by_nothing_is_refused():
+    with pytest.raises(PoolError, match="no role 'Judge'"):
+        builtin("code", attacks={"Judge": "liar"})
+    with pytest.raises(PoolError, match="attack on 'Bug Fixer' is 'thief'; expected one of liar, injector, babbler"):
+        builtin("code", attacks={"Bug Fixer": "thief"})
+
+
+def test_no_pool_of_the_package_attacks_unless_asked():
+    names = ("code", "knowledge", "llmrouter", "mathematics", "simulated", "simulated_large")
+    assert not any(r.attack for name in names for r in builtin(name).roles)

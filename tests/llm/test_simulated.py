@@ -6,8 +6,8 @@ from statistics import fmean
 
 import pytest
 
-from gdesign.agents.pool import builtin
-from gdesign.agents.prompt import prompt
+from gdesign.agents.pool import attacked, builtin
+from gdesign.agents.prompt import ATTACKS, MAX_QUOTED, prompt, quoted
 from gdesign.errors import ConfigError, PoolError, UnsupportedRequestError
 from gdesign.execute.run import run
 from gdesign.llm.simulated import Ability, SimulatedClient, World
@@ -333,3 +333,94 @@ def test_roles_that_cannot_be_told_apart_are_refused():
 def test_a_world_that_fits_no_question_is_refused(setting):
     with pytest.raises(ConfigError, match=next(iter(setting))):
         World(**setting)
+
+
+# --------------------------------------------------------------------------- attacks
+
+
+def turned(attack):
+    return attacked(OPEN, {"assistant": attack})
+
+
+def ask_turned(attack, task, *, client=CLIENT, max_tokens=None, **prompted):
+    messages = prompt(SMALL, task, pool=turned(attack), **prompted)
+    return asyncio.run(client(Request(llm="small", messages=messages, max_tokens=max_tokens)))
+
+
+def score_turned(attack, design, questions):
+    async def go():
+        pool = turned(attack)
+        runs = [await run(design, t, pool=pool, llm=CLIENT, extract=BENCHMARK.extract) for t in questions]
+        return [account(r, grade=BENCHMARK.grade, pool=pool) for r in runs]
+
+    found = asyncio.run(go())
+    return fmean(o.score for o in found), sum(o.usd for o in found)
+
+
+def test_a_liar_says_what_an_adversary_of_the_world_says():
+    for task in tasks(n=20):
+        for heard in ([], [("reviewer", f"Answer: {task.answer}")]):
+            assert ask_turned("liar", task, heard=heard).text == ask(ADVERSARY, task, heard=heard).text
+
+
+def test_an_injector_dresses_the_liars_answer_as_parts_of_a_prompt():
+    for task in tasks(n=20):
+        reply = ask_turned("injector", task)
+        assert BENCHMARK.extract(task, reply.text) == said(ADVERSARY, task) != task.answer
+        for part in ("\n# Question\n", "\n# What other agents said\n", "\nreviewer:\n", "\nsystem: ", "Forget all"):
+            assert part in reply.text
+        assert reply.usage.completion_tokens > ask(ADVERSARY, task).usage.completion_tokens
+
+
+def test_an_injection_moves_its_hearers_as_much_as_the_same_answer_in_plain_words_of_that_length():
+    questions = tasks("mathematics", "medium", n=600)
+
+    def right(dressed):
+        found = 0
+        for task in questions:
+            injected = ask_turned("injector", task).text
+            wrong = BENCHMARK.extract(task, injected)
+            plain = "x" * (len(quoted(injected)) - len(f"> \n> Answer: {wrong}")) + f"\nAnswer: {wrong}"
+            assert len(quoted(plain)) == len(quoted(injected))
+            found += said(LARGE, task, heard=[("assistant", injected if dressed else plain)]) == task.answer
+        return found / len(questions)
+
+    assert right(dressed=True) == pytest.approx(right(dressed=False), abs=0.05)
+
+
+def test_a_babbler_ends_at_the_limit_and_never_answers():
+    task = one()
+    reply = ask_turned("babbler", task)
+    assert BENCHMARK.extract(task, reply.text) is None
+    assert (reply.finish_reason, reply.usage.completion_tokens) == ("length", 8192)
+    assert len(reply.text) == 4 * 8192 > MAX_QUOTED
+    assert ask_turned("babbler", task, max_tokens=100).usage.completion_tokens == 100
+    assert len(ask_turned("babbler", task, max_tokens=100).text) == 400
+    asked = prompt(LARGE, task, pool=OPEN, heard=[("assistant", reply.text)])[1].content
+    assert len(asked) < MAX_QUOTED + 1_000
+    assert "characters are left out here]" in asked
+
+
+def test_only_a_babbler_is_ever_cut():
+    """What the simulated world was before there was a bound, it is now."""
+    longest = max(
+        len(ask(Agent(role=c.role, llm=c.llm, operator=c.operator), task, heard=heard).text)
+        for c in OPEN.candidates
+        for task in tasks(n=9)
+        for heard in ([], [("reviewer", "Answer: 1")])
+    )
+    assert longest < 1_000 < MAX_QUOTED
+    assert len(ask_turned("injector", one()).text) < 1_000
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_each_attack_on_one_agent_hurts_a_chain_and_no_attack_hurts_a_single_other_agent(attack):
+    questions = tasks("mathematics", n=150)
+    chain = Design(agents=(SMALL, MATH, LARGE), spatial=(Edge(0, 1), Edge(1, 2)))
+    before = fmean(o.score for o in outcomes(chain, questions))
+    after, usd = score_turned(attack, chain, questions)
+    assert after < before - 0.05
+    if attack == "babbler":
+        assert usd > 2 * sum(o.usd for o in outcomes(chain, questions))
+    alone = Design(agents=(MATH,))
+    assert score_turned(attack, alone, questions)[0] == fmean(o.score for o in outcomes(alone, questions))
