@@ -65,6 +65,34 @@ def friendly(*, resume: str = "", wrapped_in: type[Exception] = GdesignError) ->
         raise SystemExit(2) from None
 
 
+def agree(estimate: str, *, urls: Sequence[str], settled: bool) -> None:
+    """Say what a live run will cost, about, and go on only if that is wanted.
+
+    Args:
+        estimate: What it will cost.
+        urls: The endpoints that will be asked.
+        settled: Whether the user agreed beforehand, or set a budget.
+
+    Raises:
+        ConfigError: It is not settled, and nobody is at a terminal to ask.
+        SystemExit: 1 where the answer is no.
+    """
+    from gdesign.llm.openai import is_loopback
+
+    say(f"This run asks {', '.join(urls)}.\n{estimate}")
+    if settled or all(map(is_loopback, urls)):
+        return
+    if not sys.stdin.isatty():
+        raise ConfigError(
+            "nobody is here to agree to that; say yes=true, or set a budget, at which the run ends: +llm.budget.usd=5 "
+            "+llm.max_tokens=1000 (or +llm.budget.tokens, +llm.budget.calls)"
+        )
+    say("Go on? [y/N]")
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        complain("Nothing was asked.")
+        raise SystemExit(1)
+
+
 def quiet() -> None:
     """Keep Lightning to what a user needs to read."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -205,7 +233,7 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fault-kinds",
         metavar="KINDS",
-        help="how they fail, with commas between: 429, 500, dropped, timeout, malformed, empty (all of them)",
+        help="how they fail, with commas between: 429, 500, connection, timeout, malformed, no_choices (all of them)",
     )
     parser.add_argument("--retry-after", type=float, metavar="S", help="seconds that a 429 on demand names (1)")
     parser.add_argument("--requests-per-minute", type=int, metavar="N", help="more get a 429 (no limit)")

@@ -31,15 +31,15 @@ from gdesign.serve.protocol import (
 from gdesign.serve.server import CONNECTION
 from gdesign.types import Agent, AgentPool, Label, Reply, Request, Task, Usage
 
-FAULTS = ("429", "500", "dropped", "timeout", "malformed", "empty")
+FAULTS = ("429", "500", "connection", "timeout", "malformed", "no_choices")
 """What can go wrong on demand.
 
 - `429`: too many requests, with Retry-After.
 - `500`: an internal error.
-- `dropped`: the connection ends, before the answer or in the middle of it.
+- `connection`: the connection ends, before the answer or in the middle of it.
 - `timeout`: no answer ever.
 - `malformed`: status 200, and JSON that breaks off.
-- `empty`: status 200, and no choices.
+- `no_choices`: status 200, and no choices.
 """
 
 _WINDOW = 60.0
@@ -218,7 +218,7 @@ class Simulation:
             self._check_limit()
             failing, which, lateness = self._draw() < self._faults, self._draw(), self._draw()
             kind = self._kinds[int(which * len(self._kinds))] if failing else None
-            if kind is None or kind in ("malformed", "empty", "dropped"):
+            if kind is None or kind in ("malformed", "no_choices", "connection"):
                 reply = await self._answer(chat)
             if kind is not None:
                 self._failed[kind] += 1
@@ -277,7 +277,7 @@ class Simulation:
         self, kind: str, chat: ChatRequest, reply: Reply, *, id: str, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Send what an endpoint should not."""
-        if kind == "empty":
+        if kind == "no_choices":
             if chat.stream:
                 await _stream(send, (DONE,))
             else:

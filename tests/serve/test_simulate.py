@@ -361,7 +361,7 @@ def test_a_429_says_how_long_to_wait():
 
 
 def test_a_dropped_connection_ends_in_the_middle_or_before_the_answer():
-    with faulty("dropped") as url:
+    with faulty("connection") as url:
         got = [exchange(url, whole(chat_body())) for _ in range(4)]
         assert sorted(bool(g.startswith(b"HTTP/1.1 200")) for g in got) == [False, False, True, True]
         begun = next(g for g in got if g.startswith(b"HTTP/1.1 200"))
@@ -375,7 +375,7 @@ def test_a_dropped_connection_ends_in_the_middle_or_before_the_answer():
 
 
 def test_a_stream_is_dropped_in_its_middle_too():
-    with faulty("dropped") as url:
+    with faulty("connection") as url:
         got = [exchange(url, whole(chat_body(stream=True))) for _ in range(2)]
     assert sum(b"data: {" in g for g in got) == 1
     assert not any(b"[DONE]" in g for g in got)
@@ -395,7 +395,7 @@ def test_malformed_json_breaks_off():
 
 
 def test_an_empty_answer_has_no_choices():
-    with faulty("empty") as url, sdk(url) as client:
+    with faulty("no_choices") as url, sdk(url) as client:
         reply = client.chat.completions.create(model="small", messages=ASKED)
         assert reply.choices == []
         assert reply.usage.total_tokens > 0
@@ -408,7 +408,7 @@ def test_a_request_that_never_gets_an_answer_loses_its_connection_in_the_end():
 
 
 def test_faults_come_as_often_as_asked_and_are_counted_by_kind():
-    app = Simulation(pool=POOL, faults=0.4, fault_kinds=("429", "500", "malformed", "empty"))
+    app = Simulation(pool=POOL, faults=0.4, fault_kinds=("429", "500", "malformed", "no_choices"))
     with serving(app) as url:
         statuses = Counter(post(f"{url}/chat/completions", chat_body())[0] for _ in range(300))
         stats = json.loads(post(url.removesuffix("/v1") + "/stats", None, method="GET")[2])
@@ -437,7 +437,7 @@ def test_answers_between_faults_are_those_without_any():
     async def ask(client):
         return [reply.text for reply in await asyncio.gather(*(client(request) for request in requests))]
 
-    kinds = [kind for kind in FAULTS if kind in ("429", "500", "dropped")]
+    kinds = [kind for kind in FAULTS if kind in ("429", "500", "connection")]
     with serving(Simulation(pool=POOL, faults=0.3, fault_kinds=kinds, retry_after=0.01)) as url:
         there = asyncio.run(ask(OpenAIClient(base_url=url, max_retries=8)))
     assert there == asyncio.run(ask(SimulatedClient(pool=POOL)))
