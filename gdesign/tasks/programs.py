@@ -1,0 +1,128 @@
+"""Questions whose answer is a Python program: read from a reply, graded by running tests."""
+
+import ast
+import re
+import textwrap
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from gdesign.errors import DataError
+from gdesign.tasks.sandbox import Sandbox
+
+ASK = "Write the whole program in one ```python block."
+"""How questions ask for a program."""
+
+_BLOCK = re.compile(r"^[ \t]*```[ \t]*([\w+-]*)[^\n]*\n(.*?)(?:^[ \t]*```|\Z)", re.MULTILINE | re.DOTALL)
+_BEGINS = re.compile(r"^(?:from \w|import \w|def \w|async def \w|class \w|@\w)", re.MULTILINE)
+_STATED = re.compile(r"^[*_ \t]*Answer:[*_]*[ \t]*", re.MULTILINE)
+
+
+def program(text: str, names: Collection[str] = ()) -> str | None:
+    """Return the program in a reply without empty lines around it; None if there is none.
+
+    Reads the last code block that defines one of the names, else the last code block, else, where there
+    is no block, what begins with an import or a definition.
+
+    Args:
+        text: What was written.
+        names: What the program shall define.
+    """
+    text = text.replace("\r\n", "\n")
+    blocks = [body for language, body in _BLOCK.findall(text) if language.lower() in ("", "python", "python3", "py")]
+    if not blocks:
+        begins = _BEGINS.search(text)
+        if begins is None:
+            return None
+        blocks = [_STATED.split(text[begins.start() :])[0] or text[begins.start() :]]
+    found = [b for b in blocks if any(defines(b, name) for name in names)] or blocks
+    lines = [line.rstrip() for line in textwrap.dedent(found[-1].expandtabs(4)).splitlines()]
+    return "\n".join(lines).strip("\n") or None
+
+
+def defines(source: str, name: str) -> bool:
+    """Return whether a program seems to define a name, at the outermost level; it is not parsed."""
+    return (
+        re.search(rf"^\s*(?:(?:async\s+)?def|class)\s+{re.escape(name)}\b|^{re.escape(name)}\s*[:=]", source, re.M)
+        is not None
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What a program is held to.
+
+    Attributes:
+        tests: Source of the tests.
+        names: What they use of the program.
+        before: Source that is executed before program and tests.
+    """
+
+    tests: str
+    names: tuple[str, ...]
+    before: str = ""
+
+
+class Grader:
+    """Runs programs against their tests, the same one once.
+
+    Args:
+        sandbox: Where they run.
+    """
+
+    def __init__(self, *, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self._grade = lru_cache(maxsize=65536)(self._run)
+
+    def __call__(self, problem: Problem, source: str) -> float:
+        """Return 1 if the program passes all tests, else 0.
+
+        Raises:
+            ConfigError: There is no way to keep programs from the network and from files here.
+        """
+        return self._grade(problem, source)
+
+    def _run(self, problem: Problem, source: str) -> float:
+        done = self.sandbox.check(source, tests=problem.tests, names=problem.names, before=problem.before)
+        return float(done.ok)
+
+
+def tested_names(reference: str, tests: str, *, where: str) -> tuple[str, ...]:
+    """Return the names that a reference program defines and its tests use, in the order of the program.
+
+    Args:
+        reference: A program that passes.
+        tests: Source of the tests.
+        where: What an error names.
+
+    Raises:
+        DataError: One of them is no Python, or the tests use nothing of the program.
+    """
+    trees = []
+    for what, source in (("reference", reference), ("tests", tests)):
+        try:
+            trees.append(ast.parse(source))
+        except (SyntaxError, ValueError) as error:
+            raise DataError(f"{where}: the {what} cannot be read as Python ({error})") from error
+    used = {node.id for node in ast.walk(trees[1]) if isinstance(node, ast.Name)}
+    names = tuple(name for name in dict.fromkeys(_defined(trees[0].body)) if name in used)
+    if not names:
+        raise DataError(f"{where}: the tests use nothing that the reference defines; they would pass for any program")
+    return names
+
+
+def _defined(body: Sequence[ast.stmt]) -> Iterator[str]:
+    for node in body:
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                yield node.name
+            case ast.Assign():
+                yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                yield name
+
+
+def imports(source: str) -> str:
+    """Return the imports at the outermost level of a program that can be trusted."""
+    body = ast.parse(source).body
+    return "\n".join(ast.unparse(node) for node in body if isinstance(node, ast.Import | ast.ImportFrom))
