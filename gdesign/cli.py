@@ -6,7 +6,8 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from gdesign.encode.problem import ProblemEncoder
     from gdesign.llm.base import LLMClient
+    from gdesign.llm.recording import Call
     from gdesign.tasks.base import Benchmark
     from gdesign.types import Design, Task
 
@@ -178,6 +180,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.set_defaults(run=_report)
 
+    _add_calls(commands.add_parser("calls", help="look after recorded calls", description="Look after recorded calls."))
+
     data = commands.add_parser("data", help="list, verify or fetch data files", description="Look after data files.")
     actions = data.add_subparsers(required=True, metavar="ACTION")
     for name, run, text in (
@@ -243,6 +247,41 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, metavar="N", help="draws latencies and faults (0)")
     parser.set_defaults(run=_simulate)
+
+
+def _add_calls(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+
+    def action(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        added = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        added.set_defaults(run=run)
+        return added
+
+    def add_filters(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--llm", metavar="NAME", help="only those of this LLM")
+        parser.add_argument(
+            "--reason", metavar="WORD", help="only those that ended by it: stop, length, malformed, ..."
+        )
+        parser.add_argument("--grep", metavar="TEXT", help="only those whose messages or reply hold it")
+
+    file = "a recording, such as runs/calls.sqlite, or an export of one (.jsonl, .jsonl.gz)"
+    stats = action("stats", _calls_stats, "count calls, tokens, faults and how replies ended, by LLM")
+    stats.add_argument("file", type=Path, help=file)
+    stats.add_argument("--pool", metavar="NAME|FILE", help="whose prices to add up: a built-in pool or a YAML file")
+    show = action("show", _calls_show, "print what was asked and answered")
+    show.add_argument("file", type=Path, help=file)
+    add_filters(show)
+    show.add_argument("--last", type=int, default=10, metavar="N", help="how many of them, from the end (10)")
+    export = action("export", _calls_export, "write calls as JSON Lines, without the endpoints they came from")
+    export.add_argument("file", type=Path, help=file)
+    export.add_argument("out", type=Path, help="the file to write; packed if its name ends in .gz")
+    add_filters(export)
+    merge = action("merge", _calls_merge, "add the calls of other files to a recording; what it holds stays")
+    merge.add_argument("out", type=Path, help="the recording; made if it is not there")
+    merge.add_argument("files", nargs="+", type=Path, help="recordings or exports of some")
+    drop = action("drop", _calls_drop, "delete calls, so that they are asked again")
+    drop.add_argument("file", type=Path, help="a recording")
+    add_filters(drop)
 
 
 def _drawn(options: argparse.Namespace) -> "tuple[Design, Task, ProblemEncoder, DictConfig]":
@@ -369,6 +408,56 @@ def _report(options: argparse.Namespace) -> None:
     path = write_overview(options.folders, out, baseline=options.baseline)
     say(path.read_text(encoding="utf-8"))
     say(f"written to {path}")
+
+
+def _calls_stats(options: argparse.Namespace) -> None:
+    from gdesign.agents.pool import builtin, load
+    from gdesign.llm.recording import calls_of
+    from gdesign.report.calls import stats
+
+    pool = None
+    if options.pool:
+        pool = load(options.pool) if Path(options.pool).is_file() else builtin(options.pool)
+    say(stats(calls_of(options.file), pool=pool))
+
+
+def _calls_chosen(options: argparse.Namespace) -> "Iterator[Call]":
+    from gdesign.llm.recording import calls_of
+    from gdesign.report.calls import chosen
+
+    terms = {"llm": options.llm, "reason": options.reason, "grep": options.grep}
+    return (call for call in calls_of(options.file) if chosen(call, **terms))
+
+
+def _calls_show(options: argparse.Namespace) -> None:
+    from gdesign.report.calls import show
+
+    for call in deque(_calls_chosen(options), maxlen=options.last):
+        say(show(call))
+
+
+def _calls_export(options: argparse.Namespace) -> None:
+    from gdesign.llm.recording import write_lines
+
+    say(f"{write_lines(_calls_chosen(options), options.out)} calls written to {options.out}")
+
+
+def _calls_merge(options: argparse.Namespace) -> None:
+    from gdesign.llm.recording import Recording, calls_of
+
+    recording = Recording(options.out, create=True)
+    for file in options.files:
+        done = recording.merge(calls_of(file))
+        known = f"{done.num_known} known, {done.num_different} known with another reply, which stays"
+        say(f"{file}: {done.num_added} calls added, {known}")
+
+
+def _calls_drop(options: argparse.Namespace) -> None:
+    from gdesign.llm.recording import Recording
+
+    if options.llm is options.reason is options.grep is None:
+        raise ConfigError("this would drop every call; say which by --llm, --reason or --grep, or remove the file")
+    say(f"{Recording(options.file).drop(list(_calls_chosen(options)))} calls dropped from {options.file}")
 
 
 def _data_list(options: argparse.Namespace) -> None:

@@ -145,7 +145,13 @@ class Recording:
         return first
 
     def merge(self, calls: Iterable[Call]) -> Merged:
-        """Write calls that the file does not hold yet, all of them or, if anything goes wrong, none."""
+        """Write calls that the file does not hold yet, all of them or, if anything goes wrong, none.
+
+        Raises:
+            ConfigError: They are those of a recording with other endpoints.
+        """
+        if isinstance(calls, Recording):
+            self.bind(calls.endpoints)
         num = {"added": 0, "known": 0, "different": 0}
         with self._together():
             for call in calls:
@@ -180,14 +186,19 @@ class Recording:
 
     def check(self, endpoints: Mapping[str, str]) -> None:
         """Raise ConfigError where the file holds replies of an LLM from another endpoint than the one given."""
-        with self._named():
-            served: dict[str, str] = dict(self._file.execute("SELECT llm, url FROM endpoints"))
+        served = self.endpoints
         for llm, url in endpoints.items():
             if (before := served.get(llm, url)) != url:
                 raise ConfigError(
-                    f"{self.path} holds replies of {llm} from {before}, and {url} would be asked, which may serve "
-                    "another model under that name; name another file (llm.record=FILE), or null for none"
+                    f"{self.path} holds replies of {llm} from {before}, not {url}, which may serve another model under "
+                    "that name; name another file (llm.record=FILE), or null for none"
                 )
+
+    @property
+    def endpoints(self) -> dict[str, str]:
+        """By which endpoint each LLM is served, as far as that is known."""
+        with self._named():
+            return dict(self._file.execute("SELECT llm, url FROM endpoints"))
 
     def __len__(self) -> int:
         """Return the number of calls."""
@@ -324,6 +335,20 @@ def read_lines(path: str | Path) -> Iterator[Call]:
             except (ValueError, LookupError, TypeError, AttributeError, OSError, EOFError) as error:
                 raise DataError(f"{path}, line {number}: no recorded call ({type(error).__name__}: {error})") from error
             yield call
+
+
+def calls_of(path: str | Path) -> Iterable[Call]:
+    """Return the calls of a recording, or of JSON Lines where its name ends in `.jsonl` or `.jsonl.gz`.
+
+    Raises:
+        MissingDataError: There is no such file.
+        DataError: It is damaged or something else.
+    """
+    if str(path).endswith((".jsonl", ".jsonl.gz")):
+        if not Path(path).is_file():
+            raise MissingDataError(f"{path} is not there; `gdesign calls export` writes such a file")
+        return read_lines(path)
+    return Recording(path)
 
 
 def _text(path: Path, mode: str) -> TextIO:

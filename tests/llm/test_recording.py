@@ -10,6 +10,7 @@ from gdesign.llm.recording import (
     Call,
     Merged,
     Recording,
+    calls_of,
     read_lines,
     reply_from_json,
     reply_to_json,
@@ -105,6 +106,19 @@ def test_an_llm_is_bound_to_one_endpoint(recording):
     recording.check({"m": "http://a/v1", "n": "http://b/v1"})
     with pytest.raises(ConfigError, match="replies of m from http://a/v1"):
         recording.bind({"m": "http://b/v1"})
+
+
+def test_a_merged_recording_brings_its_endpoints_and_an_export_brings_none(recording, tmp_path):
+    recording.bind({"m": "http://a/v1"})
+    write_lines(recording, tmp_path / "calls.jsonl")
+    elsewhere, free = (Recording(tmp_path / f"{name}.sqlite", create=True) for name in ("elsewhere", "free"))
+    elsewhere.bind({"m": "http://b/v1"})
+    with pytest.raises(ConfigError, match="replies of m from http://b/v1, not http://a/v1"):
+        elsewhere.merge(recording)
+    assert len(elsewhere) == 0
+    assert elsewhere.merge(calls_of(tmp_path / "calls.jsonl")).num_added == 5
+    assert free.merge(calls_of(recording.path)).num_added == 5
+    assert free.endpoints == {"m": "http://a/v1"}
 
 
 def test_the_file_is_whole_and_alone_when_it_is_closed(recording):

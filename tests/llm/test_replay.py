@@ -345,7 +345,7 @@ def test_replies_of_two_endpoints_are_not_mixed_under_one_name(path):
     here, there = {"m": "http://a/v1", "n": "http://n/v1"}, {"m": "http://b/v1", "n": "http://n/v1"}
     Replay(path=path, llm=Slow(), endpoints=there)  # nothing was asked, so nothing is settled
     ask(Replay(path=path, llm=Slow(), endpoints=here), request())
-    with pytest.raises(ConfigError, match="replies of m from http://a/v1, and http://b/v1 would be asked"):
+    with pytest.raises(ConfigError, match="replies of m from http://a/v1, not http://b/v1"):
         Replay(path=path, llm=Slow(), endpoints=there)
     assert ask(Replay(path=path), request())[0].text == "q 1"
 
