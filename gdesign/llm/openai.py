@@ -175,8 +175,8 @@ class OpenAIClient:
                             f"nothing answers at {endpoint.base_url} ({fault.reason}): start the server, or mend "
                             "base_url"
                         ) from None
-                elif len(faults) > self._max_retries:
-                    raise endpoint.failure(request, fault, num_tries=len(faults)) from None
+                elif len(faults) > self._max_retries or not fault.passes:
+                    raise endpoint.failure(request, fault, tuple(faults)) from None
                 wait = min(self._max_wait, self._backoff * 2 ** (len(faults) - 1)) * (1 - self._random.random() / 2)
                 if fault.retry_after is not None:
                     asked = min(self._max_wait, fault.retry_after)
@@ -193,21 +193,31 @@ class OpenAIClient:
 
 
 class _Fault(Exception):
-    """What passes: another try may mend it.
+    """Why a try failed.
 
     Attributes:
         word: What `Reply.faults` calls it.
         reason: What a user reads if it does not pass.
-        retry_after: Seconds that the endpoint asks to wait; None if it does not say.
+        passes: Whether another try may mend it.
         final: Whether every other call would fail with it too, if it does not pass.
+        retry_after: Seconds that the endpoint asks to wait; None if it does not say.
     """
 
-    def __init__(self, word: str, reason: str, *, retry_after: float | None = None, final: bool = False) -> None:
+    def __init__(
+        self,
+        word: str,
+        reason: str,
+        *,
+        passes: bool = True,
+        final: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(reason)
         self.word = word
         self.reason = reason
-        self.retry_after = retry_after
+        self.passes = passes
         self.final = final
+        self.retry_after = retry_after
 
 
 @dataclass(slots=True)
@@ -278,9 +288,8 @@ class _Endpoint:
         """Try once, when there is room.
 
         Raises:
-            _Fault: Another try may mend it.
-            LLMError: None would.
-            ConfigError: None would, for any request.
+            _Fault: The try failed.
+            ConfigError: It would fail for every request.
             BudgetExceededError: The account has no credit left.
         """
         connection = await self._connection()
@@ -317,12 +326,20 @@ class _Endpoint:
         """Let no call begin for so many seconds."""
         self._held_until = max(self._held_until, monotonic() + seconds)
 
-    def failure(self, request: Request, fault: _Fault, *, num_tries: int) -> LLMError | ConfigError:
-        """Return what a call fails with when all its tries are used up."""
+    def failure(self, request: Request, fault: _Fault, faults: tuple[str, ...]) -> LLMError | ConfigError:
+        """Return what a call fails with whose last try ended so, after those that ended in `faults`."""
         if fault.final:
             return self._misconfigured(request, int(fault.word), fault.reason)
-        tries = "1 try" if num_tries == 1 else f"{num_tries} tries"
-        return self._failed(f"{request.llm}: {fault.reason}, after {tries}", always=True)
+        # a question that is refused says nothing of the others, unless none was ever answered
+        self._num_failed += fault.passes or not self._answered
+        tries = f", after {len(faults)} tries" if len(faults) > 1 else ""
+        reason = f"{request.llm}: {fault.reason}{tries}"
+        if self._num_failed < FAILURES_IN_A_ROW:
+            return LLMError(reason, faults=faults)
+        return ConfigError(
+            f"{self.base_url} has answered none of the last {self._num_failed} calls, and going on would only count "
+            f"failures as wrong answers (the last: {reason}); see what is wrong there and start again"
+        )
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""
@@ -429,7 +446,7 @@ class _Endpoint:
             raise self._misconfigured(request, status, reason, location=error.response.headers.get("location"))
         if code in UNSUPPORTED:
             raise self._misconfigured(request, status, reason, field=error.param)
-        raise self._failed(f"{request.llm}: {reason}", always=not self._answered)
+        raise _Fault(str(status), reason, passes=False)
 
     def _lost(self, error: openai.APIConnectionError) -> _Fault:
         cause = error.__cause__ and error.__cause__.__cause__
@@ -457,15 +474,6 @@ class _Endpoint:
         else:
             remedy = "see that it serves a model of this name and that base_url is whole (most end with /v1)"
         return ConfigError(f"{self.base_url} refuses {request.llm} ({reason}): {remedy}")
-
-    def _failed(self, reason: str, *, always: bool) -> LLMError | ConfigError:
-        self._num_failed += always
-        if self._num_failed < FAILURES_IN_A_ROW:
-            return LLMError(reason)
-        return ConfigError(
-            f"{self.base_url} has answered none of the last {self._num_failed} calls, and going on would only count "
-            f"failures as wrong answers (the last: {reason}); see what is wrong there and start again"
-        )
 
     def _safe(self, text: str) -> str:
         """Return the text shortened and without the key, which some endpoints repeat in their errors."""

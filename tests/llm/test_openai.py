@@ -243,16 +243,17 @@ def test_a_lasting_failure_is_an_llm_error_with_a_short_reason(failure, reason):
     with chat_server(lambda body: failure, seen) as url, pytest.raises(LLMError, match=reason) as caught:
         ask(made(url))
     assert len(str(caught.value)) < 400
-    assert len(seen) == 2
+    assert len(seen) == len(caught.value.faults) == 2
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_what_no_retry_mends_is_an_llm_error_at_once(status):
     seen = []
     with chat_server(lambda body: error(status, message="too long"), seen) as url:
-        with pytest.raises(LLMError, match=f"{status} too long"):
+        with pytest.raises(LLMError, match=f"{status} too long") as caught:
             ask(made(url, max_retries=5))
     assert len(seen) == 1
+    assert caught.value.faults == (str(status),)
 
 
 @pytest.mark.parametrize(
