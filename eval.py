@@ -12,15 +12,16 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from gdesign.cli import friendly, one_line, quiet, say
+from gdesign.cli import agree, friendly, one_line, quiet, say
 from gdesign.design.checkpoint import BEST, assemble, read_config, refuse_unnamed_endpoints, restore, save
 from gdesign.execute.runs import RunsFile
 from gdesign.learn.data import items
 from gdesign.learn.evaluate import evaluate_into
-from gdesign.learn.fit import learns, refuse_all, spent
+from gdesign.learn.fit import NOTHING_SPENT, learns, refuse_all, spent
+from gdesign.learn.money import endpoints, estimate_evaluation, limits_of
 from gdesign.learn.runfolder import default_folder, evaluation_folder, open_folder, refuse_seen, with_overrides
 from gdesign.learn.sources import refuse_mixed
-from gdesign.report.page import write_page
+from gdesign.report.page import reported, write_page
 
 
 @hydra.main(version_base="1.3", config_path=str(Path(__file__).parent / "configs"), config_name="eval")
@@ -43,6 +44,7 @@ def main(config: DictConfig) -> None:
                     named=named,
                     own_pool=bool(typed & {"pool", "pool.path"}),
                 )
+            merged.yes = config.yes  # who trained agreed to that, and to nothing else
             config = merged
         else:
             swept = overrides if hydra_config.mode == RunMode.MULTIRUN else []
@@ -56,21 +58,24 @@ def evaluate(config: DictConfig) -> None:
     folder = Path(config.out)
     refuse_mixed(config)
     problems, designer = assemble(config)
-    training: dict[str, int | float] = {"runs": 0, "calls": 0, "usd": 0.0, "seconds": 0.0}
+    training = NOTHING_SPENT
     if config.checkpoint:
         restore(designer, Path(config.checkpoint) / BEST)
         training = spent(Path(config.checkpoint))
         refuse_all(designer, config.split)
-    benchmark, llm = instantiate(config.task), instantiate(config.llm)
+    benchmark, llm, limits = instantiate(config.task), instantiate(config.llm), limits_of(config)
     tasks = benchmark.load(config.split)
     if config.checkpoint and learns(designer):
         refuse_seen(Path(config.checkpoint), tasks, split=config.split)
+    if urls := endpoints(config.llm, problems.space.pool):
+        estimate = estimate_evaluation(designer, problems, tasks, config=config)
+        agree(str(estimate), urls=urls, settled=config.yes or "budget" in config.llm)
     if folder != Path(config.checkpoint or ""):
         open_folder(folder, config)
         save(designer, folder / BEST)
     gc.collect()
     gc.freeze()  # going through all that torch has loaded, over and over, would double the time of running agents
-    with asyncio.Runner() as loop, RunsFile(folder / "runs.jsonl") as runs:
+    with asyncio.Runner() as loop, RunsFile(folder / "runs.jsonl") as runs, reported(folder):
         summary = evaluate_into(
             folder,
             designer,
@@ -82,8 +87,8 @@ def evaluate(config: DictConfig) -> None:
             runs=runs,
             split=config.split,
             num_samples=config.num_test_samples,
-            usd_weight=config.reward.usd_weight,
-            token_weight=config.reward.token_weight,
+            limits=limits,
+            **config.reward,
             training=training,
         )
     say(one_line(config.out, summary))

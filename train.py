@@ -12,15 +12,16 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from gdesign.cli import friendly, one_line, quiet, say
+from gdesign.cli import agree, friendly, one_line, quiet, say
 from gdesign.design.checkpoint import BEST, assemble, restore
 from gdesign.execute.runs import RunsFile
 from gdesign.learn.data import items
 from gdesign.learn.evaluate import evaluate_into
-from gdesign.learn.fit import fit, refuse_all, spent
+from gdesign.learn.fit import fit, num_epochs, refuse_all, spent
+from gdesign.learn.money import endpoints, estimate_training, limits_of
 from gdesign.learn.runfolder import default_folder, open_folder, refuse_seen, write_splits
 from gdesign.learn.sources import refuse_mixed
-from gdesign.report.page import write_page
+from gdesign.report.page import reported, write_page
 
 
 @hydra.main(version_base="1.3", config_path=str(Path(__file__).parent / "configs"), config_name="train")
@@ -43,15 +44,13 @@ def train(config: DictConfig) -> None:
     refuse_all(designer, config.split)
     if config.start:
         restore(designer, Path(config.start) / BEST)
-    benchmark, llm = instantiate(config.task), instantiate(config.llm)
+    benchmark, llm, limits = instantiate(config.task), instantiate(config.llm), limits_of(config)
     splits = {name: benchmark.load(name) for name in ("train", "validation", config.split) if name}
     if config.start and config.split:
         refuse_seen(Path(config.start), splits[config.split], split=config.split)
     data = instantiate(config.data, _partial_=True)(
         train=splits["train"], validation=splits["validation"], seed=config.seed
     )
-    open_folder(folder, config)
-    write_splits(folder, splits)
     gc.collect()
     gc.freeze()  # going through all that torch has loaded, over and over, would double the time of running agents
     with asyncio.Runner() as loop, RunsFile(folder / "runs.jsonl") as runs:
@@ -62,36 +61,44 @@ def train(config: DictConfig) -> None:
             benchmark=benchmark,
             loop=loop,
             runs=runs,
-            usd_weight=config.reward.usd_weight,
-            token_weight=config.reward.token_weight,
+            limits=limits,
+            **config.reward,
             seed=config.seed,
         )
-        fit(
-            module,
-            data,
-            folder=folder,
-            make_trainer=instantiate(config.trainer, _partial_=True),
-            patience=config.patience,
-            loggers=[instantiate(config.logger)] if config.logger else [],
-            resume=config.resume,
-        )
-        if config.split:
-            summary = evaluate_into(
-                folder,
-                designer,
-                items(splits[config.split], shuffle_questions=config.data.shuffle_questions, seed=config.seed),
-                problems=problems,
-                llm=llm,
-                benchmark=benchmark,
-                loop=loop,
-                runs=runs,
-                split=config.split,
-                num_samples=config.num_test_samples,
-                usd_weight=config.reward.usd_weight,
-                token_weight=config.reward.token_weight,
-                training=spent(folder),
+        if urls := endpoints(config.llm, problems.space.pool):
+            left = config.trainer.max_epochs - (num_epochs(folder) if config.resume else 0)
+            test = splits[config.split] if config.split else []
+            estimate = estimate_training(module, data, config=config, test=test, num_epochs=left)
+            agree(str(estimate), urls=urls, settled=config.yes or "budget" in config.llm)
+        open_folder(folder, config)
+        write_splits(folder, splits)
+        with reported(folder):
+            fit(
+                module,
+                data,
+                folder=folder,
+                make_trainer=instantiate(config.trainer, _partial_=True),
+                patience=config.patience,
+                loggers=[instantiate(config.logger)] if config.logger else [],
+                resume=config.resume,
             )
-            say(one_line(config.out, summary))
+            if config.split:
+                summary = evaluate_into(
+                    folder,
+                    designer,
+                    items(splits[config.split], shuffle_questions=config.data.shuffle_questions, seed=config.seed),
+                    problems=problems,
+                    llm=llm,
+                    benchmark=benchmark,
+                    loop=loop,
+                    runs=runs,
+                    split=config.split,
+                    num_samples=config.num_test_samples,
+                    limits=limits,
+                    **config.reward,
+                    training=spent(folder),
+                )
+                say(one_line(config.out, summary))
     say(f"report: {write_page(folder)}")
 
 

@@ -174,8 +174,8 @@ def summarise(
     worth = partial(utility, usd_weight=usd_weight, token_weight=token_weight, second_weight=second_weight)
     weight, table = _by_question(results, worth)
     means = weighted_mean(table, weight)
-    names = ("score", "usd", "utility", "prompt_tokens", "completion_tokens", "calls", "critical_path")
-    names += ("paid_usd", "latency")
+    names = ["score", "usd", "utility", "prompt_tokens", "completion_tokens", "calls", "critical_path"]
+    names += ["paid_usd", "latency"]
     summary: dict[str, Any] = dict(zip(names, means.tolist(), strict=True))
     latencies = torch.tensor([o.seconds for _, o in results], dtype=torch.float64)
     p50, p95 = torch.quantile(latencies, torch.tensor([0.5, 0.95], dtype=torch.float64)).tolist()

@@ -129,6 +129,12 @@ def _search(module: DesignModule, designer: Searched, tasks: Sequence[Task]) -> 
             jobs = None
 
 
+def num_epochs(folder: Path) -> int:
+    """Return how many epochs of training a run folder holds."""
+    last = folder / checkpoint.LAST
+    return int(checkpoint.read(last, "epoch")) + 1 if last.is_file() else 0
+
+
 def spent(folder: Path) -> dict[str, int | float]:
     """Return what training cost.
 

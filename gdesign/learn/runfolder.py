@@ -11,10 +11,12 @@ from gdesign.design.checkpoint import CONFIG
 from gdesign.errors import ConfigError
 from gdesign.types import Task
 
-MAY_DIFFER = ("out", "resume", "split", "trainer", "logger", "patience", "num_test_samples", "threads", "trust")
+MAY_DIFFER = ("out", "resume", "split", "trainer", "logger", "patience", "num_test_samples", "threads", "trust", "yes")
 """Keys that may change when a folder is used again."""
 MAY_DIFFER_OF_LLM = ("budget", "record", "max_concurrent", "max_retries", "timeout")
 """The same within `llm`: they change no answer."""
+LATER = {"reward.second_weight": 0.0}
+"""What a config means that was written before there was such a key."""
 
 
 def default_folder(names: Mapping[str, str], seed: int, *, swept: Sequence[str] = ()) -> Path:
@@ -48,7 +50,7 @@ def open_folder(folder: Path, config: DictConfig) -> None:
         assert isinstance(old, dict)
         both = [key for key in old if key in new and key not in MAY_DIFFER]
         harmless = tuple(f"llm.{name}" for name in MAY_DIFFER_OF_LLM)
-        before, now = (flat({key: c[key] for key in both}) for c in (old, new))
+        before, now = (LATER | flat({key: c[key] for key in both}) for c in (old, new))
         changed = [k for k in {**before, **now} if before.get(k) != now.get(k) and not k.startswith(harmless)]
         if changed:
             key = changed[0]
@@ -80,7 +82,7 @@ def evaluation_folder(folder: Path, overrides: Sequence[str]) -> Path:
     parts = []
     for override in overrides:
         key, _, value = override.lstrip("+").partition("=")
-        if key not in ("checkpoint", "trust", "threads") and override != "split=test":
+        if key not in ("checkpoint", "trust", "threads", "yes") and override != "split=test":
             parts.append(value if key == "split" else f"{key.split('.')[-1]}={value.replace('/', '_')}")
     return folder / "-".join(parts) if parts else folder
 

@@ -94,8 +94,8 @@ class Allowance:
         if all(limit is None for limit in limits.values()):
             raise ConfigError("a limit is needed: give usd, tokens or calls")
         for name, limit in limits.items():
-            if limit is not None and not (limit > 0 and isfinite(limit)):
-                raise ConfigError(f"the limit on {name} is {limit}; expected a number above 0")
+            if limit is not None and not (isinstance(limit, int | float) and limit > 0 and isfinite(limit)):
+                raise ConfigError(f"the limit on {name} is {limit!r}; expected a number above 0")
 
     def passed_by(self, cost: Cost) -> str | None:
         """Return the limit that a cost goes beyond, as `1 usd`; None if it stays within all of them."""

@@ -161,7 +161,7 @@ def _worth(table: Answers, question: Question, metric: Metric, prices: Group) ->
     if question not in table:  # its weight is 0
         return 0.0
     if metric == "utility":
-        return table[question].worth(prices.usd_weight, prices.token_weight)
+        return table[question].worth(prices.usd_weight, prices.token_weight, prices.second_weight)
     return table[question].usd if metric == "usd" else table[question].score
 
 

@@ -2,16 +2,20 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import combinations, groupby
 from pathlib import Path
+from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from gdesign.errors import ConfigError, UserError
+from gdesign.design.checkpoint import CONFIG
+from gdesign.errors import BudgetExceededError, ConfigError, UserError
 from gdesign.execute.runs import design_from_json, read_runs
+from gdesign.learn.fit import bill
 from gdesign.learn.metrics import read_metrics
-from gdesign.report.folders import Evaluation, Incomplete, find_evaluations, read_evaluation, typed
+from gdesign.report.folders import Evaluation, Incomplete, find_evaluations, look_at, read_evaluation, typed
 from gdesign.report.tables import Group, make_groups, make_rows, markdown, panel
 from gdesign.report.text import describe
 from gdesign.tasks.synthetic import read
@@ -29,16 +33,35 @@ INSTALL = "pip install 'gdesign[report]'"
 NO_PICTURES = f"Pictures need matplotlib: `{INSTALL}`."
 
 
-def write_page(folder: Path) -> Path:
+@contextmanager
+def reported(folder: Path) -> Iterator[None]:
+    """Leave a report of what there is where a spent budget ends the work, or Ctrl-C.
+
+    Args:
+        folder: The run folder.
+    """
+    try:
+        yield
+    except BudgetExceededError as error:
+        write_page(folder, stopped=f"{error}.")
+        raise
+    except KeyboardInterrupt:
+        write_page(folder, stopped="it was interrupted.")
+        raise
+
+
+def write_page(folder: Path, *, stopped: str | None = None) -> Path:
     """Write the report of one run folder, with its pictures; return its path.
 
-    Where the run was not evaluated yet, the page says so.
+    Where the run was not evaluated yet, or stopped, the page says what was run so far, what it cost, and how to go on.
+
+    Args:
+        folder: The run folder.
+        stopped: Why it stopped; None if it did not.
     """
     path = folder / "report.md"
-    if not (folder / "eval.json").is_file():
-        path.write_text(
-            f"# {folder.name}\n\nNot evaluated yet: `python eval.py {typed('checkpoint', folder)}`.\n", encoding="utf-8"
-        )
+    if stopped is not None or not (folder / "eval.json").is_file():
+        path.write_text("\n".join(_so_far(folder, stopped)), encoding="utf-8")
         return path
     evaluation = read_evaluation(folder)
     summary = evaluation.summary
@@ -47,7 +70,7 @@ def write_page(folder: Path) -> Path:
     lines = [f"# {folder.name}", "", markdown(rows)]
     lines += [
         f"Training took {training['runs']} runs, {training['calls']} calls, {training['usd']:.4f} USD and "
-        f"{training['seconds']:.1f} seconds. A question costs {summary['calls']:.2f} calls, "
+        f"{training['seconds']:.1f} seconds{_apart(training)}. A question costs {summary['calls']:.2f} calls, "
         f"{summary['prompt_tokens']:.0f} prompt tokens and {summary['completion_tokens']:.0f} completion tokens; "
         f"{summary['num_distinct_designs']} different designs were run.",
         "",
@@ -70,6 +93,38 @@ def write_page(folder: Path) -> Path:
         lines.append(NO_PICTURES)
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
+
+
+def _apart(training: Mapping[str, Any]) -> str:
+    """Return what else is to be said of a training: what was paid, and the faults."""
+    text = f", of which {training['paid_usd']:.4f} USD were paid" if training.get("paid_usd") else ""
+    return text + (f"; {training['faults']} faults were survived" if training.get("faults") else "")
+
+
+def _so_far(folder: Path, stopped: str | None) -> list[str]:
+    """Return what a run folder without an evaluation, or with an unfinished one, holds."""
+    look = look_at(folder) if (folder / CONFIG).is_file() else None
+    command = None if look is None or isinstance(look, Evaluation) else look.command
+    lines = [f"# {folder.name}", ""]
+    if stopped is not None:
+        again = "the same command again" if command is None else f"the same command again, or `{command}`"
+        lines += [f"Stopped: {stopped} Everything so far is kept. To go on: {again}.", ""]
+    else:
+        command = command or f"python eval.py {typed('checkpoint', folder)}"
+        lines += [f"Not evaluated yet: `{command}`.", ""]
+    phases: dict[str, list[dict[str, Any]]] = {}
+    if (folder / "runs.jsonl").is_file():
+        for row in read_runs(folder / "runs.jsonl"):
+            row.pop("turns", None)  # the words of a long evaluation need not all be in memory
+            phases.setdefault(row["phase"], []).append(row)
+    if phases:
+        lines += ["| phase | runs | mean score | calls | USD | paid | faults survived |", "|" + "---|" * 7]
+        for phase, rows in phases.items():
+            b, score = bill(rows), mean(row["score"] for row in rows)
+            cells = f"{b['calls']} | {b['usd']:.4f} | {b['paid_usd']:.4f} | {b.get('faults', 0)}"
+            lines.append(f"| {phase} | {b['runs']} | {score:.4f} | {cells} |")
+        lines.append("")
+    return lines
 
 
 def write_overview(paths: Sequence[Path], out: Path, *, baseline: str | None = None) -> Path:
@@ -202,9 +257,10 @@ def _comparison(c: "Comparison") -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _where(about: tuple[str, str, str, float, float]) -> str:
-    task, split, label, usd_weight, token_weight = about
-    return f"{task}, {split}, {label}, lambda {usd_weight:g}" + (f" and {token_weight:g}" if token_weight else "")
+def _where(about: tuple[str, str, str, float, float, float]) -> str:
+    task, split, label, usd_weight, token_weight, second_weight = about
+    weights = f"lambda {usd_weight:g}" + (f" and {token_weight:g}" if token_weight else "")
+    return f"{task}, {split}, {label}, {weights}" + (f", latency {second_weight:g}" if second_weight else "")
 
 
 def _designs(folder: Path, evaluation: Evaluation) -> list[str]:

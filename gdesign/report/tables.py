@@ -16,15 +16,24 @@ from gdesign.learn.evaluate import bootstrap, weighted_mean
 from gdesign.learn.runfolder import MAY_DIFFER_OF_LLM, flat
 from gdesign.report.folders import NAMES, Evaluation, read_evaluation
 
-SETTINGS = ("designer", "problem", "data", "reward", "encoder", "task", "pool", "llm", "num_test_samples")
+SETTINGS = ("designer", "problem", "data", "reward", "encoder", "task", "pool", "llm", "num_test_samples", "limits")
 """What may tell two evaluations of one method apart."""
 TRAINING = ("learner", "trainer", "patience", "start")
 """What may tell two trainings apart."""
 NO_SETTINGS = (
     "trainer.default_root_dir", "trainer.enable_", "trainer.log_every_n_steps", "reward.usd_weight",
+    "reward.second_weight",
     *(f"llm.{name}" for name in MAY_DIFFER_OF_LLM),
 )  # fmt: skip
-"""What changes nothing that is compared, by how it begins; lambda has a column of its own."""
+"""What changes nothing that is compared, by how it begins; what cost and latency weigh tells groups apart anyway."""
+SELDOM = ("paid_usd", "latency", "faults", "counted")
+"""Columns that a table has only if they say something."""
+HEADS = {
+    "paid_usd": "paid per 1,000",
+    "latency": "latency s (95 % below)",
+    "faults": "faults survived",
+    "counted": "tokens counted here",
+}
 
 Interval = tuple[float, float]
 
@@ -41,6 +50,7 @@ class Group:
         label: Where the answers come from.
         usd_weight: lambda of the evaluation, for USD per 1,000 questions.
         token_weight: The same for tokens.
+        second_weight: The same for seconds of latency.
         members: One evaluation a seed, by seed.
     """
 
@@ -51,6 +61,7 @@ class Group:
     label: str
     usd_weight: float
     token_weight: float
+    second_weight: float
     members: tuple[Evaluation, ...]
 
 
@@ -75,6 +86,13 @@ class Row:
         training_runs: Mean number of runs that training took, validation included.
         unreadable: Number of decided answers that could not be parsed, over all seeds.
         failures: Number of calls that failed, over all seeds.
+        training_usd: Mean USD of the runs of training, whether they were paid for then or came from a recording.
+        training_paid_usd: Mean of what was paid for them then; None where that was not written down.
+        paid_usd: What of `usd` was asked live; the rest came from a recording. Mean over seeds.
+        latency: Mean seconds of a question, and the 95th percentile, both averaged over seeds; None where nobody
+            measured.
+        faults: Number of faults that were survived by asking again, over all seeds.
+        counted: Number of turns whose tokens were counted here, over all seeds.
     """
 
     method: str
@@ -93,6 +111,12 @@ class Row:
     training_runs: float
     unreadable: int
     failures: int
+    training_usd: float = 0.0
+    training_paid_usd: float | None = None
+    paid_usd: float = 0.0
+    latency: tuple[float, float] | None = None
+    faults: int = 0
+    counted: int = 0
 
 
 def make_groups(evaluations: Sequence[Evaluation]) -> tuple[list[Group], dict[str, dict[str, Any]]]:
@@ -107,7 +131,8 @@ def make_groups(evaluations: Sequence[Evaluation]) -> tuple[list[Group], dict[st
     members: dict[tuple[Any, ...], dict[int, Evaluation]] = {}
     for e, name in zip(evaluations, names, strict=True):
         s = e.summary
-        about = (e.config["names"]["task"], s["split"], str(s["label"]), s["usd_weight"], s["token_weight"])
+        weights = (s["usd_weight"], s["token_weight"], s.get("second_weight", 0.0))
+        about = (e.config["names"]["task"], s["split"], str(s["label"]), *weights)
         seed = e.config["seed"]
         for method in (name, f"{name} ({e.folder.name})", f"{name} ({e.folder})"):
             found = members.setdefault((*about, method), {})
@@ -123,16 +148,17 @@ def make_groups(evaluations: Sequence[Evaluation]) -> tuple[list[Group], dict[st
             label=label,
             usd_weight=usd_weight,
             token_weight=token_weight,
+            second_weight=second_weight,
             members=tuple(found[seed] for seed in sorted(found)),
         )
-        for (task, split, label, usd_weight, token_weight, method), found in members.items()
+        for (task, split, label, usd_weight, token_weight, second_weight, method), found in members.items()
     ]
     return sorted(groups, key=lambda g: (*panel(g), -mean(e.summary["utility"] for e in g.members))), unsaid
 
 
-def panel(group: Group) -> tuple[str, str, str, float, float]:
+def panel(group: Group) -> tuple[str, str, str, float, float, float]:
     """Return what two groups must share so that their utilities compare."""
-    return group.task, group.split, group.label, group.usd_weight, group.token_weight
+    return group.task, group.split, group.label, group.usd_weight, group.token_weight, group.second_weight
 
 
 def make_rows(groups: Sequence[Group]) -> list[Row]:
@@ -151,6 +177,9 @@ def _row(group: Group) -> Row:
     else:
         names = {"score": "interval", "utility": "utility_interval"}
         intervals = {name: (found[0][key][0], found[0][key][1]) for name, key in names.items()}
+    trained = [s["training"] for s in found]
+    paid = [t["paid_usd"] for t in trained if "paid_usd" in t]
+    waits = [s["latency"] for s in found if s.get("latency")]
     return Row(
         method=group.method,
         task=group.task,
@@ -165,17 +194,24 @@ def _row(group: Group) -> Row:
         score_interval=intervals["score"],
         utility_interval=intervals["utility"],
         usd_interval=intervals.get("usd"),
-        training_runs=mean(s["training"]["runs"] for s in found),
+        training_runs=mean(t["runs"] for t in trained),
+        training_usd=mean(t.get("usd", 0.0) for t in trained),
+        training_paid_usd=mean(paid) if len(paid) == len(trained) else None,
         unreadable=sum(s["unreadable"] for s in found),
         failures=sum(s["failures"] for s in found),
+        paid_usd=mean(s.get("paid_usd", 0.0) for s in found),
+        latency=(mean(w["mean"] for w in waits), mean(w["p95"] for w in waits)) if waits else None,
+        faults=sum(s.get("faults", 0) for s in found),
+        counted=sum(s.get("counted", 0) for s in found),
     )
 
 
 def markdown(rows: Sequence[Row], unsaid: Mapping[str, Mapping[str, Any]] | None = None) -> str:
     """Return the rows as a Markdown table, with what its names leave unsaid."""
+    shown = [name for name in SELDOM if any(getattr(r, name) for r in rows)]
     head = (
         "method", "task", "split", "answers", "lambda", "seeds", "questions", "score", "USD per 1,000", "utility",
-        "training runs", "unreadable", "failed calls",
+        "training runs", "training USD", "unreadable", "failed calls", *(HEADS[name] for name in shown),
     )  # fmt: skip
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for r in rows:
@@ -191,8 +227,10 @@ def markdown(rows: Sequence[Row], unsaid: Mapping[str, Mapping[str, Any]] | None
             _with_interval(r.usd, r.usd_interval),
             _with_interval(r.utility, r.utility_interval),
             f"{r.training_runs:.0f}",
+            _training_usd(r),
             str(r.unreadable),
             str(r.failures),
+            *(_seldom(r, name) for name in shown),
         ]
         lines.append("| " + " | ".join(cells) + " |")
     lines += [
@@ -201,6 +239,10 @@ def markdown(rows: Sequence[Row], unsaid: Mapping[str, Mapping[str, Any]] | None
         "over questions, by a bootstrap. The first covers no other questions where all seeds share theirs, and the "
         "second no other seeds.",
     ]
+    if any("paid" in _training_usd(r) for r in rows) or "paid_usd" in shown:
+        lines += ["", "USD are what the calls cost when they are asked; paid is what was not in a recording already."]
+    if "latency" in shown:
+        lines += ["", "Latency is that of the slowest chain of calls of a question, by what the endpoints took."]
     if any(r.label == "calibrated" for r in rows):
         lines += ["", "Calibrated rows support no claim that one method beats another."]
     if unsaid and any(unsaid.values()):
@@ -209,6 +251,24 @@ def markdown(rows: Sequence[Row], unsaid: Mapping[str, Mapping[str, Any]] | None
             if settings:
                 lines.append(f"- {designer}: " + ", ".join(f"`{key}={value}`" for key, value in settings.items()))
     return "\n".join(lines) + "\n"
+
+
+def _training_usd(row: Row) -> str:
+    """Return what training cost, and what was paid for it where answers are live or replayed and it is not the same."""
+    paid = row.training_paid_usd
+    if row.label not in ("live", "replayed") or paid is None or f"{paid:.4f}" == f"{row.training_usd:.4f}":
+        return f"{row.training_usd:.4f}"
+    return f"{row.training_usd:.4f} (paid {paid:.4f})"
+
+
+def _seldom(row: Row, name: str) -> str:
+    match name:
+        case "latency":
+            return "" if row.latency is None else "{:.2f} ({:.2f})".format(*row.latency)
+        case "paid_usd":
+            return f"{row.paid_usd:.4f}"
+        case _:
+            return str(getattr(row, name))
 
 
 def _with_interval(value: float, interval: Interval | None) -> str:
@@ -258,7 +318,8 @@ def _settings(e: Evaluation) -> dict[str, Any]:
         if key in NAMES or e.trained["names"].get(group) == e.config["names"].get(group):
             if key != "num_test_samples" and value != own.get(key):
                 own[f"trained with {key}"] = value
-    own["usd_weight"] = (e.trained.get("reward") or {}).get("usd_weight")
+    reward = e.trained.get("reward") or {}
+    own |= {"usd_weight": reward.get("usd_weight"), "second_weight": reward.get("second_weight") or 0.0}
     if e.summary["training"]["runs"]:
         own |= _flat(e.trained, TRAINING, seed)
     return own
@@ -313,17 +374,19 @@ class Answer(NamedTuple):
         score: From 0 to 1.
         usd: USD per 1,000 such questions.
         tokens: Of prompts and completions.
+        seconds: Of latency.
         weight: Of the question.
     """
 
     score: float
     usd: float
     tokens: float
+    seconds: float
     weight: float
 
-    def worth(self, usd_weight: float, token_weight: float) -> float:
-        """Return score - usd_weight * usd - token_weight * tokens."""
-        return self.score - usd_weight * self.usd - token_weight * self.tokens
+    def worth(self, usd_weight: float, token_weight: float, second_weight: float = 0.0) -> float:
+        """Return score - usd_weight * usd - token_weight * tokens - second_weight * seconds."""
+        return self.score - usd_weight * self.usd - token_weight * self.tokens - second_weight * self.seconds
 
 
 Answers = dict[Question, Answer]
@@ -352,6 +415,7 @@ def paired_interval(
     metric: Literal["score", "utility"] = "score",
     usd_weight: float = 0.0,
     token_weight: float = 0.0,
+    second_weight: float = 0.0,
     seed: int = 0,
 ) -> Paired:
     """Compare two run folders question by question.
@@ -360,9 +424,10 @@ def paired_interval(
         first: A run folder.
         second: Another one, evaluated on the same questions.
         split: Which evaluation.
-        metric: `score`, or `utility` at `usd_weight` and `token_weight`.
+        metric: `score`, or `utility` at `usd_weight`, `token_weight` and `second_weight`.
         usd_weight: lambda for USD per 1,000 questions.
         token_weight: lambda for tokens per question.
+        second_weight: lambda for seconds of latency per question.
         seed: Draws the resamples.
 
     Raises:
@@ -376,7 +441,7 @@ def paired_interval(
             f"{first} and {second} share {len(values[0].keys() & values[1].keys())} questions of the split {split} and "
             f"differ in {only}; evaluate both on the same task and split"
         )
-    weights = (usd_weight, token_weight) if metric == "utility" else (0.0, 0.0)
+    weights = (usd_weight, token_weight, second_weight) if metric == "utility" else (0.0, 0.0, 0.0)
     keys = sorted(values[0])
     weight = torch.tensor([values[0][k].weight for k in keys], dtype=torch.float64)
     gain = torch.tensor(
@@ -408,7 +473,9 @@ def answers(evaluation: Evaluation) -> Answers:
             continue
         question = (row["benchmark"], row["task"], row.get("question", ""))
         tokens = row["prompt_tokens"] + row["completion_tokens"]
-        latest[question, row["seed"]] = Answer(row["score"], 1000 * row["usd"], tokens, row.get("weight", 1.0))
+        latest[question, row["seed"]] = Answer(
+            row["score"], 1000 * row["usd"], tokens, row.get("latency", 0.0), row.get("weight", 1.0)
+        )
     found: dict[Question, list[Answer]] = {}
     for (question, _), answer in latest.items():
         found.setdefault(question, []).append(answer)

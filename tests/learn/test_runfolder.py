@@ -61,7 +61,7 @@ def run_config(**llm):
 
 def test_a_folder_may_be_opened_again_with_what_changes_no_answer(tmp_path):
     open_folder(tmp_path / "run", run_config())
-    open_folder(tmp_path / "run", run_config(budget={"usd": 5}, cache=True, max_concurrent=3))
+    open_folder(tmp_path / "run", run_config(budget={"usd": 5}, record="a.sqlite", max_concurrent=3))
     assert OmegaConf.load(tmp_path / "run/config.yaml").llm.budget.usd == 5
 
 
