@@ -172,8 +172,7 @@ class OpenAIClient:
                 if endpoint.silent and fault.word == "connection":
                     if len(faults) >= min(FIRST_TRIES, self._max_retries + 1):
                         raise ConfigError(
-                            f"nothing answers at {endpoint.base_url} ({fault.reason}): start the server, or mend "
-                            "base_url"
+                            f"nothing answers at {endpoint.name} ({fault.reason}): start the server, or mend base_url"
                         ) from None
                 elif len(faults) > self._max_retries or not fault.passes:
                     raise endpoint.failure(request, fault, tuple(faults)) from None
@@ -251,6 +250,9 @@ class _Endpoint:
         if max_per_minute is not None and not max_per_minute > 0:
             raise ConfigError(f"max_per_minute is {max_per_minute} for {base_url}; expected more than 0")
         self.base_url = base_url
+        parts = urlsplit(base_url)
+        self.name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        """What messages call it: the URL without what may be a secret."""
         self.silent = True
         """Whether nothing at all has come from it yet."""
         self._key = key
@@ -337,7 +339,7 @@ class _Endpoint:
         if self._num_failed < FAILURES_IN_A_ROW:
             return LLMError(reason, faults=faults)
         return ConfigError(
-            f"{self.base_url} has answered none of the last {self._num_failed} calls, and going on would only count "
+            f"{self.name} has answered none of the last {self._num_failed} calls, and going on would only count "
             f"failures as wrong answers (the last: {reason}); see what is wrong there and start again"
         )
 
@@ -435,7 +437,7 @@ class _Endpoint:
             return Reply(text="", usage=usage, label=Label.LIVE, finish_reason="content_filter")
         if status == 402 or code == "insufficient_quota":
             raise BudgetExceededError(
-                f"{self.base_url} has no credit left for {request.llm} ({reason}); add some and go on"
+                f"{self.name} has no credit left for {request.llm} ({reason}); add some and go on"
             )
         if status in PASSING or status >= 500:
             retry_after = _retry_after(error.response.headers) if status in (429, 503) else None
@@ -452,7 +454,7 @@ class _Endpoint:
         cause = error.__cause__ and error.__cause__.__cause__
         # the SDK's transport calls some lost connections timeouts
         if isinstance(cause, TimeoutError):
-            return _Fault("timeout", f"no connection to {self.base_url} within {CONNECT_SECONDS:g} s")
+            return _Fault("timeout", f"no connection to {self.name} within {CONNECT_SECONDS:g} s")
         if isinstance(cause, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
             self.silent = False
         return _Fault("connection", self._safe(f"lost connection: {cause or error.__cause__ or error}"))
@@ -473,7 +475,7 @@ class _Endpoint:
             remedy = f"it redirects to {location}, and redirects are not followed: set base_url to where it is"
         else:
             remedy = "see that it serves a model of this name and that base_url is whole (most end with /v1)"
-        return ConfigError(f"{self.base_url} refuses {request.llm} ({reason}): {remedy}")
+        return ConfigError(f"{self.name} refuses {request.llm} ({reason}): {remedy}")
 
     def _safe(self, text: str) -> str:
         """Return the text shortened and without the key, which some endpoints repeat in their errors."""

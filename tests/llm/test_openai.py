@@ -493,6 +493,12 @@ def test_no_error_holds_the_key(monkeypatch):
     assert caught.value.__cause__ is None
 
 
+def test_no_error_holds_a_secret_in_the_url():
+    with chat_server(lambda body: error(404, message="who?")) as url, pytest.raises(ConfigError) as caught:
+        ask(made(url.replace("//", "//user:sk-secret@")))
+    assert "sk-secret" not in str(caught.value)
+
+
 def test_what_the_sdk_keeps_in_variables_of_its_own_goes_nowhere(monkeypatch):
     for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
         monkeypatch.setenv(name, "sk-secret")
