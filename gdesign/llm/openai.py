@@ -251,8 +251,8 @@ class _Endpoint:
             raise ConfigError(f"max_per_minute is {max_per_minute} for {base_url}; expected more than 0")
         self.base_url = base_url
         parts = urlsplit(base_url)
-        self.name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-        """What messages call it: the URL without what may be a secret."""
+        self.name = f"{parts.scheme}://{parts.netloc}{parts.path}"
+        """What messages call it: the URL without a query, which may hold a secret."""
         self.silent = True
         """Whether nothing at all has come from it yet."""
         self._key = key
@@ -489,6 +489,11 @@ def _normal(base_url: str) -> str:
     url = base_url.rstrip("/")
     if url and urlsplit(url).scheme not in ("http", "https"):
         raise ConfigError(f"base_url is {base_url!r}; expected something like {BASE_URL}")
+    if "@" in urlsplit(url).netloc:
+        raise ConfigError(
+            "base_url carries a user name or a password; put the endpoint's key into an environment variable and name "
+            "that by api_key_env"
+        )
     return url
 
 

@@ -437,6 +437,7 @@ def test_so_many_calls_begin_in_a_minute_evenly_spaced():
     "values",
     [
         {"base_url": "localhost:9"},
+        {"base_url": "http://user:sk-secret@localhost:9/v1"},
         {"timeout": 0},
         {"max_retries": -1},
         {"backoff": -1.0},
@@ -495,7 +496,7 @@ def test_no_error_holds_the_key(monkeypatch):
 
 def test_no_error_holds_a_secret_in_the_url():
     with chat_server(lambda body: error(404, message="who?")) as url, pytest.raises(ConfigError) as caught:
-        ask(made(url.replace("//", "//user:sk-secret@")))
+        ask(made(f"{url}?key=sk-secret"))
     assert "sk-secret" not in str(caught.value)
 
 
