@@ -6,11 +6,16 @@ and the profiles as keys, says how much each of them counts; its scale is the er
 questions it has not seen. So what cannot be told from the text does not count, and nobody says which questions are of
 one kind.
 
-Shape letters: T past questions, B new ones, C candidates, D text features, R numbers of a profile, M = 2 C outcomes,
-L designs, K places of a shape, Q prices of cost.
+An agent that was asked only some of the questions is taken to have replied to the others as its replies so far, and
+what all others replied there, let expect: right, wrong like most who are wrong, or wrong in its own way, each with its
+probability.
+
+Shape letters: T past questions, B new ones, C candidates, D text features, R numbers of a profile, L designs, K places
+of a shape, Q prices of cost, V ways to reply.
 """
 
 from collections.abc import Sequence
+from itertools import product
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -30,7 +35,7 @@ class Evidence(nn.Module):
         ids: Equal for equal answers to one question; -1 for an unreadable one.
         scores: Of each agent alone.
         usd: Of each agent alone, USD for 1,000 questions.
-        seen: Which replies are known. Profiles are made of the agents of whom all are.
+        seen: Which replies are known; all, of some agents. Profiles are made of these, the others' replies expected.
         weight: Of the questions.
         num_factors: R at most.
         cost_weight: What a unit of log cost counts in a profile beside a unit of score.
@@ -39,10 +44,11 @@ class Evidence(nn.Module):
     """
 
     x: Float[Tensor, "T D"]
-    ids: Int[Tensor, "T C"]
-    scores: Float[Tensor, "T C"]
+    ids: Int[Tensor, "V T C"]
+    scores: Float[Tensor, "V T C"]
+    chance: Float[Tensor, "V T C"]
     usd: Float[Tensor, "T C"]
-    seen: Bool[Tensor, "T C"]
+    part: Bool[Tensor, " C"]
     weight: Float[Tensor, " T"]
     keys: Float[Tensor, "T R"]
     map: Float[Tensor, "D R"]
@@ -77,10 +83,12 @@ class Evidence(nn.Module):
         unseen = keys - (keys - features @ weights) / (1 - reach)  # predicted without the question itself
         scale = spread * (keys - unseen).square().mean(0).clamp_min(1e-6)
         self.register_buffer("x", x)
+        ids, scores, chance, usd = _expected(ids, scores, usd, seen)
         self.register_buffer("ids", ids)
         self.register_buffer("scores", scores)
+        self.register_buffer("chance", chance)
         self.register_buffer("usd", usd)
-        self.register_buffer("seen", seen)
+        self.register_buffer("part", ~whole)
         self.register_buffer("weight", weight / weight.sum())
         self.register_buffer("keys", keys.to(x))
         self.register_buffer("map", weights.to(x))
@@ -106,16 +114,41 @@ class Evidence(nn.Module):
 
     def alone(self, attention: Float[Tensor, "B T"]) -> tuple[Float[Tensor, "B C"], Float[Tensor, "B C"]]:
         """Return what each agent alone is expected to score and cost."""
-        known = (attention @ self.seen.to(attention)).clamp_min(1e-30)
-        scores = attention @ (self.scores * self.seen) / known
-        return scores, attention @ (self.usd * self.seen) / known
+        return attention @ (self.chance * self.scores).sum(0), attention @ self.usd
 
-    def outcomes(
-        self, shape: Shape, teams: Int[Tensor, "L K"]
-    ) -> tuple[Float[Tensor, "T L"], Float[Tensor, "T L"], Bool[Tensor, "T L"]]:
-        """Return score, USD for 1,000 questions, and whether they are known, of designs without messages."""
-        scores, usd = compose(shape, self.ids[:, teams], self.scores[:, teams], self.usd[:, teams])
-        return scores, usd, self.seen[:, teams].all(-1)
+    def outcomes(self, shape: Shape, teams: Int[Tensor, "L K"]) -> tuple[Float[Tensor, "T L"], Float[Tensor, "T L"]]:
+        """Return the expected score, and USD for 1,000 questions, of designs without messages."""
+        place, agents, num = self._in_part(teams)
+        score, usd = (self.usd.new_zeros(len(self.usd), len(teams)) for _ in range(2))
+        for k in sorted(set(num.tolist())):
+            rows = (num == k).nonzero()[:, 0]
+            team, where = teams[rows], place[rows]
+            for ways in product(range(len(self.ids)), repeat=k):
+                way = torch.tensor([*ways, 0], device=teams.device)[where.clamp_max(k)]
+                parts = compose(
+                    shape,
+                    self.ids[way, :, team].movedim(-1, 0),
+                    self.scores[way, :, team].movedim(-1, 0),
+                    self.usd[:, team],
+                )
+                chance = torch.ones_like(parts[0])
+                for j, v in enumerate(ways):
+                    chance = chance * self.chance[v][:, agents[rows, j]]
+                score[:, rows] += chance * parts[0]
+                usd[:, rows] += chance * parts[1]
+        return score, usd
+
+    def _in_part(self, teams: Int[Tensor, "L K"]) -> tuple[Int[Tensor, "L K"], Int[Tensor, "L K"], Int[Tensor, " L"]]:
+        """Return which of the agents not asked all stands in each place (K for none), these agents, and their number.
+
+        An agent that stands in several places gives one reply, so it counts once.
+        """
+        num_places = teams.shape[1]
+        first = (teams[:, :, None] == teams[:, None]).int().argmax(-1)
+        leads = self.part[teams] & (first == torch.arange(num_places, device=teams.device))
+        place = torch.where(self.part[teams], (leads.cumsum(1) - 1).gather(1, first), num_places)
+        agents = torch.zeros_like(teams[:, :1]).repeat(1, num_places + 1).scatter(1, place, teams)
+        return place, agents[:, :num_places], leads.sum(1)
 
     def shortlist(
         self,
@@ -140,9 +173,8 @@ class Evidence(nn.Module):
         values = []
         size = max(1, CHUNK // len(self.x))
         for part in torch.split(teams, size):
-            scores, usd, known = self.outcomes(shape, part)
-            total = (attention @ known.to(attention)).clamp_min(1e-9)
-            score, cost = attention @ (scores * known) / total, attention @ (usd * known) / total
+            scores, usd = self.outcomes(shape, part)
+            score, cost = attention @ scores, attention @ usd
             values.append(torch.stack([score - price * cost for price in usd_weights]))
         worth = torch.cat(values, dim=-1).flatten(0, 1)
         best = worth.topk(min(num_best, worth.shape[-1]), dim=-1).indices
@@ -159,6 +191,79 @@ class Evidence(nn.Module):
             chosen.append(int(distance.argmax()))
         places: Tensor = self._spectrum[chosen]
         return places
+
+
+def _expected(
+    ids: Int[Tensor, "T C"], scores: Float[Tensor, "T C"], usd: Float[Tensor, "T C"], seen: Bool[Tensor, "T C"]
+) -> tuple[Int[Tensor, "V T C"], Float[Tensor, "V T C"], Float[Tensor, "V T C"], Float[Tensor, "T C"]]:
+    """Return answers, scores and chances of each way to reply, and USD; one way where all replies are known.
+
+    The ways are: as was seen, or else right; wrong with the answer of most who are wrong; wrong with one of its own.
+    """
+    part = (~seen.all(0)).nonzero()[:, 0].tolist()
+    if not part:
+        return ids[None], scores[None], torch.ones_like(scores)[None], usd
+    others = seen.all(0)
+    right, popular = (_commonest(ids[:, others], keep) for keep in (scores[:, others] > 0, scores[:, others] == 0))
+    right[right < 0] = torch.iinfo(ids.dtype).max  # a right answer that nobody else gave
+    ids, scores = ids.expand(3, -1, -1).clone(), scores.expand(3, -1, -1).clone()
+    chance = torch.stack([torch.ones_like(usd), torch.zeros_like(usd), torch.zeros_like(usd)])
+    usd = usd.clone()
+    for c in part:
+        asked, unasked = seen[:, c], ~seen[:, c]
+        p = _logistic(scores[0][:, others], scores[0, :, c], asked)[unasked]
+        wrong = asked & (scores[0, :, c] == 0)
+        with_most = (wrong & (ids[0, :, c] == popular) & (popular >= 0)).sum() / wrong.sum().clamp_min(1)
+        ids[:, unasked, c] = torch.stack([right, popular, torch.full_like(right, -1)])[:, unasked]
+        scores[:, unasked, c] = torch.tensor([[1.0], [0.0], [0.0]])
+        chance[:, unasked, c] = torch.stack([p, (1 - p) * with_most, (1 - p) * (1 - with_most)])
+        usd[unasked, c] = _ridge_of_logs(usd[:, others], usd[:, c], asked)[unasked]
+    return ids, scores, chance, usd
+
+
+def _commonest(ids: Int[Tensor, "T C"], keep: Bool[Tensor, "T C"]) -> Int[Tensor, " T"]:
+    """Return the most frequent of the answers that are to be looked at; -1 where there is none."""
+    keep = keep & (ids >= 0)
+    votes = ((ids[:, :, None] == ids[:, None]) & keep[:, None]).sum(-1) * keep
+    most = votes.argmax(1)
+    answer = ids.gather(1, most[:, None])[:, 0]
+    out: Tensor = torch.where(votes.gather(1, most[:, None])[:, 0] > 0, answer, -1)
+    return out
+
+
+def _logistic(
+    known: Float[Tensor, "T C"], right: Float[Tensor, " T"], asked: Bool[Tensor, " T"], *, ridge: float = 3.0
+) -> Float[Tensor, " T"]:
+    """Return the chance that an agent is right, by logistic regression on who else is; fitted where it was asked."""
+    x = (known - known.mean(0)).double()
+    x = torch.cat([x, torch.ones(len(x), 1, dtype=x.dtype)], dim=1)
+    level = torch.zeros(2, x.shape[1], dtype=x.dtype)
+    level[:, -1] = 1  # one reply right and one wrong, half each, keep the fit finite where all are alike
+    rows, y = torch.cat([x[asked], level]), torch.cat([right[asked].double(), torch.tensor([0.0, 1.0]).double()])
+    count = torch.cat([torch.ones(int(asked.sum())), torch.full((2,), 0.5)]).double()
+    penalty = ridge * torch.eye(x.shape[1], dtype=x.dtype)
+    penalty[-1, -1] = 0
+    weights = x.new_zeros(x.shape[1])
+    for _ in range(30):  # Newton's steps
+        p = (rows @ weights).sigmoid()
+        slope = (rows * (count * p * (1 - p))[:, None]).mT @ rows + penalty
+        weights = weights + torch.linalg.solve(slope, rows.mT @ (count * (y - p)) - penalty @ weights)
+    out: Tensor = (x @ weights).sigmoid().to(known)
+    return out
+
+
+def _ridge_of_logs(
+    known: Float[Tensor, "T C"], usd: Float[Tensor, " T"], asked: Bool[Tensor, " T"], *, ridge: float = 5.0
+) -> Float[Tensor, " T"]:
+    """Return what an agent's calls are expected to cost, by those of others; as much in all where it was asked."""
+    x = (known + 1e-6).log().double()
+    x = torch.cat([x - x.mean(0), torch.ones(len(x), 1, dtype=x.dtype)], dim=1)
+    y = (usd[asked] + 1e-6).log().double()
+    rows = x[asked]
+    penalty = ridge * torch.eye(x.shape[1], dtype=x.dtype)
+    expected = (x @ torch.linalg.solve(rows.mT @ rows + penalty, rows.mT @ (y - y.mean())) + y.mean()).exp()
+    out: Tensor = (expected * usd[asked].sum() / expected[asked].sum().clamp_min(1e-12)).to(known)
+    return out
 
 
 def alike(x: Float[Tensor, "B D"], y: Float[Tensor, "T D"]) -> Float[Tensor, "B T"]:

@@ -56,7 +56,6 @@ class Joint(Searched):
         reuse: Whether an agent may stand in several places of a design. Recorded answers hold one answer an LLM.
         num_probes: How many training questions each agent is asked alone before training, 0 for none, None for all.
         critic: Whether the network is there; without it evidence is all, and nothing is trained by gradient.
-        caution: How many standard errors a design must be better by that has an agent added later.
         temperature: Of the draws, in utility: how much worse a design is that is drawn e times more seldom.
         hidden_dim: H.
         num_layers: Message passing steps.
@@ -85,7 +84,6 @@ class Joint(Searched):
         reuse: bool = True,
         num_probes: int | None = 0,
         critic: bool = True,
-        caution: float = 1.0,
         temperature: float = 0.02,
         hidden_dim: int = 64,
         num_layers: int = 2,
@@ -98,7 +96,6 @@ class Joint(Searched):
         self.shapes = tuple(shapes)
         self.reuse = reuse
         self.num_probes = num_probes
-        self.caution = caution
         self.temperature = temperature
         self.usd_weights = tuple(usd_weights)
         self.num_best = num_best
@@ -213,7 +210,7 @@ class Joint(Searched):
             )
         evidence = tables.evidence.to(device)
         attention = evidence(problem.x[problem.slot < 0])
-        score, usd = tables.expect(attention, problem.usd_weight, caution=self.caution)
+        score, usd = tables.expect(attention)
         return Known(alone=torch.stack(evidence.alone(attention), dim=-1), score=score, usd=usd)
 
     # ----------------------------------------------------------------------- evidence
@@ -328,9 +325,8 @@ class Tables:
         candidate: The candidate of each slot of the space.
         usual_usd: USD for 1,000 calls of each candidate, by `USUAL_TOKENS`.
         evidence: What the agents replied alone; None where nothing was asked.
-        score: Outcomes of the designs on past questions, as far as known.
+        score: Expected outcomes of the designs on past questions.
         usd: Likewise.
-        known: Which outcomes are known, a row for each set of agents that were asked the same: past questions, designs.
     """
 
     vocabulary: Vocabulary
@@ -342,7 +338,6 @@ class Tables:
     evidence: Evidence | None
     score: Float[Tensor, "T L"] | None
     usd: Float[Tensor, "T L"] | None
-    known: Sequence[tuple[Bool[Tensor, " T"], Int[Tensor, " _"]]]
 
     @classmethod
     def of(
@@ -353,12 +348,9 @@ class Tables:
         usual = [1000 * m.usd(prompt_tokens=USUAL_TOKENS[0], completion_tokens=USUAL_TOKENS[1]) for m in llms]
         rows = [(number, tuple(team)) for number, table in enumerate(teams) for team in table.tolist()]
         score = usd = None
-        known: list[tuple[Tensor, Tensor]] = []
         if evidence is not None:
             outcomes = [evidence.outcomes(shape, table) for shape, table in zip(vocabulary.shapes, teams, strict=True)]
-            score, usd, seen = (torch.cat(parts, dim=1) for parts in zip(*outcomes, strict=True))
-            patterns, which = torch.unique(seen.T, dim=0, return_inverse=True)
-            known = [(pattern, (which == i).nonzero()[:, 0]) for i, pattern in enumerate(patterns)]
+            score, usd = (torch.cat(parts, dim=1) for parts in zip(*outcomes, strict=True))
         return cls(
             vocabulary=vocabulary,
             teams=teams,
@@ -369,7 +361,6 @@ class Tables:
             evidence=evidence,
             score=score,
             usd=usd,
-            known=known,
         )
 
     @property
@@ -388,50 +379,11 @@ class Tables:
         found = self.vocabulary.find(design)
         return self.num_designs if found is None else self.index.get(found, self.num_designs)
 
-    def expect(
-        self, attention: Float[Tensor, "B T"], usd_weight: Float[Tensor, " B"], *, caution: float
-    ) -> tuple[Float[Tensor, "B L"], Float[Tensor, "B L"]]:
-        """Return what the attended questions say of each design.
-
-        Designs with agents that were asked fewer questions are compared on those with the best of the others, and
-        expected to be as much better or worse than it is on all, less `caution` standard errors of the difference:
-        the best of many that were seen little is likely to be lucky.
-        """
+    def expect(self, attention: Float[Tensor, "B T"]) -> tuple[Float[Tensor, "B L"], Float[Tensor, "B L"]]:
+        """Return what the attended questions say of each design."""
         assert self.score is not None
         assert self.usd is not None
-        table = torch.cat([self.score, self.usd], dim=1).to(attention)
-        num = self.num_designs
-        whole = max(self.known, key=lambda row: int(row[0].sum()))
-        expected = attention @ table
-        scores, usd = expected[:, :num], expected[:, num:]
-        columns = whole[1].to(attention.device)
-        best = columns[(scores - usd_weight[:, None] * usd)[:, columns].argmax(1)]
-        for asked, designs in self.known:
-            if asked is whole[0]:
-                continue
-            part = attention * asked.to(attention)
-            part = part / part.sum(1, keepdim=True).clamp_min(1e-30)
-            columns = designs.to(attention.device)
-            got, paid = table[:, columns], table[:, num + columns]
-            best_got, best_paid = table[:, best].T, table[:, num + best].T
-            more = part @ got - (part * best_got).sum(1, keepdim=True)
-            dearer = part @ paid - (part * best_paid).sum(1, keepdim=True)
-            # the standard error of the difference in utility, from its spread over the questions asked
-            price = usd_weight[:, None]
-            rival = best_got - price * best_paid
-            squared = part.square()
-            crossed = squared * rival
-            spread = (
-                squared @ got.square()
-                - 2 * price * (squared @ (got * paid))
-                + price.square() * (squared @ paid.square())
-                - 2 * (crossed @ got - price * (crossed @ paid))
-                + (crossed * rival).sum(1, keepdim=True)
-            )
-            error = (spread - squared.sum(1, keepdim=True) * (more - price * dearer).square()).clamp_min(0).sqrt()
-            scores[:, columns] = scores.gather(1, best[:, None]) + more - caution * error
-            usd[:, columns] = usd.gather(1, best[:, None]) + dearer
-        return scores, usd.clamp_min(1e-9)
+        return attention @ self.score.to(attention), attention @ self.usd.to(attention)
 
 
 class Critic(nn.Module):
