@@ -69,7 +69,7 @@ def evaluate(config: DictConfig) -> None:
         refuse_seen(Path(config.checkpoint), tasks, split=config.split)
     if urls := endpoints(config.llm, problems.space.pool):
         estimate = estimate_evaluation(designer, problems, tasks, config=config)
-        agree(str(estimate), urls=urls, settled=config.yes or "budget" in config.llm)
+        agree(str(estimate), urls=urls, settled=config.yes or bool(config.llm.get("budget")))
     if folder != Path(config.checkpoint or ""):
         open_folder(folder, config)
         save(designer, folder / BEST)

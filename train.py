@@ -69,7 +69,7 @@ def train(config: DictConfig) -> None:
             left = config.trainer.max_epochs - (num_epochs(folder) if config.resume else 0)
             test = splits[config.split] if config.split else []
             estimate = estimate_training(module, data, config=config, test=test, num_epochs=left)
-            agree(str(estimate), urls=urls, settled=config.yes or "budget" in config.llm)
+            agree(str(estimate), urls=urls, settled=config.yes or bool(config.llm.get("budget")))
         open_folder(folder, config)
         write_splits(folder, splits)
         with reported(folder):

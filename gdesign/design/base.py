@@ -105,7 +105,14 @@ class Designer(nn.Module, ABC):
 
 
 class Searched(Designer):
-    """A designer that is fitted to runs that it asks for itself, instead of by gradient steps."""
+    """A designer that is fitted to runs that it asks for itself, instead of by gradient steps.
+
+    Attributes:
+        num_runs: The most runs that it asks for, where it can say so beforehand; what a live search may cost is
+            estimated by it. None where all that it asks for is what it asks for first.
+    """
+
+    num_runs: int | None = None
 
     @abstractmethod
     def search(

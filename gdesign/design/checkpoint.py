@@ -6,7 +6,7 @@ unless it is trusted) and `checkpoint/best.ckpt` (tensors and plain values, noth
 
 import pickle
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -103,7 +103,7 @@ def refuse_unnamed_endpoints(
         named: The base_urls on the command line.
         own_pool: Whether the pool is named there, and with it the endpoints of its LLMs.
     """
-    for node in _mappings(OmegaConf.to_container(config.llm, resolve=True)):
+    for node in mappings(OmegaConf.to_container(config.llm, resolve=True)):
         target = node.get("_target_")
         if target is None or getattr(get_object(str(target)), "__module__", "") not in LIVE:
             continue
@@ -127,11 +127,12 @@ def refuse_unnamed_endpoints(
                 )
 
 
-def _mappings(node: Any) -> Iterator[dict[Any, Any]]:
+def mappings(node: Any) -> Iterator[dict[Any, Any]]:
+    """Yield a plain config's mappings, at all depths."""
     if isinstance(node, dict):
         yield node
     for value in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-        yield from _mappings(value)
+        yield from mappings(value)
 
 
 def _is_own(target: str, *, source: str) -> bool:
@@ -173,10 +174,22 @@ def save(designer: Designer, path: str | Path, *, seconds: float = 0.0) -> None:
         path: The file.
         seconds: How long that took.
     """
+    state = {PREFIX + name: value for name, value in designer.state_dict().items()}
+    write({"state_dict": state, "seconds": seconds}, path)
+
+
+def write(content: Mapping[str, Any], path: str | Path) -> None:
+    """Put a checkpoint in its place, with its folder, or leave there what was there: whatever ends the process.
+
+    Args:
+        content: Tensors and plain values.
+        path: The file.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    state = {PREFIX + name: value for name, value in designer.state_dict().items()}
-    torch.save({"state_dict": state, "seconds": seconds}, path)
+    unfinished = path.with_name(f".{path.name}")
+    torch.save(content, unfinished)
+    unfinished.replace(path)
 
 
 def read(path: str | Path, key: str) -> Any:

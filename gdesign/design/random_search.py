@@ -41,6 +41,7 @@ class RandomSearch(fixed.Constant, base.Searched):
     """
 
     index: Int[Tensor, ""]
+    num_runs: int
 
     def __init__(
         self,

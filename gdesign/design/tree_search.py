@@ -47,6 +47,7 @@ class TreeSearch(fixed.Constant, base.Searched):
     """
 
     path: Int[Tensor, " M"]
+    num_runs: int
 
     def __init__(
         self,

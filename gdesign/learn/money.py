@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 from hydra.utils import get_object
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from gdesign.agents.prompt import prompt
 from gdesign.design.base import Designer, Searched
-from gdesign.design.checkpoint import LIVE
+from gdesign.design.checkpoint import LIVE, mappings
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.execute.limits import Limits
 from gdesign.learn.data import TaskData
@@ -54,12 +54,15 @@ def limits_of(config: DictConfig) -> Limits | None:
 
 def endpoints(llm: DictConfig, pool: AgentPool) -> list[str]:
     """Return the URLs that a config's client would ask; none if its answers are recorded or simulated."""
-    target = llm.get("_target_")
-    if target is None or getattr(get_object(str(target)), "__module__", "") not in LIVE:
-        return []
-    from gdesign.llm.openai import BASE_URL  # it needs an extra that other clients do not
+    urls: dict[str, None] = {}
+    for node in mappings(OmegaConf.to_container(llm, resolve=True)):
+        target = node.get("_target_")
+        if target is None or getattr(get_object(str(target)), "__module__", "") not in LIVE:
+            continue
+        from gdesign.llm.openai import BASE_URL  # it needs an extra that other clients do not
 
-    return list(dict.fromkeys(m.base_url or str(llm.get("base_url", BASE_URL)) for m in pool.llms))
+        urls |= dict.fromkeys(m.base_url or str(node.get("base_url", BASE_URL)) for m in pool.llms)
+    return list(urls)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,8 +163,12 @@ def estimate_training(
         tasks = [*train, *(() if trains else (item.task for item in data.validation))]
         asked = [(design, task) for design, task, _ in _first_jobs(module, designer, tasks)]
         if asked:
-            parts["search"] = _mean_cost(_spread(asked), pool=problems.space.pool, lengths=lengths) * len(asked)
-            notes.append("search: what the designer asks for at first; it may ask for more when it has seen that")
+            runs = len(asked) if designer.num_runs is None else designer.num_runs
+            parts["search"] = _mean_cost(_spread(asked), pool=problems.space.pool, lengths=lengths) * runs
+            notes.append(
+                f"search: by the first {len(asked)} runs that the designer asks for"
+                + (", and what it may ask for when it has seen these is not in it" if designer.num_runs is None else "")
+            )
     if asked and not trains:
         sample = _spread(asked)
     else:

@@ -21,7 +21,7 @@ NUMBERS = (
 )  # fmt: skip
 """What an eval.json must hold to be compared."""
 NAMES = ("designer", "task", "pool", "llm")
-NOT_TYPED = ("names", "checkpoint", "out", "resume", "split", "trust")
+NOT_TYPED = ("names", "checkpoint", "out", "resume", "split", "trust", "yes")
 """What an evaluation is not told again, or in words of its own."""
 TAIL = 1 << 16
 
