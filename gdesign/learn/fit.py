@@ -10,9 +10,11 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins import TorchCheckpointIO
 
 from gdesign.design import checkpoint
 from gdesign.design.base import Designer, Searched
+from gdesign.design.checkpoint import write
 from gdesign.errors import ConfigError, DataError
 from gdesign.execute.runs import design_from_json, read_runs
 from gdesign.learn.data import TaskData
@@ -20,6 +22,19 @@ from gdesign.learn.evaluate import greedy
 from gdesign.learn.metrics import MetricsFile
 from gdesign.learn.module import DesignModule, Teacher
 from gdesign.types import Design, Task
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Writes checkpoints so that a kill leaves the old one or the new one.
+
+    Lightning's own way goes through the folder for temporary files. Where that is another file system the last step is
+    a copy, which a kill cuts short.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Write one."""
+        write(checkpoint, path)
+
 
 MakeTrainer = Callable[..., L.Trainer]
 NOTHING_SPENT: Mapping[str, int | float] = {"runs": 0, "calls": 0, "usd": 0.0, "paid_usd": 0.0, "seconds": 0.0}
@@ -109,7 +124,7 @@ def _train(
     if patience is not None:
         callbacks.append(EarlyStopping(monitor="val/utility", mode="max", patience=patience))
     metrics = MetricsFile(folder / "metrics.csv", keep_steps=keep)
-    trainer = make_trainer(callbacks=callbacks, logger=[metrics, *loggers])
+    trainer = make_trainer(callbacks=callbacks, logger=[metrics, *loggers], plugins=[WholeFiles()])
     handler = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(module, data, ckpt_path=last if resumes else None, weights_only=True)

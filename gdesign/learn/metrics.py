@@ -41,10 +41,12 @@ class MetricsFile(Logger):
         kept = []
         if keep_steps and path.is_file():
             kept = [row for row in read_metrics(path) if int(row["step"]) < keep_steps]
-        with path.open("w", newline="", encoding="utf-8") as file:
+        unfinished = path.with_name(f".{path.name}")
+        with unfinished.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=COLUMNS)
             writer.writeheader()
             writer.writerows(kept)
+        unfinished.replace(path)  # a kill leaves the old rows or the new ones
 
     @property
     def name(self) -> str:

@@ -1,6 +1,9 @@
 import asyncio
+import os
 import signal
+import tempfile
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -68,6 +71,22 @@ def test_two_epochs_and_two_more_are_four_epochs_bit_for_bit(tmp_path):
     ]
     assert rows[0] == rows[1]
     assert read_metrics(tmp_path / "straight/metrics.csv") == read_metrics(tmp_path / "stopped/metrics.csv")
+
+
+@pytest.mark.parametrize("name", [checkpoint.LAST, "metrics.csv"])
+def test_a_kill_while_a_file_is_written_again_leaves_the_old_one(tmp_path, monkeypatch, name):
+    elsewhere = Path("/dev/shm")
+    if not elsewhere.is_dir() or elsewhere.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second file system to put temporary files on")
+    monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
+    settings = {"num_samples": 100, "log_every": 1}
+    train(tmp_path, max_epochs=1, **settings)
+    before = (tmp_path / name).read_bytes()
+    os.link(tmp_path / name, tmp_path / "old")  # what is replaced lives on under its other name; else it changes
+    train(tmp_path, max_epochs=3, **settings)
+    assert (tmp_path / name).read_bytes() != before
+    assert (tmp_path / "old").read_bytes() == before
+    assert {p.name for p in (tmp_path / "checkpoint").iterdir()} == {"best.ckpt", "last.ckpt"}
 
 
 def test_each_validation_says_how_many_runs_were_executed_by_then(tmp_path):
