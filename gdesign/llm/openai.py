@@ -16,7 +16,7 @@ import aiohttp
 import httpx2
 import openai
 
-from gdesign.errors import BudgetExceededError, ConfigError, LLMError
+from gdesign.errors import BudgetExceededError, ConfigError, LLMError, PoolError
 from gdesign.llm.seeds import seed_of
 from gdesign.types import AgentPool, Label, Message, Reply, Request, Usage
 
@@ -67,7 +67,7 @@ class OpenAIClient:
         base_url: Where the endpoint is.
         api_key_env: Name of the environment variable that holds the key; empty where none is wanted.
             An endpoint on this machine (localhost, 127.0.0.1, ::1) needs no key.
-        pool: Whose LLMs may name endpoints of their own; None where none does.
+        pool: Whose LLMs are asked, each where it says; None for any LLM at the client's own endpoint.
         max_retries: How often a call is tried again.
         timeout: Seconds that one try may take, from sending to the reply's last byte.
         backoff: Seconds of the longest first wait; each further one is twice as long.
@@ -125,13 +125,14 @@ class OpenAIClient:
                 )
             return made[where]
 
-        self._own = endpoint(base_url, api_key_env, "")
+        self._pool = pool
+        self._own = endpoint(base_url, api_key_env, "") if pool is None else None
         self._by_llm: dict[str, _Endpoint] = {}
         for llm in pool.llms if pool is not None else ():
-            elsewhere = llm.base_url is not None and _normal(llm.base_url) != _normal(base_url)
-            if elsewhere or llm.api_key_env is not None:
-                # away from the client's own endpoint, None is no key: the client's own stays at home
-                self._by_llm[llm.name] = endpoint(llm.base_url or base_url, llm.api_key_env, f"LLM {llm.name!r}")
+            url, variable = llm.base_url or base_url, llm.api_key_env
+            if variable is None and _normal(url) == _normal(base_url):
+                variable = api_key_env  # anywhere else, None is no key: the client's own stays at home
+            self._by_llm[llm.name] = endpoint(url, variable, f"LLM {llm.name!r}")
         for url, terms in own.items():
             if url not in {known for known, _ in made}:
                 raise ConfigError(
@@ -160,8 +161,12 @@ class OpenAIClient:
                 that the model does not take), nothing answers there, or nothing has been answered any
                 more for many calls.
             BudgetExceededError: The endpoint says that the account has no credit left.
+            PoolError: There is a pool, and the LLM is not in it.
         """
-        endpoint = self._by_llm.get(request.llm, self._own)
+        endpoint = self._own or self._by_llm.get(request.llm)
+        if endpoint is None:
+            assert self._pool is not None
+            raise PoolError(f"pool {self._pool.name!r} has no LLM {request.llm!r}, so nobody knows where to ask it")
         body = endpoint.body(request, self._extra.get(request.llm))
         faults: list[str] = []
         while True:
@@ -187,7 +192,7 @@ class OpenAIClient:
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop; a later request opens new ones."""
-        for endpoint in {self._own, *self._by_llm.values()}:
+        for endpoint in set(self._by_llm.values()) if self._own is None else {self._own}:
             await endpoint.aclose()
 
 
@@ -397,7 +402,7 @@ class _Endpoint:
     def _headers(self) -> dict[str, Any]:
         """Return headers that keep what the SDK's own environment variables hold for OpenAI from all others."""
         headers: dict[str, Any] = {"Authorization": f"Bearer {self._key}"}
-        if not (urlsplit(self.base_url).hostname or "").endswith("openai.com"):
+        if not f".{urlsplit(self.base_url).hostname}".endswith(".openai.com"):
             ambient = os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
             names = {line.partition(":")[0].strip() for line in ambient if ":" in line}
             names |= {"OpenAI-Organization", "OpenAI-Project"}
@@ -446,7 +451,7 @@ class _Endpoint:
             if request.llm in self._answered:
                 raise _Fault(str(status), reason, final=True)
             raise self._misconfigured(request, status, reason, location=error.response.headers.get("location"))
-        if code in UNSUPPORTED:
+        if code in UNSUPPORTED and error.param:
             raise self._misconfigured(request, status, reason, field=error.param)
         raise _Fault(str(status), reason, passes=False)
 

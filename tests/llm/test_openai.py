@@ -6,7 +6,7 @@ from time import monotonic, time
 
 import pytest
 
-from gdesign.errors import BudgetExceededError, ConfigError, LLMError
+from gdesign.errors import BudgetExceededError, ConfigError, LLMError, PoolError
 from gdesign.llm.openai import FAILURES_IN_A_ROW, OpenAIClient
 from gdesign.types import LLM, AgentPool, Label, Message, Request, Role, Usage, sample_index
 from tests.llm.chat_server import (
@@ -568,6 +568,13 @@ def test_a_missing_key_names_the_variable_and_the_llm(monkeypatch):
         made("http://127.0.0.1:9/v1", pool=pool({"name": "a"}, llm))
 
 
+def test_where_every_llm_names_its_endpoint_no_other_key_is_wanted(monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    client = OpenAIClient(pool=pool({"name": "a", "base_url": "http://127.0.0.1:9/v1"}))
+    with pytest.raises(PoolError, match="nobody"):
+        ask(client, Request(llm="nobody", messages=REQUEST.messages))
+
+
 def test_the_clients_own_key_is_not_sent_to_an_endpoint_that_names_none(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "mine")
     with pytest.raises(ConfigError, match=r"'far'.*api_key_env"):
@@ -616,7 +623,7 @@ def test_a_wait_that_one_endpoint_asks_for_does_not_hold_another():
 
 
 def test_an_llm_that_the_pool_lacks_has_no_fields_of_its_own():
-    with pytest.raises(ValueError, match="nobody"):
+    with pytest.raises(PoolError, match="nobody"):
         made("http://127.0.0.1:9/v1", pool=pool({"name": "a"}), extra_by_llm={"nobody": {"top_p": 1}})
 
 
