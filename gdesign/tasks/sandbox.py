@@ -70,7 +70,7 @@ class Sandbox:
     may have come with somebody's run folder.
 
     A program sees the standard library, a folder of its own that is gone afterwards, and nothing else. It cannot start
-    processes or threads.
+    processes or threads, nor make folders.
 
     Args:
         isolation: `auto`, or one that must be in force: `bubblewrap`, `landlock`.
@@ -118,7 +118,7 @@ class Sandbox:
             ConfigError: Nothing that keeps programs from the network and from files works here, and GDESIGN_SANDBOX
                 does not say `none`.
         """
-        return _in_force(self._isolation, os.environ.get("GDESIGN_SANDBOX", ""))
+        return _in_force(self._isolation, os.environ.get("GDESIGN_SANDBOX", ""), shutil.which("bwrap"))
 
     def run(self, program: str, *, stdin: str = "") -> Result:
         """Run a program as a script.
@@ -167,7 +167,7 @@ class Sandbox:
 
 
 @cache
-def _in_force(wanted: str, environment: str) -> Isolation:
+def _in_force(wanted: str, environment: str, bwrap: str | None) -> Isolation:
     if environment not in ("", "none"):
         raise ConfigError(f"GDESIGN_SANDBOX is {environment!r}; expected none, or leave it unset")
     if environment == "none":
@@ -175,7 +175,7 @@ def _in_force(wanted: str, environment: str) -> Isolation:
     tried = []
     means: tuple[Isolation, ...] = ("bubblewrap", "landlock")
     for isolation in means if wanted == "auto" else (cast(Isolation, wanted),):
-        reason = _unusable(isolation)
+        reason = _unusable(isolation, bwrap)
         if reason is None:
             return isolation
         tried.append(f"{isolation}: {reason}")
@@ -187,11 +187,11 @@ def _in_force(wanted: str, environment: str) -> Isolation:
     )
 
 
-def _unusable(isolation: Isolation) -> str | None:
+def _unusable(isolation: Isolation, bwrap: str | None) -> str | None:
     """Return why an isolation does not work here, by trying to break it; None if it holds."""
     if sys.platform != "linux":
         return f"there is none for {sys.platform}"
-    if isolation == "bubblewrap" and shutil.which("bwrap") is None:
+    if isolation == "bubblewrap" and bwrap is None:
         return "bwrap is not installed"
     from seccompy import SeccompError
 
@@ -309,6 +309,7 @@ def _listen(
 ) -> tuple[list[bytes], str]:
     """Return what came through pipes until all are closed, and which limit it went over, if one."""
     said = [bytearray() for _ in fds]
+    look = monotonic()
     with selectors.DefaultSelector() as selector:
         for fd, buffer in zip(fds, said, strict=True):
             selector.register(fd, selectors.EVENT_READ, buffer)
@@ -324,8 +325,10 @@ def _listen(
                 key.data.extend(part[: limit - len(key.data)])
                 if len(key.data) >= limit:
                     return [bytes(b) for b in said], "output"
-            if not ready and watched is not None and _size(watched[0]) > watched[1]:
-                return [bytes(b) for b in said], "output"
+            if watched is not None and monotonic() > look + _LOOK_SECONDS:
+                if _size(watched[0]) > watched[1]:
+                    return [bytes(b) for b in said], "output"
+                look = monotonic()
     return [bytes(b) for b in said], ""
 
 
@@ -333,12 +336,12 @@ _LOOK_SECONDS = 0.05
 
 
 def _size(folder: str) -> int:
-    """Return how many bytes files take, each at least one block."""
+    """Return how many bytes the files in a folder take, each at least one block."""
     total = 0
-    for path, folders, files in os.walk(folder):
-        for name in (*folders, *files):
+    with os.scandir(folder) as files:
+        for file in files:
             with _gone_is_fine():
-                total += max(4096, 512 * os.lstat(os.path.join(path, name)).st_blocks)
+                total += max(4096, 512 * file.stat(follow_symlinks=False).st_blocks)
     return total
 
 
@@ -457,6 +460,10 @@ def _filter() -> bytes:
             made.allow(name)
     made.errno("clone3", errno.ENOSYS)
     made.allow("prlimit64", args={2: 0})  # reading limits, not setting them
+    for command in (0, 1, 2, 3, 4, 5, 6, 7, 1030):  # copies, flags and locks; not who is sent a signal
+        made.allow("fcntl", args={1: command})
+    for command in (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451):  # is it a terminal, how large, how much to read
+        made.allow("ioctl", args={1: command})
     # asyncio wakes itself through a pair of sockets that are tied to each other and to nothing else
     made.allow("socketpair", args={0: 1})
     made.allow("sendto", args={4: 0})
@@ -464,15 +471,19 @@ def _filter() -> bytes:
 
 
 ALLOWED = """
-access brk chdir chmod clock_getres clock_gettime clock_nanosleep close close_range copy_file_range dup dup2 dup3
+access brk chdir clock_getres clock_gettime clock_nanosleep close close_range copy_file_range dup dup2 dup3
 epoll_create epoll_create1 epoll_ctl epoll_pwait epoll_wait eventfd2 exit exit_group faccessat faccessat2 fadvise64
-fallocate fchdir fchmod fchmodat fcntl fdatasync flock fstat fstatfs fsync ftruncate futex getcpu getcwd getdents64
+fallocate fchdir fdatasync flock fstat fstatfs fsync ftruncate futex getcpu getcwd getdents64
 getegid geteuid getgid getgroups getitimer getpgid getpgrp getpid getppid getrandom getresgid getresuid getrlimit
-getrusage getsid gettid gettimeofday getuid ioctl lseek link linkat lstat madvise membarrier mkdir mkdirat mmap mprotect
+getrusage getsid gettid gettimeofday getuid lseek link linkat lstat madvise membarrier mmap mprotect
 mremap munmap nanosleep newfstatat open openat openat2 pause pipe pipe2 poll ppoll pread64 preadv pselect6 pwrite64
-pwritev read readlink readlinkat readv recvfrom rename renameat renameat2 restart_syscall rmdir rseq rt_sigaction
+pwritev read readlink readlinkat readv recvfrom rename renameat renameat2 restart_syscall rseq rt_sigaction
 rt_sigpending rt_sigprocmask rt_sigreturn rt_sigsuspend rt_sigtimedwait sched_getaffinity sched_yield select sendfile
-set_robust_list setitimer shutdown sigaltstack stat statfs statx symlink symlinkat sysinfo time times truncate umask
-uname unlink unlinkat utimensat wait4 waitid write writev
+set_robust_list setitimer shutdown sigaltstack stat statfs statx symlink symlinkat sysinfo time times umask
+uname unlink unlinkat wait4 waitid write writev
 """
-"""System calls that programs may make; no sockets, no processes, no signals to others, no tracing, no mounts."""
+"""System calls that programs may make: no sockets, no processes, no signals to others, no tracing, no mounts.
+
+Nor what Landlock leaves open: the mode, owner, times and attributes of files. Nor new folders: one within the other,
+deeper than a path can be long, they could neither be measured nor removed.
+"""

@@ -573,7 +573,7 @@ def ended(child: int, cpu_seconds: int) -> tuple[str, str]:
     import resource
     import time
 
-    for _ in range(200):
+    for _ in range(40):
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
             break
