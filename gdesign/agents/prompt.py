@@ -8,8 +8,21 @@ OPERATORS = {
     "answer": "Answer directly.",
     "cot": "Think step by step before you answer.",
     "refine": "Look for mistakes in what was said so far, then give the best answer.",
+    "program": (
+        "Write one Python program in a ```python block that computes the answer with the standard library and prints "
+        "it and nothing else. It is run for you, and what it prints is your answer."
+    ),
+    "test": (
+        "Write the program that is asked for in one ```python block. It is tried on tests, and you are shown those "
+        "that fail."
+    ),
+    "self_refine": "Think step by step before you answer. You are asked to criticise and improve your answer.",
+    "reflect": "Think step by step before you answer. If your answer fails, you are asked why and try again.",
 }
 """What each operator adds to the system prompt."""
+
+SEVERAL_CALLS = ("program", "test", "self_refine", "reflect")
+"""The operators that go on after the first reply; see `gdesign.execute.operators`."""
 
 ATTACKS = {
     "liar": (

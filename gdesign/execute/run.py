@@ -9,7 +9,9 @@ from gdesign.agents.prompt import prompt
 from gdesign.errors import LLMError
 from gdesign.execute.decide import decide
 from gdesign.execute.limits import Ledger, Limits
+from gdesign.execute.operators import MOST_CALLS, work
 from gdesign.llm.base import LLMClient
+from gdesign.tasks.sandbox import Sandbox
 from gdesign.types import Agent, AgentPool, Design, Extract, Origin, Request, Run, Task, Turn, sample_index
 
 
@@ -22,6 +24,7 @@ async def run(
     extract: Extract,
     seed: int = 0,
     limits: Limits | None = None,
+    tools: Sandbox | None = None,
 ) -> Run:
     """Let the design's agents work on the task.
 
@@ -36,13 +39,15 @@ async def run(
         extract: The benchmark's reader of answers; gates and votes compare what it returns.
         seed: Picks among independent answers of an LLM to the same request; 0 for the first.
         limits: How much all agents, and each agent, may take; None for no limit.
+        tools: Where agents run the programs that they write, if their operators say so; None for nowhere.
 
     Returns:
         Everything that was said, and the decision.
 
     Raises:
         PoolError: The design names a role, LLM or operator that the pool lacks.
-        UnsupportedRequestError: The client cannot answer such a request by its nature.
+        UnsupportedRequestError: The client cannot answer such a request by its nature, or an operator runs programs and
+            there is nowhere to run them.
         BudgetExceededError: The limit on spending is reached.
     """
     for agent in design.agents:
@@ -59,7 +64,9 @@ async def run(
 
     watched = {j for agent in design.agents if agent.gate is not None for j in agent.gate.watch}
     votes = design.decision.kind in ("vote", "weighted_vote")
-    ledger = None if limits is None else Ledger(limits=limits, pool=pool, num_turns=n * design.num_rounds)
+    num_turns = n * design.num_rounds
+    several = {turn for turn in range(num_turns) if design.agents[turn % n].operator in MOST_CALLS}
+    ledger = None if limits is None else Ledger(limits=limits, pool=pool, num_turns=num_turns, several=several)
 
     async def take_turn(i: int, r: int) -> Turn:
         agent = design.agents[i]
@@ -99,7 +106,7 @@ async def run(
         )
         ask = llm if ledger is None else partial(ledger.ask, turn=(r - 1) * n + i, agent=i, llm=llm)
         try:
-            reply = await ask(request)
+            reply = await work(request, operator=agent.operator, task=task, ask=ask, tools=tools)
         except LLMError as error:
             return Turn(agent=i, round=r, error=str(error), start=start, end=perf_counter() - began)
         answer = extract(task, reply.text)

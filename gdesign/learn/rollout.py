@@ -7,7 +7,8 @@ from gdesign.execute.limits import Limits
 from gdesign.execute.run import run
 from gdesign.llm.base import LLMClient
 from gdesign.reward import account
-from gdesign.tasks.base import Benchmark
+from gdesign.tasks.base import Benchmark, RunsPrograms
+from gdesign.tasks.sandbox import Sandbox
 from gdesign.types import AgentPool, Design, Outcome, Run, Task
 
 Result = tuple[Run, Outcome]
@@ -21,6 +22,7 @@ async def rollout(
     benchmark: Benchmark,
     record: Callable[[Run, Outcome], None] | None = None,
     limits: Limits | None = None,
+    tools: Sandbox | None = None,
 ) -> list[Result]:
     """Run designs on tasks, all at the same time, and weigh them.
 
@@ -32,19 +34,28 @@ async def rollout(
         benchmark: Reads and grades the answers.
         record: Is told of each run when it ends, so that nothing that was paid for is lost.
         limits: How much one run may take, and each agent in it; None for no limit.
+        tools: Where agents run the programs that they write; None for nowhere.
 
     Returns:
         Runs and outcomes, in the order of the jobs.
 
     Raises:
         PoolError: A design names a role, LLM or operator that the pool lacks.
-        UnsupportedRequestError: The client cannot answer such a request by its nature.
+        UnsupportedRequestError: The client cannot answer such a request by its nature, or there is nowhere to run the
+            programs of agents.
+        ConfigError: The benchmark, or an agent, runs programs, and there is no way to do that safely here.
         BudgetExceededError: The limit on spending is reached.
     """
+    takes_long = isinstance(benchmark, RunsPrograms) and benchmark.sandbox is not None
 
     async def one(design: Design, task: Task, seed: int) -> Result:
-        done = await run(design, task, pool=pool, llm=llm, extract=benchmark.extract, seed=seed, limits=limits)
-        outcome = account(done, grade=benchmark.grade, pool=pool)
+        done = await run(
+            design, task, pool=pool, llm=llm, extract=benchmark.extract, seed=seed, limits=limits, tools=tools
+        )
+        if takes_long:
+            outcome = await asyncio.to_thread(account, done, grade=benchmark.grade, pool=pool)
+        else:
+            outcome = account(done, grade=benchmark.grade, pool=pool)
         if record is not None:
             record(done, outcome)
         return done, outcome

@@ -15,7 +15,7 @@ from math import exp
 from statistics import NormalDist
 from typing import NamedTuple
 
-from gdesign.agents.prompt import ATTACKS, FORMAT, OPERATORS
+from gdesign.agents.prompt import ATTACKS, FORMAT, OPERATORS, SEVERAL_CALLS
 from gdesign.errors import ConfigError, DataError, PoolError, UnsupportedRequestError
 from gdesign.llm.transition import SLM_GSM, Opinion, Transition
 from gdesign.tasks.synthetic import DIFFICULTIES, FACTS, Question, read, read_answer
@@ -210,6 +210,11 @@ class SimulatedClient:
                 rest = system[len(role.profile) + 1 :]
                 for operator, instruction in OPERATORS.items():
                     if rest.startswith(f"{instruction}\n{FORMAT}"):
+                        if operator in SEVERAL_CALLS:
+                            raise UnsupportedRequestError(
+                                f"simulated agents write no programs and criticise nothing, so none works by "
+                                f"{operator}; offer {', '.join(o for o in OPERATORS if o not in SEVERAL_CALLS)}"
+                            )
                         attacks = (name for name, text in ATTACKS.items() if system.endswith(f"\n{text}"))
                         return role, operator, next(attacks, "liar" if role.name in self._world.adversaries else "")
         raise UnsupportedRequestError(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Literal, Protocol, get_args, runtime_checkable
 
 from gdesign.errors import ConfigError
+from gdesign.tasks.sandbox import Sandbox
 from gdesign.types import Task
 
 Split = Literal["train", "validation", "test", "lockbox", "all"]
@@ -29,6 +30,13 @@ class Benchmark(Protocol):
     def grade(self, task: Task, answer: str) -> float:
         """Return the score of a canonical answer, in [0, 1]."""
         ...
+
+
+@runtime_checkable
+class RunsPrograms(Protocol):
+    """A benchmark whose grader runs programs, which takes a while; None where this one does not."""
+
+    sandbox: Sandbox | None
 
 
 def normalised(question: str) -> str:

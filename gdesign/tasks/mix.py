@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from gdesign.errors import ConfigError
 from gdesign.tasks.answers import exact
-from gdesign.tasks.base import Benchmark, Split
+from gdesign.tasks.base import Benchmark, RunsPrograms, Split
 from gdesign.types import Task
 
 
@@ -38,6 +38,7 @@ class Mix:
         self.final = final
         parts = [make(recorded=recorded, split_seed=split_seed, limit=limit) for make in benchmarks]
         self.parts = {part.name: part for part in parts}
+        self.sandbox = next((p.sandbox for p in parts if isinstance(p, RunsPrograms) and p.sandbox), None)
         if not parts:
             raise ConfigError("a mix needs at least one benchmark; got none")
         if len(self.parts) < len(parts):

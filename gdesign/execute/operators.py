@@ -1,0 +1,286 @@
+"""How an agent works: most ask once; some run what was written, criticise it, and ask again.
+
+`program`: program of thought (Chen et al., arXiv 2211.12588), run in a sandbox. `test`: the program is tried on the
+tests that the question shows, or on some that the agent writes, and repaired (as CodeT and Self-Debugging do: arXiv
+2207.10397, 2304.05128). `self_refine`: Madaan et al., arXiv 2303.17651. `reflect`: Reflexion, Shinn et al., arXiv
+2303.11366. Prompts are our own.
+"""
+
+import ast
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+
+from gdesign.agents.prompt import quoted
+from gdesign.errors import LLMError, UnsupportedRequestError
+from gdesign.tasks.programs import program
+from gdesign.tasks.sandbox import Sandbox
+from gdesign.types import Message, Reply, Request, Task, Usage
+
+Ask = Callable[[Request], Awaitable[Reply]]
+
+NEED_SANDBOX = ("program", "test", "reflect")
+"""The operators that run code."""
+
+NUM_REPAIRS = 2
+"""How often `test` and `reflect` try again."""
+
+MOST_CALLS = {"program": 2, "test": 2 + NUM_REPAIRS, "self_refine": 3, "reflect": 1 + 2 * NUM_REPAIRS}
+"""The most calls of one turn, by operator; 1 for any other."""
+
+
+async def work(request: Request, *, operator: str, task: Task, ask: Ask, tools: Sandbox | None) -> Reply:
+    """Let an agent take its turn and return its last words, with what all its calls cost.
+
+    Where a call after the first one fails, what was said before stands.
+
+    Args:
+        request: The first call.
+        operator: How the agent works.
+        task: The question; its reference answer is not looked at.
+        ask: Answers each request.
+        tools: Where programs run; None for nowhere.
+
+    Raises:
+        LLMError: The first call failed.
+        UnsupportedRequestError: The operator runs programs and there is nowhere to run them.
+        ConfigError: There is no way to keep programs from the network and from files here.
+    """
+    if operator not in MOST_CALLS:
+        return await ask(request)
+    if operator == "self_refine":
+        return await _refined(_Talk(request, ask))
+    if tools is None:
+        raise UnsupportedRequestError(
+            f"the operator {operator} runs what a model wrote, and nobody said where: hand in tools=Sandbox()"
+        )
+    act = {"program": _computed, "test": _tested, "reflect": _reflected}[operator]
+    return await act(_Talk(request, ask), task, tools)
+
+
+class _Talk:
+    """The calls of one turn.
+
+    Args:
+        request: The first.
+        ask: Answers each.
+    """
+
+    def __init__(self, request: Request, ask: Ask) -> None:
+        self._first = request
+        self._ask = ask
+        self._replies: list[Reply] = []
+        self._faults: tuple[str, ...] = ()
+        self.said = ""
+
+    async def begin(self, *notes: str) -> str:
+        """Ask the first question, with notes at its end, and return what is said."""
+        *messages, question = self._first.messages
+        text = "\n".join((question.content, *notes))
+        return await self._put(replace(self._first, messages=(*messages, Message(question.role, text))))
+
+    async def go_on(self, words: str) -> str:
+        """Go on with the last words and return what is said to it."""
+        messages = (*self._last.messages, Message("assistant", self.said), Message("user", words))
+        return await self._put(replace(self._first, messages=messages))
+
+    async def _put(self, request: Request) -> str:
+        reply = await self._ask(request)
+        self._last = request
+        self._replies.append(reply)
+        self.said = reply.text
+        return self.said
+
+    def fail(self, error: LLMError) -> None:
+        """Take note that a call failed, unless it was the first."""
+        if not self._replies:
+            raise error
+        self._faults += (*error.faults, "failed")
+
+    def end(self, text: str) -> Reply:
+        """Return last words with what all calls took."""
+        replies = self._replies
+        return replace(
+            replies[-1],
+            text=text,
+            usage=Usage(
+                prompt_tokens=sum(r.usage.prompt_tokens for r in replies),
+                completion_tokens=sum(r.usage.completion_tokens for r in replies),
+                counted=any(r.usage.counted for r in replies),
+            ),
+            label=max(r.label for r in replies),
+            score=None,
+            num_calls=sum(r.num_calls for r in replies),
+            seconds=sum(r.seconds for r in replies),
+            faults=tuple(f for r in replies for f in r.faults) + self._faults,
+        )
+
+
+# --------------------------------------------------------------------------- programs
+
+
+async def _computed(talk: _Talk, task: Task, tools: Sandbox) -> Reply:
+    """Run the program that the agent writes; what it prints is the answer."""
+    text = ""
+    try:
+        await talk.begin()
+        for last in (False, True):
+            text = talk.said
+            written = program(text)
+            if written is None:
+                return talk.end(text)
+            done = await asyncio.to_thread(tools.run, written)
+            printed = done.stdout.strip()
+            if done.ok and printed:
+                answer = printed.splitlines()[-1].strip()
+                return talk.end(f"{text}\n\nThe program prints:\n{quoted(printed)}\n\nAnswer: {answer}")
+            wrong = _last_lines(done.stderr) or done.detail or "It prints nothing."
+            text = f"{text}\n\nThe program does not work ({done.why}):\n{quoted(wrong)}"
+            if not last:
+                await talk.go_on(
+                    f"The program was run and gave no answer ({done.why}):\n\n{quoted(wrong)}\n\n"
+                    "Write the whole program again without this mistake, in one ```python block."
+                )
+    except LLMError as error:
+        talk.fail(error)
+    return talk.end(text)
+
+
+def _last_lines(text: str, num_lines: int = 12) -> str:
+    return "\n".join(text.strip().splitlines()[-num_lines:])
+
+
+# --------------------------------------------------------------------------- tests
+
+OWN_TESTS = (
+    "Before your program is run: write up to five tests for it that follow from the question alone, each one line "
+    "`assert ...`, all in one ```python block, without the program."
+)
+
+
+async def _tested(talk: _Talk, task: Task, tools: Sandbox) -> Reply:
+    """Try the program on tests and have it repaired; the best known program stands."""
+    text, report = "", ""
+    try:
+        text = await talk.begin()
+        written = program(text)
+        tests = shown_tests(task.question)
+        if written is not None and not tests:
+            tests = shown_tests(await talk.go_on(OWN_TESTS))
+        for left in reversed(range(NUM_REPAIRS + 1)):
+            if written is None or not tests:
+                break
+            report = await _trial(written, tests, tools)
+            if not report or not left:
+                break
+            text = await talk.go_on(
+                f"Your program was tried on tests:\n\n{quoted(report)}\n\n"
+                "If a test follows from the question, write the whole program again so that it passes, in one "
+                "```python block. If the program is right and the test is not, write the program as it was."
+            )
+            written, report = program(text), ""
+    except LLMError as error:
+        talk.fail(error)
+    return talk.end(f"{text}\n\nTests say of this program:\n{quoted(report)}" if report else text)
+
+
+def shown_tests(text: str) -> list[str]:
+    """Return the tests in a text: lines `assert ...` and examples after `>>>`, each as a statement."""
+    tests = []
+    lines = [line.strip() for line in text.splitlines()]
+    for line, after in itertools.pairwise([*lines, ""]):
+        if line.startswith("assert "):
+            tests.append(line)
+        elif line.startswith(">>> ") and after and not after.startswith((">>>", '"""', "'''", "Traceback")):
+            tests.append(f"assert {line[4:].split('  #')[0]} == {after}")
+    return [test for test in dict.fromkeys(tests) if _parses(test)]
+
+
+def _parses(test: str) -> bool:
+    if len(test) > _LONGEST_TEST:
+        return False
+    try:
+        return isinstance(ast.parse(test).body[0], ast.Assert)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+
+
+_LONGEST_TEST = 2_000
+
+_TRIAL = """
+
+import ast as _ast, sys as _sys
+for _test in {tests!r}:
+    try:
+        exec(_test)
+    except BaseException as _error:
+        _words = "fails: " + _test + chr(10) + "  " + type(_error).__name__ + " " + str(_error)[:300]
+        _tree = _ast.parse(_test).body[0].test
+        if isinstance(_error, AssertionError) and isinstance(_tree, _ast.Compare):
+            try:
+                _words += chr(10) + "  the left side is " + repr(eval(_ast.unparse(_tree.left)))[:300]
+            except BaseException:
+                pass
+        print(_words, file=_sys.__stdout__)
+"""
+
+
+async def _trial(written: str, tests: Sequence[str], tools: Sandbox) -> str:
+    """Return what tests say against a program; empty if nothing."""
+    done = await asyncio.to_thread(tools.run, written + _TRIAL.format(tests=list(tests)))
+    if done.ok:
+        return done.stdout.strip() if "fails: " in done.stdout else ""
+    return _last_lines(done.stderr) or f"It ends with {done.why}: {done.detail}"
+
+
+# --------------------------------------------------------------------------- second thoughts
+
+CRITICISE = (
+    "Criticise your answer: what is wrong, missing or not shown? Name each fault and how to mend it, without giving a "
+    "new answer yet. If there is nothing to mend, reply with the one line `No fault found.`"
+)
+IMPROVE = "Now give the improved answer, complete and in the form that was asked for at the beginning."
+REFLECT = (
+    "In a few sentences: what did you get wrong, and what will you do otherwise when you try again? Give no new answer "
+    "yet."
+)
+LESSON = "# What you learned from an earlier try"
+SATISFIED = "no fault found"
+
+
+async def _refined(talk: _Talk) -> Reply:
+    """Ask, have the answer criticised, and have it improved."""
+    text = ""
+    try:
+        text = await talk.begin()
+        if SATISFIED not in (await talk.go_on(CRITICISE)).lower():
+            text = await talk.go_on(IMPROVE)
+    except LLMError as error:
+        talk.fail(error)
+    return talk.end(text)
+
+
+async def _reflected(talk: _Talk, task: Task, tools: Sandbox) -> Reply:
+    """Ask; after a failed test, or a doubt of its own, have the agent write down a lesson and begin anew with it."""
+    text = ""
+    tests = shown_tests(task.question)
+    lessons: list[str] = []
+    try:
+        text = await talk.begin()
+        for _ in range(NUM_REPAIRS):
+            written = program(text) if tests else None
+            if written is None:
+                lesson = await talk.go_on(CRITICISE)
+                if SATISFIED in lesson.lower():
+                    break
+            else:
+                report = await _trial(written, tests, tools)
+                if not report:
+                    break
+                lesson = await talk.go_on(f"Your program was tried on tests:\n\n{quoted(report)}\n\n{REFLECT}")
+            lessons.append(lesson)
+            text = await talk.begin("", LESSON, *(line for lesson in lessons for line in ("", quoted(lesson))))
+    except LLMError as error:
+        talk.fail(error)
+    return talk.end(text)
