@@ -12,8 +12,9 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from gdesign.cli import agree, friendly, one_line, quiet, say
+from gdesign.cli import agree, complain, friendly, one_line, quiet, say
 from gdesign.design.checkpoint import BEST, assemble, read_config, refuse_unnamed_endpoints, restore, save
+from gdesign.execute.operators import tools_of
 from gdesign.execute.runs import RunsFile
 from gdesign.learn.data import items
 from gdesign.learn.evaluate import evaluate_into
@@ -22,6 +23,7 @@ from gdesign.learn.money import endpoints, estimate_evaluation, limits_of
 from gdesign.learn.runfolder import default_folder, evaluation_folder, open_folder, refuse_seen, with_overrides
 from gdesign.learn.sources import refuse_mixed
 from gdesign.report.page import reported, write_page
+from gdesign.tasks.sandbox import STATEMENTS
 
 
 @hydra.main(version_base="1.3", config_path=str(Path(__file__).parent / "configs"), config_name="eval")
@@ -64,6 +66,9 @@ def evaluate(config: DictConfig) -> None:
         training = spent(Path(config.checkpoint))
         refuse_all(designer, config.split)
     benchmark, llm, limits = instantiate(config.task), instantiate(config.llm), limits_of(config)
+    tools = tools_of(benchmark, problems.space.pool)
+    if tools is not None:
+        complain(f"programs run in a sandbox: {STATEMENTS[tools.isolation]}")
     tasks = benchmark.load(config.split)
     if config.checkpoint and learns(designer):
         refuse_seen(Path(config.checkpoint), tasks, split=config.split)
@@ -88,6 +93,7 @@ def evaluate(config: DictConfig) -> None:
             split=config.split,
             num_samples=config.num_test_samples,
             limits=limits,
+            tools=tools,
             **config.reward,
             training=training,
         )

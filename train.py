@@ -12,8 +12,9 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from gdesign.cli import agree, friendly, one_line, quiet, say
+from gdesign.cli import agree, complain, friendly, one_line, quiet, say
 from gdesign.design.checkpoint import BEST, assemble, restore
+from gdesign.execute.operators import tools_of
 from gdesign.execute.runs import RunsFile
 from gdesign.learn.data import items
 from gdesign.learn.evaluate import evaluate_into
@@ -22,6 +23,7 @@ from gdesign.learn.money import endpoints, estimate_training, limits_of
 from gdesign.learn.runfolder import default_folder, open_folder, refuse_seen, write_splits
 from gdesign.learn.sources import refuse_mixed
 from gdesign.report.page import reported, write_page
+from gdesign.tasks.sandbox import STATEMENTS
 
 
 @hydra.main(version_base="1.3", config_path=str(Path(__file__).parent / "configs"), config_name="train")
@@ -31,7 +33,8 @@ def main(config: DictConfig) -> None:
     hydra_config = HydraConfig.get()
     swept = hydra_config.overrides.task if hydra_config.mode == RunMode.MULTIRUN else []
     config.out = config.out or str(default_folder(config.names, config.seed, swept=swept))
-    with friendly(wrapped_in=InstantiationException, resume="the same command goes on from the last validation"):
+    resume = f"{config.out}/report.md says what was spent; the same command goes on from the last validation"
+    with friendly(wrapped_in=InstantiationException, resume=resume):
         train(config)
 
 
@@ -45,6 +48,9 @@ def train(config: DictConfig) -> None:
     if config.start:
         restore(designer, Path(config.start) / BEST)
     benchmark, llm, limits = instantiate(config.task), instantiate(config.llm), limits_of(config)
+    tools = tools_of(benchmark, problems.space.pool)
+    if tools is not None:
+        complain(f"programs run in a sandbox: {STATEMENTS[tools.isolation]}")
     splits = {name: benchmark.load(name) for name in ("train", "validation", config.split) if name}
     if config.start and config.split:
         refuse_seen(Path(config.start), splits[config.split], split=config.split)
@@ -62,6 +68,7 @@ def train(config: DictConfig) -> None:
             loop=loop,
             runs=runs,
             limits=limits,
+            tools=tools,
             **config.reward,
             seed=config.seed,
         )
@@ -95,6 +102,7 @@ def train(config: DictConfig) -> None:
                     split=config.split,
                     num_samples=config.num_test_samples,
                     limits=limits,
+                    tools=tools,
                     **config.reward,
                     training=spent(folder),
                 )

@@ -182,6 +182,13 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_calls(commands.add_parser("calls", help="look after recorded calls", description="Look after recorded calls."))
 
+    sandbox = commands.add_parser(
+        "sandbox",
+        help="say what keeps programs in that models write",
+        description="Say which sandbox is in force here.",
+    )
+    sandbox.set_defaults(run=_sandbox)
+
     data = commands.add_parser("data", help="list, verify or fetch data files", description="Look after data files.")
     actions = data.add_subparsers(required=True, metavar="ACTION")
     for name, run, text in (
@@ -321,6 +328,7 @@ def _ask(options: argparse.Namespace) -> None:
     from hydra.utils import instantiate
 
     from gdesign.design.checkpoint import refuse_unnamed_endpoints
+    from gdesign.execute.operators import tools_of
     from gdesign.execute.run import run
     from gdesign.report.text import describe
     from gdesign.reward import account
@@ -343,7 +351,8 @@ def _ask(options: argparse.Namespace) -> None:
     with friendly(wrapped_in=InstantiationException):
         benchmark: Benchmark = instantiate(config.task)
     pool = problems.space.pool
-    done = asyncio.run(run(design, task, pool=pool, llm=llm, extract=benchmark.extract))
+    tools = tools_of(benchmark, pool)
+    done = asyncio.run(run(design, task, pool=pool, llm=llm, extract=benchmark.extract, tools=tools))
     outcome = account(done, grade=lambda task, answer: 0.0, pool=pool)
     if options.verbose:
         say(describe(design) + "\n")
@@ -458,6 +467,19 @@ def _calls_drop(options: argparse.Namespace) -> None:
     if options.llm is options.reason is options.grep is None:
         raise ConfigError("this would drop every call; say which by --llm, --reason or --grep, or remove the file")
     say(f"{Recording(options.file).drop(list(_calls_chosen(options)))} calls dropped from {options.file}")
+
+
+def _sandbox(options: argparse.Namespace) -> None:
+    from statistics import median
+
+    from gdesign.tasks.sandbox import STATEMENTS, Sandbox
+
+    sandbox = Sandbox()
+    say(f"in force: {STATEMENTS[sandbox.isolation]}")
+    for name, value in sandbox.limits.items():
+        say(f"{name:16} {value:>14,}")
+    seconds = median(sandbox.run("pass").seconds for _ in range(10))
+    say(f"an empty program takes {1000 * seconds:.0f} ms")
 
 
 def _data_list(options: argparse.Namespace) -> None:

@@ -14,9 +14,10 @@ from dataclasses import replace
 
 from gdesign.agents.prompt import quoted
 from gdesign.errors import LLMError, UnsupportedRequestError
+from gdesign.tasks.base import Benchmark, RunsPrograms
 from gdesign.tasks.programs import program
 from gdesign.tasks.sandbox import Sandbox
-from gdesign.types import Message, Reply, Request, Task, Usage
+from gdesign.types import AgentPool, Message, Reply, Request, Task, Usage
 
 Ask = Callable[[Request], Awaitable[Reply]]
 
@@ -28,6 +29,22 @@ NUM_REPAIRS = 2
 
 MOST_CALLS = {"program": 2, "test": 2 + NUM_REPAIRS, "self_refine": 3, "reflect": 1 + 2 * NUM_REPAIRS}
 """The most calls of one turn, by operator; 1 for any other."""
+
+
+def tools_of(benchmark: Benchmark, pool: AgentPool) -> Sandbox | None:
+    """Return where programs run that agents write: where the benchmark grades, else a sandbox with its defaults.
+
+    None where neither the benchmark nor an operator of the pool runs any.
+
+    Raises:
+        ConfigError: There is no way to keep programs from the network and from files here.
+    """
+    sandbox = benchmark.sandbox if isinstance(benchmark, RunsPrograms) else None
+    if sandbox is None and any(candidate.operator in NEED_SANDBOX for candidate in pool.candidates):
+        sandbox = Sandbox()
+    if sandbox is not None:
+        _ = sandbox.isolation  # refused now, not after calls were paid for
+    return sandbox
 
 
 async def work(request: Request, *, operator: str, task: Task, ask: Ask, tools: Sandbox | None) -> Reply:

@@ -27,6 +27,7 @@ from gdesign.learn.rollout import Result, rollout
 from gdesign.llm.base import LLMClient
 from gdesign.reward import utility
 from gdesign.tasks.base import Benchmark
+from gdesign.tasks.sandbox import Sandbox
 from gdesign.types import Design, Outcome, Run, Task
 
 NUM_RESAMPLES = 2000
@@ -91,6 +92,7 @@ def evaluate(
     phase: str = "test",
     progress: Callable[[int], object] | None = None,
     limits: Limits | None = None,
+    tools: Sandbox | None = None,
 ) -> list[Result]:
     """Run the greedy design of each task.
 
@@ -108,6 +110,7 @@ def evaluate(
         phase: What the lines name.
         progress: Is told after each batch how many tasks it held.
         limits: How much one run may take, and each agent in it; None for no limit.
+        tools: Where agents run the programs that they write; None for nowhere.
 
     Returns:
         Runs and outcomes, by task, then seed.
@@ -124,7 +127,9 @@ def evaluate(
         designs = greedy(designer, problems, [item.seen for item in batch], usd_weight=usd_weight)
         jobs = [(d, item.task, s) for d, item in zip(designs, batch, strict=True) for s in range(num_samples)]
         pool = problems.space.pool
-        results += loop.run(rollout(jobs, pool=pool, llm=llm, benchmark=benchmark, record=record, limits=limits))
+        results += loop.run(
+            rollout(jobs, pool=pool, llm=llm, benchmark=benchmark, record=record, limits=limits, tools=tools)
+        )
         if progress is not None:
             progress(len(batch))
     return results
@@ -218,6 +223,7 @@ def evaluate_into(
     training: Mapping[str, int | float],
     second_weight: float = 0.0,
     limits: Limits | None = None,
+    tools: Sandbox | None = None,
 ) -> dict[str, Any]:
     """Evaluate, and write `eval.json` with what training cost.
 
@@ -237,6 +243,7 @@ def evaluate_into(
         training: What training took, as `gdesign.learn.fit.spent` says.
         second_weight: lambda for seconds of latency per question.
         limits: How much one run may take, and each agent in it; None for no limit.
+        tools: Where agents run the programs that they write; None for nowhere.
 
     Raises:
         ConfigError: There are no tasks.
@@ -258,6 +265,7 @@ def evaluate_into(
             phase=split,
             progress=bar.update,
             limits=limits,
+            tools=tools,
         )
     summary = summarise(
         results,
@@ -274,6 +282,8 @@ def evaluate_into(
         "second_weight": second_weight,
         "training": dict(training),
     }
+    if tools is not None:
+        summary["sandbox"] = tools.isolation
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "eval.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return summary

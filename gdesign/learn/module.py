@@ -26,6 +26,7 @@ from gdesign.learn.rollout import Result, rollout
 from gdesign.llm.base import LLMClient
 from gdesign.reward import utility
 from gdesign.tasks.base import Benchmark
+from gdesign.tasks.sandbox import Sandbox
 from gdesign.types import Design, Outcome, Run, Task
 
 Teacher = Callable[[Sequence[Task]], Sequence[Design]]
@@ -60,6 +61,7 @@ class DesignModule(L.LightningModule):
             below it. 1 asks each thing once, which is exact on recorded answers and cheap on cached ones.
         num_validation_samples: How often each validation task is run, with seeds 0, 1, ...
         limits: How much one run may take, and each agent in it; None for no limit.
+        tools: Where agents run the programs that they write; None for nowhere.
         seed: Draws designs and run seeds.
     """
 
@@ -88,6 +90,7 @@ class DesignModule(L.LightningModule):
         num_samples: int = 1,
         num_validation_samples: int = 1,
         limits: Limits | None = None,
+        tools: Sandbox | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -130,6 +133,7 @@ class DesignModule(L.LightningModule):
         self.num_samples = num_samples
         self.num_validation_samples = num_validation_samples
         self.limits = limits
+        self.tools = tools
         self.generator = torch.Generator().manual_seed(seed)
         self.num_runs = 0
         self.seconds = 0.0
@@ -308,7 +312,15 @@ class DesignModule(L.LightningModule):
 
         pool = self.problems.space.pool
         return self.loop.run(
-            rollout(jobs, pool=pool, llm=self.llm, benchmark=self.benchmark, record=record, limits=self.limits)
+            rollout(
+                jobs,
+                pool=pool,
+                llm=self.llm,
+                benchmark=self.benchmark,
+                record=record,
+                limits=self.limits,
+                tools=self.tools,
+            )
         )
 
     def _utility(self, outcome: Outcome, *, usd_weight: float | None = None) -> float:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import sysconfig
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -81,6 +81,9 @@ class Sandbox:
         output_bytes: Limit on what is printed.
         max_concurrent: How many programs run at a time; None for one a core.
 
+    Attributes:
+        limits: The limits by name.
+
     Raises:
         ConfigError: The isolation is unknown or a limit is not above zero.
     """
@@ -101,8 +104,9 @@ class Sandbox:
         cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
         max_concurrent = cores if max_concurrent is None else max_concurrent
         self._limits = {"cpu_seconds": cpu_seconds, "memory_bytes": memory_bytes, "file_bytes": file_bytes}
-        numbers = {"wall_seconds": wall_seconds, "output_bytes": output_bytes, "max_concurrent": max_concurrent}
-        for name, value in {**self._limits, **numbers}.items():
+        more = {"wall_seconds": wall_seconds, "output_bytes": output_bytes, "max_concurrent": max_concurrent}
+        self.limits: Mapping[str, float] = {**self._limits, **more}
+        for name, value in self.limits.items():
             if not value > 0:
                 raise ConfigError(f"{name} of the sandbox is {value}; expected more than 0")
         self._isolation = isolation
