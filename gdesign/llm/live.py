@@ -58,7 +58,11 @@ def _place(llm: LLM, base_url: str, options: Mapping[str, Any]) -> str:
     parts = urlsplit(url)
     place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
     there = [own for own in options.get("endpoints", ()) if own["base_url"].rstrip("/") == url.rstrip("/")]
-    fields = [options.get("extra"), *(own.get("extra") for own in there), options.get("extra_by_llm", {}).get(llm.name)]
+    fields = [
+        options.get("extra"),
+        *(own.get("extra") for own in there),
+        (options.get("extra_by_llm") or {}).get(llm.name),
+    ]
     if not any(fields):
         return place
     return f"{place} with the extra fields #{blake2b(repr(fields).encode(), digest_size=4).hexdigest()}"
