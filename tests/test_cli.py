@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from gdesign.cli import friendly, main
+from gdesign.cli import agree, friendly, main
 from gdesign.design.checkpoint import assemble, save
 from gdesign.errors import BudgetExceededError, ConfigError, LLMError
 from gdesign.execute.runs import design_from_json
@@ -189,6 +189,35 @@ def test_what_a_user_can_mend_is_one_line_and_a_status(error, status, words, cap
         raise error
     assert exit_.value.code == status
     assert words in capsys.readouterr().err
+
+
+class Terminal:
+    """A terminal at which somebody types."""
+
+    def __init__(self, typed):
+        self.typed = typed
+
+    def isatty(self):
+        return self.typed is not None
+
+    def readline(self):
+        return self.typed
+
+
+def test_nothing_is_asked_before_somebody_agreed(monkeypatch, capsys):
+    far, here = ["https://api.example.org/v1"], ["http://127.0.0.1:9000/v1", "http://localhost:1/v1"]
+    monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
+    agree("3 USD", urls=far, settled=False)
+    assert "api.example.org/v1.\n3 USD\nGo on? [y/N]" in capsys.readouterr().out
+    for typed in ("\n", "n\n", ""):
+        monkeypatch.setattr(sys, "stdin", Terminal(typed))
+        with pytest.raises(SystemExit):
+            agree("3 USD", urls=far, settled=False)
+    monkeypatch.setattr(sys, "stdin", Terminal(None))
+    with pytest.raises(ConfigError, match=r"yes=true.*llm\.budget\.usd"):
+        agree("3 USD", urls=[*here, *far], settled=False)
+    agree("3 USD", urls=far, settled=True)
+    agree("3 USD", urls=here, settled=False)
 
 
 def test_our_own_mistakes_keep_their_traceback():

@@ -168,6 +168,31 @@ def test_a_spent_budget_ends_the_training_and_more_of_it_goes_on(command, own_ta
     assert "llm.temperature=0.7, not 1" in err
 
 
+def test_a_live_run_elsewhere_is_not_begun_before_somebody_agreed(command, own_task, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    arguments = ("train", *own_task, "llm=openai", "llm.base_url=https://api.example.org/v1", "llm.record=null")
+    with Path(os.devnull).open() as nobody:
+        monkeypatch.setattr(sys, "stdin", nobody)
+        status, out, err = command(*arguments)
+    assert status == 2
+    assert "say yes=true, or set a budget" in err
+    assert "together" in out
+    assert not (tmp_path / "run").exists()
+
+
+def test_limits_of_a_question_and_a_spent_budget_are_reported(command, own_task, tmp_path):
+    with chat_server() as url:
+        arguments = ("train", *own_task, "designer=chain", "llm=openai", f"llm.base_url={url}", "llm.record=null")
+        limits = ("limits.question.calls=1", "+llm.budget.calls=3", "+llm.max_concurrent=1", "split=test")
+        status, out, err = command(*arguments, *limits)
+    assert status == 3
+    assert "about" in out
+    assert "report.md says what was spent" in err
+    report = (tmp_path / "run/report.md").read_text()
+    assert "Stopped: the budget of 3 calls is spent" in report
+    assert "python train.py" in report or "python eval.py" in report
+
+
 def test_a_design_that_learned_something_is_not_evaluated_on_all_questions(command, tmp_path):
     assert command("train", *SMALL, f"out={tmp_path}/run", "split=null")[0] == 0
     status, _, err = command("eval", f"checkpoint={tmp_path}/run", "split=all")

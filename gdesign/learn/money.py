@@ -93,7 +93,7 @@ class Spending:
             usd=self.usd + other.usd,
         )
 
-    def __mul__(self, runs: float) -> "Spending":
+    def __mul__(self, runs: int | float) -> "Spending":
         """Return the cost of so many times the runs."""
         return Spending(
             runs=self.runs * runs,
@@ -225,7 +225,7 @@ class _Lengths:
 
     def __call__(self, llm: str) -> float:
         tokens = self.recorded.get(llm, float(COMPLETION_TOKENS))
-        return tokens if self.max_tokens is None else min(tokens, self.max_tokens)
+        return tokens if self.max_tokens is None else min(tokens, float(self.max_tokens))
 
     def notes(self, pool: AgentPool) -> Iterable[str]:
         known = [m.name for m in pool.llms if m.name in self.recorded]
@@ -278,7 +278,7 @@ def _cost_of(design: Design, task: Task, *, pool: AgentPool, lengths: _Lengths) 
     """Return about what one execution costs in which every agent speaks in every round."""
     n = len(design.agents)
     completion = [lengths(agent.llm) for agent in design.agents]
-    calls, prompt_tokens, completion_tokens, usd = 0, 0.0, 0.0, 0.0
+    calls, prompt_tokens, completion_tokens, usd = 0.0, 0.0, 0.0, 0.0
     for r in range(1, design.num_rounds + 1):
         heard: list[list[int]] = [[] for _ in range(n)]
         for src, dst, rounds in (*design.spatial, *(design.temporal if r > 1 else ())):
@@ -295,8 +295,8 @@ def _cost_of(design: Design, task: Task, *, pool: AgentPool, lengths: _Lengths) 
             sent = sum(len(m.content.encode()) for m in messages) / BYTES_PER_TOKEN
             sent += sum(completion[j] for j in heard[i]) + (completion[i] if r > 1 else 0)
             price = pool.llm(agent.llm)
-            calls += 1
+            calls += 1.0
             prompt_tokens += sent
             completion_tokens += completion[i]
             usd += (sent * price.usd_per_1M_input + completion[i] * price.usd_per_1M_output) / 1e6
-    return Spending(runs=1, calls=calls, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens, usd=usd)
+    return Spending(runs=1.0, calls=calls, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens, usd=usd)

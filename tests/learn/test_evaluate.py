@@ -7,14 +7,17 @@ import pytest
 from gdesign.design.fixed import Fixed, chain, single
 from gdesign.design.joint import Joint
 from gdesign.errors import ConfigError
+from gdesign.execute.limits import Limits
 from gdesign.execute.runs import RunsFile, read_runs
 from gdesign.learn.data import items
 from gdesign.learn.evaluate import evaluate, evaluate_into, summarise, within
+from gdesign.llm.cost import Allowance
+from gdesign.types import Label, Reply, Usage
 from tests import worlds
 from tests.learn.parts import Tiny, right_first
 
 
-def results(topology=single, num=6, tasks=None, num_samples=1, **arguments):
+def results(topology=single, num=6, tasks=None, num_samples=1, llm=None, **arguments):
     problems = worlds.encoder()
     designer = Fixed(space=problems.space, topology=topology, num_agents=1 if topology is single else 3)
     with asyncio.Runner() as loop:
@@ -22,7 +25,7 @@ def results(topology=single, num=6, tasks=None, num_samples=1, **arguments):
             designer,
             items(worlds.tasks(num) if tasks is None else tasks),
             problems=problems,
-            llm=worlds.Scripted(right_first),
+            llm=worlds.Scripted(right_first) if llm is None else llm,
             benchmark=Tiny(),
             loop=loop,
             num_samples=num_samples,
@@ -75,6 +78,44 @@ def test_what_was_said_is_written_down(tmp_path):
     assert [row["task"] for row in rows] == ["q0", "q1"]
     assert rows[0]["turns"][0][3] == "Answer: 0"
     assert rows[0]["question"] == worlds.tasks(1)[0].question
+
+
+class Live:
+    """Answers live, but for what a recording holds; the first agent is right, and each waits as long as it is told."""
+
+    def __init__(self, *, recorded=(), seconds=lambda request: 0.0):
+        self.recorded, self.seconds = recorded, seconds
+
+    async def __call__(self, request):
+        label = Label.REPLAYED if request.origin.task_id in self.recorded else Label.LIVE
+        usage = Usage(prompt_tokens=10, completion_tokens=5, counted=request.origin.task_id == "q1")
+        faults = ("429",) if request.origin.task_id == "q0" else ()
+        seconds = self.seconds(request)
+        return Reply(text=right_first(request), usage=usage, label=label, seconds=seconds, faults=faults)
+
+
+def test_what_was_paid_is_told_beside_what_was_in_a_recording(tmp_path):
+    with RunsFile(tmp_path / "runs.jsonl") as runs:
+        found = results(num=4, llm=Live(recorded=("q2", "q3")), runs=runs)
+    summary = summarise(found)
+    assert summary["paid_usd"] == pytest.approx(summary["usd"] / 2)
+    assert (summary["faults"], summary["counted"], summary["latency"]) == (1, 1, None)
+    rows = {row["task"]: row for row in read_runs(tmp_path / "runs.jsonl")}
+    assert rows["q0"]["paid_usd"] == rows["q0"]["usd"]
+    assert rows["q0"]["faults"] == 1
+    assert not {"paid_usd", "faults", "counted", "latency"} & rows["q3"].keys()
+
+
+def test_latency_is_that_of_the_chain_and_may_have_a_price():
+    found = results(chain, num=20, llm=Live(seconds=lambda request: 0.5 + (request.origin.task_id == "q7")))
+    summary = summarise(found, second_weight=0.1)
+    assert summary["latency"] == {"mean": pytest.approx(1.5 + 3 / 20), "p50": 1.5, "p95": pytest.approx(1.65)}
+    assert summary["utility"] == pytest.approx(summary["score"] - 0.1 * summary["latency"]["mean"])
+
+
+def test_limits_hold_in_an_evaluation():
+    summary = summarise(results(chain, num=2, limits=Limits(question=Allowance(calls=2))))
+    assert (summary["calls"], summary["failures"]) == (2.0, 2)
 
 
 def test_eval_json_says_what_training_cost(tmp_path):

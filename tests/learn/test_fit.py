@@ -1,4 +1,5 @@
 import asyncio
+import json
 import os
 import signal
 import tempfile
@@ -14,7 +15,7 @@ from gdesign.design.gdesigner import GDesigner
 from gdesign.design.joint import Joint
 from gdesign.design.search import Search
 from gdesign.design.swarm import Swarm
-from gdesign.errors import BudgetExceededError, DataError
+from gdesign.errors import BudgetExceededError, ConfigError, DataError
 from gdesign.execute.runs import RunsFile, read_runs
 from gdesign.learn.data import items
 from gdesign.learn.estimators import critic, imitation
@@ -132,6 +133,24 @@ def test_every_execution_is_written_down_and_counted(tmp_path):
     assert cost["runs"] == len(rows)
     assert cost["usd"] == pytest.approx(sum(row["usd"] for row in rows))
     assert cost["seconds"] > 0
+
+
+def test_what_was_paid_for_training_is_told_also_of_runs_of_earlier_versions(tmp_path):
+    row = {"phase": "fit:train", "calls": 1, "usd": 0.5}
+    rows = [
+        {**row, "label": "live"},  # as earlier versions wrote it
+        {**row, "label": "live", "paid_usd": 0.5, "faults": 2},
+        {**row, "label": "replayed", "paid_usd": 0.25},
+        {**row, "label": "simulated"},
+        {**row, "label": "live", "phase": "test"},
+    ]
+    (tmp_path / "runs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert spent(tmp_path) == {"runs": 4, "calls": 4, "usd": 2.0, "paid_usd": 1.25, "faults": 2, "seconds": 0.0}
+
+
+def test_a_designer_that_does_not_look_at_latency_is_given_no_price_of_it(tmp_path):
+    with pytest.raises(ConfigError, match=r"reward\.second_weight is 0\.1"):
+        train(tmp_path, make=search, second_weight=0.1)
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])

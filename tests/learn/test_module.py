@@ -7,6 +7,7 @@ from gdesign.design.fixed import single
 from gdesign.design.gdesigner import GDesigner
 from gdesign.execute.runs import RunsFile, read_runs
 from gdesign.learn.estimators import imitation, leave_one_out
+from gdesign.types import Outcome
 from tests import worlds
 from tests.learn.parts import make_data, make_module, make_trainer
 
@@ -51,6 +52,15 @@ def test_the_designs_of_one_task_share_the_seed_of_their_runs(fitted, tmp_path):
         seeds.setdefault(row["task"], set()).add(row["seed"])
     assert [len(found) for found in seeds.values()] == [1, 1]
     assert seeds["q0"] != seeds["q1"]
+
+
+def test_latency_is_weighed_where_it_has_a_price(fitted):
+    outcome = Outcome(
+        score=1.0, usd=0.0, prompt_tokens=0, completion_tokens=0, calls=1, critical_path=1, unreadable=False,
+        failures=0, label=None, seconds=2.0,
+    )  # fmt: skip
+    assert fitted(second_weight=0.1)._utility(outcome) == pytest.approx(0.8)
+    assert fitted()._utility(outcome) == 1.0
 
 
 def test_runs_of_training_have_a_phase_and_a_step(fitted, tmp_path):

@@ -71,6 +71,14 @@ def test_a_folder_is_not_opened_again_with_what_changes_answers(tmp_path):
         open_folder(tmp_path / "run", run_config(temperature=1))
 
 
+def test_a_folder_of_an_earlier_version_may_be_opened_again(tmp_path):
+    open_folder(tmp_path / "run", OmegaConf.merge(run_config(), {"reward": {"usd_weight": 0.1}}))
+    now = {"usd_weight": 0.1, "second_weight": 0.0}
+    open_folder(tmp_path / "run", OmegaConf.merge(run_config(), {"reward": now, "yes": True, "limits": None}))
+    with pytest.raises(ConfigError, match=r"reward\.second_weight=0\.0, not 0\.5"):
+        open_folder(tmp_path / "run", OmegaConf.merge(run_config(), {"reward": now | {"second_weight": 0.5}}))
+
+
 def test_questions_of_training_are_no_test(tmp_path):
     tasks = [Task(id=str(i), question="?", answer="1", benchmark="b") for i in range(4)]
     write_splits(tmp_path, {"train": tasks[:2], "validation": tasks[2:3], "test": tasks[3:]})

@@ -3,6 +3,7 @@ import json
 import pytest
 import yaml
 
+from gdesign.errors import BudgetExceededError
 from gdesign.execute.runs import design_to_json
 from gdesign.report import page
 from gdesign.types import Agent, Design, Gate
@@ -58,6 +59,21 @@ def test_a_page_says_where_answers_come_from_what_training_took_and_what_was_run
     assert "2 of 2 questions:" in text
     assert "> Question 0?" in text
     assert "3. solver (c): speaks only while fewer than 2 of 1, 2 agree" in text
+
+
+def test_a_spent_budget_leaves_a_page_of_what_there_is(tmp_path):
+    folder = write(tmp_path / "a")
+    row = {"phase": "fit:train", "calls": 3, "usd": 0.5, "label": "live", "score": 1.0, "faults": 2, "turns": []}
+    (folder / "runs.jsonl").write_text(
+        json.dumps(row) + "\n" + json.dumps(row | {"phase": "test", "score": 0.0}) + "\n"
+    )
+    with pytest.raises(BudgetExceededError), page.reported(folder):
+        raise BudgetExceededError("the budget of 1 usd is spent")
+    text = (folder / "report.md").read_text()
+    assert "Stopped: the budget of 1 usd is spent." in text
+    assert "To go on: the same command again" in text
+    assert "| fit:train | 1 | 1.0000 | 3 | 0.5000 | 0.5000 | 2 |" in text
+    assert "| test | 1 | 0.0000 |" in text
 
 
 def test_a_run_without_an_evaluation_is_told_how_to_get_one(tmp_path):

@@ -109,6 +109,34 @@ def test_the_table_has_a_label_for_each_row(tmp_path):
     assert "support no claim" in text
 
 
+def test_the_table_says_what_training_cost_and_what_of_it_was_paid(tmp_path):
+    training = {"runs": 5, "usd": 2.0, "paid_usd": 0.5}
+    write(tmp_path / "a", label="replayed", training=training)
+    write(tmp_path / "b", designer="chain", label="simulated", training=training | {"paid_usd": 0.0})
+    text = markdown(rows(tmp_path))
+    assert "| 5 | 2.0000 (paid 0.5000) |" in text
+    assert "| 5 | 2.0000 |" in text
+    assert "paid is what was not in a recording" in text
+
+
+def test_columns_that_say_nothing_are_left_out(tmp_path):
+    write(tmp_path / "a", paid_usd=0.0, latency=None, faults=0, counted=0)
+    assert not [word for word in ("paid", "latency", "survived", "counted") if word in markdown(rows(tmp_path))]
+    latency = {"mean": 1.5, "p50": 1.0, "p95": 4.0}
+    write(tmp_path / "b", designer="chain", label="live", paid_usd=1.0, latency=latency, faults=7, counted=2)
+    text = markdown(rows(tmp_path))
+    assert "| paid per 1,000 | latency s (95 % below) | faults survived | tokens counted here |" in text
+    assert "| 1.0000 | 1.50 (4.00) | 7 | 2 |" in text
+    assert "| 0.0000 |  | 0 | 0 |" in text
+
+
+def test_evaluations_at_different_prices_of_latency_share_no_row(tmp_path):
+    write(tmp_path / "a")
+    write(tmp_path / "b", second_weight=0.0, seed=1)
+    write(tmp_path / "c", second_weight=0.1, seed=2)
+    assert sorted(len(r.seeds) for r in rows(tmp_path)) == [1, 2]
+
+
 def test_pairs_are_compared_question_by_question(tmp_path):
     write(tmp_path / "a", scores=[1, 1, 0, 1])
     write(tmp_path / "b", scores=[0, 1, 0, 0])
