@@ -80,7 +80,7 @@ def self_consistency(work: Work, agents: Sequence[Agent]) -> Work:
 
 
 def self_refine(work: Work, agents: Sequence[Agent]) -> Work:
-    """An agent hears the newest solution and replaces it (Madaan et al., arXiv 2303.17651)."""
+    """An agent hears the newest solution and replaces it (Madaan et al., arXiv 2303.17651); `test` does so too."""
     *others, newest = work.solutions
     return work.add(agents, hear=[newest], keep=others)
 
@@ -126,12 +126,15 @@ OPERATORS = {
     "self_refine": Operator(act=self_refine, agents=("refine",), needs=1),
     "debate": Operator(act=debate, needs=2),
     "ensemble": Operator(act=ensemble, agents=("answer", "cot"), needs=1, keeps=False, adds=1),
+    "program": Operator(act=answer, agents=("program",), adds=1),
+    "test": Operator(act=self_refine, agents=("test",), needs=1),
     "exit": Operator(act=early_exit, needs=1),
 }
 """What a layer can do, by name; `exit` is always among what is drawn."""
 
+USUAL = ("answer", "cot", "self_consistency", "self_refine", "debate", "ensemble")
 RUN_CODE = ("program", "test")
-"""Operators of the paper that execute what an agent wrote."""
+"""Operators of the paper whose agents run what they wrote; they join where such agents are on offer."""
 
 
 class Step(NamedTuple):
@@ -204,7 +207,9 @@ class Supernet(Designer):
 
     Args:
         space: The agents on offer.
-        operators: What may be drawn besides `exit`; those that no agent on offer can carry out never are.
+        operators: What may be drawn besides `exit`; those that no agent on offer can carry out never are. None for
+            answer, cot, self_consistency, self_refine, debate and ensemble, and for program and test where agents on
+            offer work so.
         num_layers: L, the most operators of a design (4 in the paper).
         reuse: Whether an agent may be chosen in several layers. Recorded answers hold one answer an LLM: there,
             set it to false and operators to [answer].
@@ -212,7 +217,7 @@ class Supernet(Designer):
         num_encoder_layers: Message passing steps.
 
     Raises:
-        ConfigError: An unknown operator, one that would run code, or none that the agents on offer can begin with.
+        ConfigError: An unknown operator, or none that the agents on offer can begin with.
     """
 
     _needs: Int[Tensor, " K"]
@@ -224,13 +229,16 @@ class Supernet(Designer):
         self,
         *,
         space: Space,
-        operators: Sequence[str] = ("answer", "cot", "self_consistency", "self_refine", "debate", "ensemble"),
+        operators: Sequence[str] | None = None,
         num_layers: int = 4,
         reuse: bool = True,
         hidden_dim: int = 64,
         num_encoder_layers: int = 2,
     ) -> None:
         super().__init__(space=space)
+        if operators is None:
+            works = {agent.operator for agent in space.agents}
+            operators = (*USUAL, *(name for name in RUN_CODE if works.intersection(OPERATORS[name].agents)))
         _check(operators)
         if num_layers < 1:
             raise ConfigError(f"num_layers must be 1 or more; got {num_layers}")
@@ -444,11 +452,6 @@ def _pick(log_prob: Float[Tensor, "B A"], generator: torch.Generator | None, gre
 
 def _check(operators: Sequence[str]) -> None:
     for name in operators:
-        if name in RUN_CODE:
-            raise ConfigError(
-                f"operator {name!r} runs code that an agent wrote, which is done in a sandbox only, and this version "
-                "has none; leave it out"
-            )
         if name not in OPERATORS or name == "exit":
             known = ", ".join(name for name in OPERATORS if name != "exit")
             raise ConfigError(f"operator {name!r} is unknown; expected some of {known}")
@@ -459,5 +462,5 @@ def _check(operators: Sequence[str]) -> None:
 def _nothing_to_begin_with(operators: Sequence[str]) -> str:
     return (
         f"no agent on offer can begin a design by one of the operators {', '.join(operators)}: offer agents that work "
-        "by answer or cot, and an operator of answer, cot, self_consistency that they carry out"
+        "by answer, cot or program, and an operator of answer, cot, self_consistency, program that they carry out"
     )

@@ -134,6 +134,18 @@ def test_with_agents_for_every_operator_probabilities_sum_to_one(num_roles, num_
     torch.testing.assert_close(p.sum(), torch.tensor(1.0), atol=1e-4, rtol=0)
 
 
+def test_agents_that_run_programs_join_where_they_are_on_offer():
+    encoder = mixed(operators=("answer", "program", "test"))
+    designs = every_design(encoder.space, num_layers=2)
+    p = probabilities(seeded(encoder.space, num_layers=2), encoder, designs)
+    assert (p > 0).all()
+    torch.testing.assert_close(p.sum(), torch.tensor(1.0), atol=1e-4, rtol=0)
+    answering, writing, testing = encoder.space.agents
+    assert {Design(agents=(writing,)), Design(agents=(answering, testing), spatial=(Edge(0, 1),))} <= set(designs)
+    few = mixed(operators=("answer",)).space
+    assert len(seeded(encoder.space).operator.weight) == len(seeded(few).operator.weight) + 2 * 16
+
+
 def test_without_reuse_each_agent_is_chosen_once_and_probabilities_sum_to_one():
     encoder = worlds.encoder(3)
     supernet = seeded(encoder.space, operators=["answer"], reuse=False)
@@ -207,12 +219,6 @@ def test_untrained_an_operator_is_as_likely_with_many_agents_as_with_one():
 
 
 # --------------------------------------------------------------------------- refusals
-
-
-@pytest.mark.parametrize("name", ["program", "test"])
-def test_an_operator_that_runs_code_is_refused(name):
-    with pytest.raises(ConfigError, match="sandbox"):
-        Supernet(space=worlds.encoder(2).space, operators=["answer", name])
 
 
 @pytest.mark.parametrize(
