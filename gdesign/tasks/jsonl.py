@@ -9,19 +9,23 @@ from gdesign.errors import ConfigError, DataError
 from gdesign.tasks.answers import choice, exact, number
 from gdesign.tasks.base import Split, check_split, draws, first, normalised
 from gdesign.tasks.data import existing, read_jsonl
+from gdesign.tasks.programs import Grader, Problem, imports, program, tested_names
+from gdesign.tasks.sandbox import Sandbox
 from gdesign.types import Task
 
-GRADERS = ("exact", "number", "choice")
+GRADERS = ("exact", "number", "choice", "code")
 _VALIDATION = 0.2
 
 
 class JSONL:
-    """Questions from JSON Lines files: `{id, question, answer, options?, domain?, grader?}`.
+    """Questions from JSON Lines files: `{id, question, answer, options?, domain?, grader?, tests?}`.
 
     The grader is `exact` (case, white space and Markdown do not matter), `number`, or `choice`
     (the answer is a letter or one of the options); without one it is `choice` for a question with
-    options, else `exact`. A test question may not be among those for training: questions are
-    compared by their normalised text.
+    options, else `exact`. With the grader `code` the answer is a program that is right and `tests` is Python that
+    raises where a program is wrong, such as lines `assert f(1) == 2`; they use names that the answer defines, and what
+    it imports; `Sandbox.check` says what they can do. A test question may not be among those for training: questions
+    are compared by their normalised text.
 
     Args:
         train: File of the training questions.
@@ -29,8 +33,12 @@ class JSONL:
         validation: File of the validation questions; None to carve a fifth from the training ones.
         name: What the tasks' ids begin with, and the set that recorded answers are looked up in.
         recorded: Whether recorded strings are compared as they are.
+        sandbox: Where programs run; one with its defaults unless given.
         split_seed: Draws another validation part.
         limit: Loads the first tasks of a split only.
+
+    Attributes:
+        sandbox: Where programs run; None where no question asks for one.
 
     Raises:
         MissingDataError: A file is not there.
@@ -46,6 +54,7 @@ class JSONL:
         validation: str | Path | None = None,
         name: str = "jsonl",
         recorded: bool = False,
+        sandbox: Sandbox | None = None,
         split_seed: int = 0,
         limit: int | None = None,
     ) -> None:
@@ -53,6 +62,8 @@ class JSONL:
         self.recorded = recorded
         self.limit = limit
         self._grader: dict[str, str] = {}
+        self._problems: dict[str, Problem] = {}
+        self._run = Grader(sandbox=Sandbox() if sandbox is None else sandbox)
         training = self._read(Path(train))
         if validation is None:
             rank = {normalised(t.question): draws(t.question, seed=split_seed)[1] for t in training}
@@ -62,6 +73,7 @@ class JSONL:
         else:
             validating = self._read(Path(validation))
         self._splits = {"train": training, "validation": validating, "test": self._read(Path(test))}
+        self.sandbox = self._run.sandbox if self._problems else None
         seen: dict[str, tuple[str, str]] = {}
         for split, tasks in self._splits.items():
             for task in tasks:
@@ -90,10 +102,20 @@ class JSONL:
 
         A question that is in no file is read by `exact`.
         """
-        return (text or None) if self.recorded else _read(text, self._grader.get(task.id, "exact"), task.options)
+        if self.recorded:
+            return text or None
+        if (problem := self._problems.get(task.id)) is not None:
+            return program(text, problem.names)
+        return _read(text, self._grader.get(task.id, "exact"), task.options)
 
     def grade(self, task: Task, answer: str) -> float:
-        """Return 1 for the right answer, else 0."""
+        """Return 1 for the right answer, else 0.
+
+        Raises:
+            ConfigError: A program is to be run, and there is no way to keep it from the network and from files here.
+        """
+        if (problem := self._problems.get(task.id)) is not None:
+            return self._run(problem, answer)
         grader = self._grader[task.id]
         return float(_read(answer, grader, task.options) == _read(task.answer, grader, task.options))
 
@@ -118,13 +140,19 @@ class JSONL:
             options=tuple(options),
         )
         grader = values.get("grader") or ("choice" if options else "exact")
-        if grader == "code":
-            raise ConfigError(f"{where}: the grader code needs a sandbox, which gdesign does not have yet")
         if grader not in GRADERS:
             raise ConfigError(f"{where}: grader {grader!r} is unknown; expected {', '.join(GRADERS)}")
         if grader == "choice" and not options:
             raise DataError(f"{where}: the grader choice needs options")
-        if _read(task.answer, grader, task.options) is None:
+        if grader == "code":
+            tests = values.get("tests")
+            if not isinstance(tests, str) or not tests.strip():
+                raise DataError(
+                    f"{where}: the grader code needs tests, a text such as 'assert f(1) == 2'; got {tests!r}"
+                )
+            names = tested_names(task.answer, tests, where=where)
+            self._problems[task.id] = Problem(tests=f"{imports(task.answer)}\n{tests}", names=names)
+        elif _read(task.answer, grader, task.options) is None:
             raise DataError(f"{where}: the answer {task.answer!r} is not one that the grader {grader} can read")
         if task.id in self._grader:
             raise DataError(f"{where}: the id {values['id']!r} is there twice")

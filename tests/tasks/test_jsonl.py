@@ -79,8 +79,11 @@ def test_a_test_question_among_the_training_ones_is_refused(write):
     [
         ([], DataError, "no questions"),
         ([line(), line()], DataError, ":2: the id '1' is there twice"),
-        ([line(grader="code")], ConfigError, "sandbox"),
-        ([line(grader="fuzzy")], ConfigError, "exact, number, choice"),
+        ([line(grader="code")], DataError, "needs tests"),
+        ([line(grader="code", tests="assert f(1)", answer="def f(")], DataError, "the reference cannot be read"),
+        ([line(grader="code", tests="assert", answer="def f(x): pass")], DataError, "the tests cannot be read"),
+        ([line(grader="code", tests="assert g(1)", answer="def f(x): pass")], DataError, "use nothing"),
+        ([line(grader="fuzzy")], ConfigError, "exact, number, choice, code"),
         ([line(grader="number")], DataError, "'so' is not one"),
         ([line(grader="choice")], DataError, "needs options"),
         ([line(options=["a", "b"])], DataError, "'so' is not one"),
@@ -98,3 +101,17 @@ def test_a_missing_file_and_a_lock_box_are_refused(tiny, tmp_path):
         JSONL(train=tmp_path / "none.jsonl", test=TINY / "test.jsonl")
     with pytest.raises(ConfigError, match="lock-box"):
         tiny.load("lockbox")
+
+
+def test_a_program_is_graded_by_running_its_tests(write):
+    right = "import math\n\ndef double(x):\n    return 2 * x"
+    asked = line(question="Double it.", grader="code", answer=right, tests="assert double(3) == math.floor(6.5)")
+    own = JSONL(train=write("a", line()), test=write("b", asked | {"id": "c"}))
+    (task,) = own.load("test")
+    reply = "Like this:\n```python\ndef double(x):\n    return {}\n```\nor so\n```\ndouble(3)\n```\nAnswer: see above"
+    assert own.grade(task, right) == 1
+    assert own.grade(task, own.extract(task, reply.format("x + x"))) == 1
+    assert own.grade(task, own.extract(task, reply.format("x + 2"))) == 0
+    assert own.extract(task, "Answer: 6") is None
+    assert own.sandbox is not None
+    assert JSONL(train=TINY / "train.jsonl", test=TINY / "test.jsonl").sandbox is None
