@@ -71,7 +71,7 @@ class World:
         num_wrong: Number of other wrong answers to a question, 1 to 22.
         transition: How heard answers change an answer. Its slopes and conformity are used; its level is
             set neutral and shifted by `Ability.weighing`.
-        dilution: Logits lost for each 100 tokens heard.
+        dilution: Logits lost for each 100 tokens heard; of one message at most 500 tokens count.
         adversaries: Names of the roles that always argue for the popular wrong answer, as agents do whose
             prompt holds the attack `liar`.
         endless: Completion tokens after which the endless text of a `babbler` breaks off.
@@ -306,6 +306,7 @@ class SimulatedClient:
 _NORMAL = NormalDist()
 _WRONG = 23  # wrong answers that differ: a prime below the number of made-up facts
 _CHARS_PER_TOKEN = 4
+_MOST_DILUTING = 2_000  # characters; the slope was meant for messages far shorter, and only a babbler's are longer
 _QUESTION = "# Question\n"
 _HEARD = "\n\n# What other agents said\n\n"
 _BEFORE = "\n\n# Your own earlier answer\n\n"
@@ -317,7 +318,7 @@ class _Said(NamedTuple):
     Attributes:
         question: Its question.
         heard: The answer in each message quoted; None where there is none to read.
-        heard_chars: Length of all that was quoted.
+        heard_chars: Length of all that was quoted, but of no message more than dilutes.
         spoke_before: Whether the agent spoke in the round before.
         previous: The answer it then gave; None where there is none to read.
     """
@@ -359,7 +360,7 @@ def _read_user(user: str) -> _Said:
     return _Said(
         question=question,
         heard=tuple(_quoted_answer(block) for block in blocks),
-        heard_chars=len(heard),
+        heard_chars=sum(min(len(block), _MOST_DILUTING) for block in blocks) + max(0, 2 * len(blocks) - 2),
         spoke_before=bool(before),
         previous=_quoted_answer(previous),
     )

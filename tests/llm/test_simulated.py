@@ -401,6 +401,13 @@ def test_a_babbler_ends_at_the_limit_and_never_answers():
     assert "characters are left out here]" in asked
 
 
+def test_a_babbler_takes_much_of_what_its_hearers_know_and_not_all():
+    star = Design(agents=(SMALL, MATH, LARGE), spatial=(Edge(0, 2), Edge(1, 2)))
+    questions = tasks("mathematics", "medium", n=300)
+    before = score(star, questions)
+    assert 0.1 < score_turned("babbler", star, questions)[0] < before - 0.1
+
+
 def test_only_a_babbler_is_ever_cut():
     """What the simulated world was before there was a bound, it is now."""
     longest = max(
