@@ -114,6 +114,7 @@ def one_line(name: str, summary: Mapping[str, Any]) -> str:
     return (
         f"{name}: score {summary['score']:.4f} ({low:.4f}-{high:.4f}), USD {summary['usd']:.4f} per 1,000 questions, "
         f"utility {summary['utility']:.4f}, {summary['n']} questions, {summary['split']}, {summary['label']}"
+        + (f", {faults} faults survived" if (faults := summary.get("faults")) else "")
     )
 
 

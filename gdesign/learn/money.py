@@ -17,6 +17,7 @@ from gdesign.design.base import Designer, Searched
 from gdesign.design.checkpoint import LIVE, mappings
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.execute.limits import Limits
+from gdesign.execute.operators import MOST_CALLS
 from gdesign.learn.data import TaskData
 from gdesign.learn.evaluate import greedy
 from gdesign.learn.module import DesignModule
@@ -236,7 +237,10 @@ class _Lengths:
         if len(known) < len(pool.llms):
             assumed = min(COMPLETION_TOKENS, self.max_tokens or COMPLETION_TOKENS)
             yield f"{'other replies' if known else 'replies'} of {assumed} tokens, which is a guess"
-        yield f"a token for every {BYTES_PER_TOKEN} bytes of a prompt; every agent speaks, whatever its gate"
+        yield (
+            f"a token for every {BYTES_PER_TOKEN} bytes of a prompt; every agent speaks, whatever its gate, and asks as "
+            "often as its operator may"
+        )
         if self.path is not None:
             yield f"calls that {self.path} holds already cost nothing"
 
@@ -275,7 +279,7 @@ def _mean_cost(sample: Sequence[tuple[Design, Task]], *, pool: AgentPool, length
 
 
 def _cost_of(design: Design, task: Task, *, pool: AgentPool, lengths: _Lengths) -> Spending:
-    """Return about what one execution costs in which every agent speaks in every round."""
+    """Return about what one execution costs in which every agent speaks in every round, and asks as often as it may."""
     n = len(design.agents)
     completion = [lengths(agent.llm) for agent in design.agents]
     calls, prompt_tokens, completion_tokens, usd = 0.0, 0.0, 0.0, 0.0
@@ -295,8 +299,10 @@ def _cost_of(design: Design, task: Task, *, pool: AgentPool, lengths: _Lengths) 
             sent = sum(len(m.content.encode()) for m in messages) / BYTES_PER_TOKEN
             sent += sum(completion[j] for j in heard[i]) + (completion[i] if r > 1 else 0)
             price = pool.llm(agent.llm)
-            calls += 1.0
-            prompt_tokens += sent
-            completion_tokens += completion[i]
-            usd += (sent * price.usd_per_1M_input + completion[i] * price.usd_per_1M_output) / 1e6
+            for again in range(MOST_CALLS.get(agent.operator, 1)):
+                prompted = sent + again * completion[i]  # each goes on with what was said
+                calls += 1.0
+                prompt_tokens += prompted
+                completion_tokens += completion[i]
+                usd += (prompted * price.usd_per_1M_input + completion[i] * price.usd_per_1M_output) / 1e6
     return Spending(runs=1.0, calls=calls, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens, usd=usd)

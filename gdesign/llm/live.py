@@ -36,8 +36,8 @@ def endpoint(
         **options: Those of `OpenAIClient`.
 
     Raises:
-        ConfigError: A key is not in the environment, the recording is of other endpoints, or a value is
-            out of range.
+        ConfigError: A key is not in the environment, the recording is of other endpoints, a budget of USD or
+            tokens does not know the longest reply, or a value is out of range.
         DataError: `record` names a file that is no recording.
     """
     client: LLMClient = OpenAIClient(base_url=base_url, pool=pool, **options)
@@ -45,6 +45,8 @@ def endpoint(
         if unknown := [name for name in budget if name not in ("usd", "tokens", "calls")]:
             raise ConfigError(f"the budget has the limit {unknown[0]!r}; expected any of usd, tokens, calls")
         client = Budget(llm=client, pool=pool, **budget)  # type: ignore[arg-type]
+        for llm in pool.llms:
+            client.limit.check(max_tokens=max_tokens, price=llm, where="llm.max_tokens")
     if record is not None:
         endpoints = {llm.name: _place(llm, base_url, options) for llm in pool.llms}
         client = Replay(path=record, llm=client, endpoints=endpoints)

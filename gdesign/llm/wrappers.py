@@ -64,6 +64,9 @@ class Budget:
         tokens: Limit in tokens, prompt and completion together; None for none. It needs `max_tokens`, too.
         calls: Limit in calls; None for none.
 
+    Attributes:
+        limit: The limits.
+
     Raises:
         ConfigError: No limit is given, or one is not above zero.
     """
@@ -79,7 +82,7 @@ class Budget:
     ) -> None:
         self._llm = llm
         self._pool = pool
-        self._limit = Allowance(usd=usd, tokens=tokens, calls=calls)
+        self.limit = Allowance(usd=usd, tokens=tokens, calls=calls)
         self._spent = Cost()
         self._set_aside = Cost()
         self._waiting: deque[tuple[Cost, asyncio.Future[bool]]] = deque()
@@ -108,7 +111,7 @@ class Budget:
             ConfigError: The request has no `max_tokens` and a limit needs it.
         """
         price = self._pool.llm(request.llm)
-        self._limit.check(max_tokens=request.max_tokens, price=price, where="llm.max_tokens")
+        self.limit.check(max_tokens=request.max_tokens, price=price, where="llm.max_tokens")
         most = most_of(request, price=price, max_tokens=request.max_tokens)
         await self._admitted(most)
         spent = most  # unless it ends in one of the ways below
@@ -152,7 +155,7 @@ class Budget:
             if turn.done():  # cancelled
                 self._waiting.popleft()
                 continue
-            passed = self._limit.passed_by(self._spent + self._set_aside + most)
+            passed = self.limit.passed_by(self._spent + self._set_aside + most)
             if passed is None:
                 self._waiting.popleft()
                 self._set_aside += most

@@ -1,11 +1,14 @@
 import asyncio
+from dataclasses import replace
 
 import pytest
 from omegaconf import OmegaConf
 
-from gdesign.design.fixed import Fixed, chain, single
+from gdesign.design.fixed import Fixed, chain, single, vote
 from gdesign.design.gdesigner import GDesigner
 from gdesign.design.search import Search
+from gdesign.encode.problem import ProblemEncoder
+from gdesign.encode.text import HashEncoder
 from gdesign.errors import ConfigError
 from gdesign.learn.estimators import imitation
 from gdesign.learn.money import endpoints, estimate_evaluation, estimate_training, limits_of
@@ -70,6 +73,14 @@ def test_the_calls_of_a_design_are_counted_and_priced():
     # the second and the third hear one reply each, of 300 tokens
     assert three.prompt_tokens > 3 * one.prompt_tokens + 4 * 2 * 300
     assert one.usd == pytest.approx((one.prompt_tokens * 0.1 + one.completion_tokens * 0.4) / 1e6)
+
+
+def test_an_operator_that_may_ask_again_is_taken_to_do_so():
+    pool = replace(worlds.pool(1), operators=("answer", "self_refine"), candidates=())
+    problems = ProblemEncoder(pool=pool, encoder=HashEncoder(dim=32), slots=None, anchor="pool")
+    designer = Fixed(space=problems.space, topology=vote, num_agents=2)
+    part = estimate_evaluation(designer, problems, worlds.tasks(4), config=config_of()).parts["test"]
+    assert part.calls == 4 * (1 + 3)
 
 
 def test_the_longest_reply_bounds_the_guess():

@@ -59,6 +59,11 @@ def test_an_option_of_an_endpoint_out_of_range_is_refused(values):
         endpoint(pool=pool(), base_url="http://127.0.0.1:9/v1", **values)
 
 
+def test_a_budget_that_needs_the_longest_reply_says_so_before_anything_is_asked():
+    with pytest.raises(ConfigError, match=r"limit on usd .* llm\.max_tokens"):
+        endpoint(pool=pool(), base_url="http://127.0.0.1:9/v1", budget={"usd": 3})
+
+
 def test_a_limit_that_no_budget_knows_is_named():
     with pytest.raises(ConfigError, match=r"euros.*usd, tokens, calls"):
         endpoint(pool=pool(), base_url="http://127.0.0.1:9/v1", budget={"euros": 3})
