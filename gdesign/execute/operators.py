@@ -15,7 +15,7 @@ from dataclasses import replace
 from gdesign.agents.prompt import quoted
 from gdesign.errors import LLMError, UnsupportedRequestError
 from gdesign.tasks.base import Benchmark, RunsPrograms
-from gdesign.tasks.programs import program
+from gdesign.tasks.programs import parsed, program
 from gdesign.tasks.sandbox import Sandbox
 from gdesign.types import AgentPool, Message, Reply, Request, Task, Usage
 
@@ -218,7 +218,7 @@ def _parses(test: str) -> bool:
     if len(test) > _LONGEST_TEST:
         return False
     try:
-        return isinstance(ast.parse(test).body[0], ast.Assert)
+        return isinstance(parsed(test).body[0], ast.Assert)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
 

@@ -1,5 +1,6 @@
 """HumanEval (Chen et al. 2021): Python functions to be completed, graded by running tests."""
 
+import textwrap
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -96,4 +97,5 @@ class HumanEval:
             ConfigError: There is no way to keep programs from the network and from files here.
         """
         item = self._items[task.id]
-        return self._grade(item.problem, answer if defines(answer, item.name) else item.prompt + answer)
+        whole = answer if defines(answer, item.name) else item.prompt + textwrap.indent(answer, "    ")
+        return self._grade(item.problem, whole)

@@ -9,7 +9,7 @@ from gdesign.errors import ConfigError, DataError
 from gdesign.tasks.answers import choice, exact, number
 from gdesign.tasks.base import Split, check_split, draws, first, normalised
 from gdesign.tasks.data import existing, read_jsonl
-from gdesign.tasks.programs import Grader, Problem, imports, program, tested_names
+from gdesign.tasks.programs import Grader, Problem, imports, names_under_test, program
 from gdesign.tasks.sandbox import Sandbox
 from gdesign.types import Task
 
@@ -150,7 +150,7 @@ class JSONL:
                 raise DataError(
                     f"{where}: the grader code needs tests, a text such as 'assert f(1) == 2'; got {tests!r}"
                 )
-            names = tested_names(task.answer, tests, where=where)
+            names = names_under_test(task.answer, tests, where=where)
             self._problems[task.id] = Problem(tests=f"{imports(task.answer)}\n{tests}", names=names)
         elif _read(task.answer, grader, task.options) is None:
             raise DataError(f"{where}: the answer {task.answer!r} is not one that the grader {grader} can read")

@@ -6,7 +6,7 @@ from functools import cached_property
 from gdesign.errors import ConfigError
 from gdesign.tasks.base import SPLITS, Split, check_split, first
 from gdesign.tasks.data import find, read_jsonl
-from gdesign.tasks.programs import ASK, Grader, Problem, imports, program, tested_names
+from gdesign.tasks.programs import ASK, Grader, Problem, imports, names_under_test, program
 from gdesign.tasks.sandbox import Sandbox
 from gdesign.types import Task
 
@@ -77,7 +77,7 @@ class MBPP:
                 solution=solution,
                 problem=Problem(
                     tests=f"{imports(solution)}\n{tests}",
-                    names=tested_names(solution, tests, where=f"{path}:{line}"),
+                    names=names_under_test(solution, tests, where=f"{path}:{line}"),
                 ),
             )
         return items

@@ -3,6 +3,7 @@
 import ast
 import re
 import textwrap
+import warnings
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -36,8 +37,7 @@ def program(text: str, names: Collection[str] = ()) -> str | None:
             return None
         blocks = [_STATED.split(text[begins.start() :])[0] or text[begins.start() :]]
     found = [b for b in blocks if any(defines(b, name) for name in names)] or blocks
-    lines = [line.rstrip() for line in textwrap.dedent(found[-1].expandtabs(4)).splitlines()]
-    return "\n".join(lines).strip("\n") or None
+    return textwrap.dedent(found[-1]).strip("\n").rstrip() or None
 
 
 def defines(source: str, name: str) -> bool:
@@ -87,7 +87,7 @@ class Grader:
         return float(done.ok)
 
 
-def tested_names(reference: str, tests: str, *, where: str) -> tuple[str, ...]:
+def names_under_test(reference: str, tests: str, *, where: str) -> tuple[str, ...]:
     """Return the names that a reference program defines and its tests use, in the order of the program.
 
     Args:
@@ -101,7 +101,7 @@ def tested_names(reference: str, tests: str, *, where: str) -> tuple[str, ...]:
     trees = []
     for what, source in (("reference", reference), ("tests", tests)):
         try:
-            trees.append(ast.parse(source))
+            trees.append(parsed(source))
         except (SyntaxError, ValueError) as error:
             raise DataError(f"{where}: the {what} cannot be read as Python ({error})") from error
     used = {node.id for node in ast.walk(trees[1]) if isinstance(node, ast.Name)}
@@ -109,6 +109,17 @@ def tested_names(reference: str, tests: str, *, where: str) -> tuple[str, ...]:
     if not names:
         raise DataError(f"{where}: the tests use nothing that the reference defines; they would pass for any program")
     return names
+
+
+def parsed(source: str) -> ast.Module:
+    """Return the syntax tree of a program, whatever Python would warn of.
+
+    Raises:
+        SyntaxError: It is none.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(source)
 
 
 def _defined(body: Sequence[ast.stmt]) -> Iterator[str]:
@@ -124,5 +135,5 @@ def _defined(body: Sequence[ast.stmt]) -> Iterator[str]:
 
 def imports(source: str) -> str:
     """Return the imports at the outermost level of a program that can be trusted."""
-    body = ast.parse(source).body
+    body = parsed(source).body
     return "\n".join(ast.unparse(node) for node in body if isinstance(node, ast.Import | ast.ImportFrom))

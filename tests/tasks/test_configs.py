@@ -13,6 +13,7 @@ TINY = {"train": str(ROOT / "data/tiny/train.jsonl"), "test": str(ROOT / "data/t
 
 
 NAMES = ["gsm8k", "math_l5", "math500", "crux", "mmlu_pro", "mmlu", "svamp", "multiarith", "aqua", "jsonl", "mix"]
+NAMES += ["humaneval", "mbpp"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -32,6 +33,8 @@ FILES = {
     "svamp": "bench/svamp.json.gz",
     "multiarith": "bench/multiarith.json.gz",
     "aqua": "bench/aqua_dev.jsonl.gz",
+    "humaneval": "bench/HumanEval.jsonl.gz",
+    "mbpp": "bench/mbpp.jsonl.gz",
     "math_l5": "routing/zeroeval/math-l5.questions.jsonl.gz",
     "crux": "routing/zeroeval/crux.questions.jsonl.gz",
     "mmlu_pro": "routing/mmlu_pro/questions.jsonl.gz",

@@ -1,0 +1,67 @@
+import pytest
+
+from gdesign.errors import DataError
+from gdesign.tasks.programs import Grader, Problem, defines, imports, names_under_test, program
+from gdesign.tasks.sandbox import Sandbox
+
+F = "def f(x):\n    return x"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        F,
+        f"```python\n{F}\n```",
+        f"Here:\n\n```py\n\n{F}\n\n```\n\nAnswer: see above",
+        f"```\n{F}\n```",
+        f"It begins so\n```python\n{F}",
+        "1. As a list:\n    ```python\n    def f(x):\n        return x\n    ```",
+        f"```python\ndef g(x):\n    pass\n```\nor\n```python\n{F}\n```\nUse it:\n```python\nprint(f(1))\n```",
+        f"```python\n{F}   \n```\n```bash\npython f.py\n```",
+        f"The function is\n{F}\nAnswer: f",
+        F.replace("\n", "\r\n"),
+    ],
+)
+def test_a_program_is_read_from_a_reply(text):
+    assert program(text, ["f"]) == F
+
+
+def test_equal_programs_are_equal_answers():
+    assert program(f"```python\n{F}\n```") == program(f"Thus\n```\n\n{F}  \n\n```\nAnswer: above")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "Answer: 5", "I import nothing.", "```json\n{}\n```", "> ```python\n> x = 1\n> ```"]
+)
+def test_a_reply_without_a_program_is_unreadable(text):
+    assert program(text) is None
+
+
+def test_a_definition_is_seen_without_parsing():
+    assert all(
+        defines(s, "f") for s in ("def f(): ...", "x = 1\nclass f: ...", "async def f(): ...", "f = g", "f: int = 1")
+    )
+    assert not any(defines(s, "f") for s in ("def ff(): ...", "g = f", "# def f", "print(f)", "return f"))
+
+
+def test_what_tests_use_of_a_program():
+    reference = "import math\nX = 1\nclass A: pass\ndef f(x): return helper(x)\ndef helper(x): return x"
+    assert names_under_test(reference, "assert f(A()) == math.pi + X", where="here") == ("X", "A", "f")
+    assert imports(reference) == "import math"
+    with pytest.raises(DataError, match="here: the tests use nothing"):
+        names_under_test(reference, "assert True", where="here")
+
+
+class Counting(Sandbox):
+    num = 0
+
+    def check(self, *arguments, **options):
+        self.num += 1
+        return super().check(*arguments, **options)
+
+
+def test_the_same_program_is_graded_once():
+    grade = Grader(sandbox=Counting())
+    problem = Problem(tests="assert f(1) == 1", names=("f",))
+    assert [grade(problem, F), grade(problem, F), grade(problem, F + " + 1")] == [1, 1, 0]
+    assert grade.sandbox.num == 2
