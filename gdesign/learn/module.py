@@ -18,7 +18,7 @@ from gdesign.design.base import Designer
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.errors import ConfigError
 from gdesign.execute.limits import Limits
-from gdesign.execute.runs import RunsFile, design_from_json, read_runs
+from gdesign.execute.runs import RunsFile, design_from_json, design_to_json, read_runs
 from gdesign.learn.data import Item
 from gdesign.learn.estimators import Estimator, Replay, Rollouts
 from gdesign.learn.evaluate import greedy
@@ -27,7 +27,7 @@ from gdesign.llm.base import LLMClient
 from gdesign.reward import utility
 from gdesign.tasks.base import Benchmark
 from gdesign.tasks.sandbox import Sandbox
-from gdesign.types import Design, Outcome, Run, Task
+from gdesign.types import Design, Label, Outcome, Run, Task
 
 Teacher = Callable[[Sequence[Task]], Sequence[Design]]
 
@@ -140,6 +140,7 @@ class DesignModule(L.LightningModule):
         self._began = perf_counter()
         self._recent: list[tuple[float, float, float]] = []
         self._done: dict[tuple[int, str, str], list[Done]] = {}
+        self._by_luck = False
         self._seen: dict[tuple[str, str], Item] = {}
         self._validated: list[tuple[float, float, float, float]] = []
 
@@ -213,6 +214,7 @@ class DesignModule(L.LightningModule):
             self._seen = {(item.task.benchmark, item.task.id): item for item in items}
             if self.runs is not None and self.global_step > 0:
                 self._done = _recalled(self.runs.path, before=self.global_step)
+                self._by_luck = any(run.by_luck for runs in self._done.values() for run in runs)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what a resumed training needs to draw the same designs and write the same metrics."""
@@ -259,9 +261,13 @@ class DesignModule(L.LightningModule):
         """Return what the critic expects of earlier runs, what they were worth, and which were of one task and step."""
         if not self.num_replayed or not self._done:
             return None
-        keys = list(self._done)
+        # over a network luck decides which run ends first, and so the order in which they are kept
+        keys = sorted(self._done) if self._by_luck else list(self._done)
         chosen = torch.randint(len(keys), (self.num_replayed,), generator=self.generator).tolist()
-        rows = [(place, keys[i][1:], done) for place, i in enumerate(chosen) for done in self._done[keys[i]]]
+        runs = {i: self._done[keys[i]] for i in chosen}
+        if self._by_luck:
+            runs = {i: sorted(found, key=Done.content) for i, found in runs.items()}
+        rows = [(place, keys[i][1:], done) for place, i in enumerate(chosen) for done in runs[i]]
         prices = self._prices(len(chosen))
         each = [prices[place] for place, _, _ in rows]
         problem = self.problems([self._seen[task].seen for _, task, _ in rows], usd_weight=each)
@@ -306,7 +312,9 @@ class DesignModule(L.LightningModule):
             self.num_runs += 1
             if self.num_replayed and phase == "fit:train":
                 key = (self.global_step, run.task.benchmark, run.task.id)
-                self._done.setdefault(key, []).append(Done.of(run, outcome))
+                done = Done.of(run, outcome)
+                self._done.setdefault(key, []).append(done)
+                self._by_luck |= done.by_luck
             if self.runs is not None:
                 self.runs.append(run, outcome, phase=phase, step=step)
 
@@ -338,6 +346,10 @@ class DesignModule(L.LightningModule):
         return first + (last - first) * min(1.0, self.global_step / max(1.0, total - 1))
 
 
+BY_LUCK = (str(Label.LIVE), str(Label.REPLAYED))
+"""Labels of runs of which luck decided, at first, which ended first; others end in the same order each time."""
+
+
 class Done(NamedTuple):
     """A run of training, as far as a critic can learn from it."""
 
@@ -346,12 +358,19 @@ class Done(NamedTuple):
     usd: float
     tokens: int
     seconds: float
+    seed: int
+    by_luck: bool
 
     @classmethod
     def of(cls, run: Run, outcome: Outcome) -> "Done":
         """Return what is kept of a run."""
         tokens = outcome.prompt_tokens + outcome.completion_tokens
-        return cls(run.design, outcome.score, outcome.usd, tokens, outcome.seconds)
+        by_luck = str(outcome.label) in BY_LUCK
+        return cls(run.design, outcome.score, outcome.usd, tokens, outcome.seconds, run.seed, by_luck)
+
+    def content(self) -> tuple[int, str]:
+        """Return what tells it from the other runs of its task in its step."""
+        return self.seed, json.dumps(design_to_json(self.design))
 
 
 def _recalled(path: Path, *, before: int) -> dict[tuple[int, str, str], list[Done]]:
@@ -364,6 +383,7 @@ def _recalled(path: Path, *, before: int) -> dict[tuple[int, str, str], list[Don
         if row["step"] < before and name not in known:
             known.add(name)
             tokens = row["prompt_tokens"] + row["completion_tokens"]
-            design, seconds = design_from_json(row["design"]), row.get("latency", 0.0)
-            done.setdefault(key, []).append(Done(design, row["score"], row["usd"], tokens, seconds))
+            design, seconds, by_luck = design_from_json(row["design"]), row.get("latency", 0.0), row["label"] in BY_LUCK
+            run = Done(design, row["score"], row["usd"], tokens, seconds, row["seed"], by_luck)
+            done.setdefault(key, []).append(run)
     return done

@@ -1,6 +1,7 @@
 import asyncio
 import json
 import os
+import random
 import signal
 import tempfile
 from functools import partial
@@ -23,6 +24,7 @@ from gdesign.learn.evaluate import evaluate_into
 from gdesign.learn.fit import best_runs, fit, learns, spent
 from gdesign.learn.metrics import read_metrics
 from gdesign.llm.wrappers import Budget
+from gdesign.types import Label, Reply, Usage
 from tests import worlds
 from tests.learn.parts import make_data, make_module, make_trainer, right_first
 
@@ -263,6 +265,30 @@ def test_a_critic_that_was_stopped_recalls_its_runs_and_goes_on_bit_for_bit(tmp_
     assert tensors
     for name in tensors:
         assert torch.equal(straight[name], resumed[name]), name
+
+
+class Late:
+    """A live endpoint: which call ends first is luck."""
+
+    def __init__(self, seed):
+        self._delay = random.Random(seed).random
+
+    async def __call__(self, request):
+        await asyncio.sleep(0.01 * self._delay())
+        return Reply(text=right_first(request), usage=Usage(prompt_tokens=10, completion_tokens=5), label=Label.LIVE)
+
+
+def test_which_call_ends_first_does_not_matter_to_a_critic_that_goes_over_earlier_runs(tmp_path):
+    settings = {
+        "make": lambda space: Joint(space=space, shapes=["single", "pair"], num_probes=3, hidden_dim=8),
+        "estimator": partial(critic, between=0.2),
+        "num_samples": 100,
+        "num_replayed": 3,
+    }
+    for name, epochs, seed in (("straight", 2, 0), ("again", 2, 1), ("stopped", 1, 2), ("stopped", 2, 3)):
+        train(tmp_path / name, max_epochs=epochs, llm=Late(seed), **settings)
+    straight, *others = (read_metrics(tmp_path / name / "metrics.csv") for name in ("straight", "again", "stopped"))
+    assert others == [straight, straight]
 
 
 def test_the_same_command_again_keeps_the_best_critic(tmp_path):
