@@ -248,6 +248,10 @@ def main() -> None:
             server = 1000 * (children_seconds() - before) / num_calls
             lines += [f"The endpoint itself took {server:.2f} ms of CPU per call, in its own process.", ""]
     if not args.profile:
+        lines += [
+            f"Load average of the last 15 minutes at the end, this benchmark included: {os.getloadavg()[2]:.1f}.",
+            "",
+        ]
         text = "\n".join(lines)
         Path(args.out).write_text(text, encoding="utf-8")
         print(text)
