@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from gdesign.design.checkpoint import read_config
 from gdesign.errors import ConfigError
 from gdesign.execute.runs import read_runs
+from gdesign.llm.recording import Recording
 from tests.commands import Commands
 from tests.llm.chat_server import chat_server
 
@@ -141,6 +142,27 @@ def test_training_goes_over_a_real_socket(command, own_task, tmp_path):
     assert "live" in out
     rows = list(read_runs(tmp_path / "run/runs.jsonl", phase="fit:train"))
     assert {row["score"] for row in rows} == {0.0, 1.0}
+
+
+def test_a_training_repeated_from_its_recording_asks_nobody_and_gives_the_same_numbers(command, own_task, tmp_path):
+    record, seen = tmp_path / "calls.sqlite", []
+    own_task = [argument for argument in own_task if not argument.startswith("out=")]
+    with chat_server(lambda body: f"Answer: {len(body['messages'][1]['content']) % 4}", seen=seen) as url:
+        live = ("llm=openai", f"llm.base_url={url}", f"llm.record={record}", "yes=true")
+        assert command("train", *own_task, *live, f"out={tmp_path}/live")[0] == 0
+    status, out, _ = command("train", *own_task, "llm=replay", f"llm.path={record}", f"out={tmp_path}/replayed")
+    assert status == 0
+    assert "replayed" in out
+    asked = [json.dumps({k: v for k, v in body.items() if k not in ("headers", "peer")}) for body in seen]
+    assert len(asked) == len(set(asked)) == len(Recording(record))
+    first, second = (json.loads((tmp_path / name / "eval.json").read_text()) for name in ("live", "replayed"))
+    of_money_and_time = {"label", "seconds", "paid_usd", "training"}
+    assert {k: v for k, v in first.items() if k not in of_money_and_time} == {
+        k: v for k, v in second.items() if k not in of_money_and_time
+    }
+    assert first["paid_usd"] > second["paid_usd"] == second["training"]["paid_usd"] == 0
+    metrics = [(tmp_path / name / "metrics.csv").read_text() for name in ("live", "replayed")]
+    assert metrics[0] == metrics[1]
 
 
 def test_a_spent_budget_ends_the_training_and_more_of_it_goes_on(command, own_task, tmp_path):
@@ -383,3 +405,35 @@ def test_ctrl_c_keeps_what_was_done_and_the_same_command_goes_on(tmp_path):
     assert subprocess.run(more, cwd=ROOT, capture_output=True, timeout=120, check=False).returncode == 0
     assert sum(1 for _ in read_runs(tmp_path / "run/runs.jsonl")) > before
     assert (tmp_path / "run/eval.json").is_file()
+
+
+def test_agents_and_graders_run_programs_in_a_sandbox_that_is_named(command, tmp_path):
+    code = {"answer": "def double(x): return 2 * x", "tests": "assert double(3) == 6", "grader": "code"}
+    for name in ("train", "test"):
+        question = f"Write double(x), {name}.\n>>> double(0)\n0"
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"id": name, "question": question, **code}))
+    (tmp_path / "pool.yaml").write_text(
+        "roles: [{name: a, profile: You program.}]\n"
+        "llms: [{name: m, usd_per_1M_input: 1, usd_per_1M_output: 1}]\noperators: [test]\n"
+    )
+
+    def reply(body):
+        repaired = len(body["messages"]) > 2
+        return f"```python\ndef double(x):\n    return {'2 * x' if repaired else 'x + 2'}\n```"
+
+    with chat_server(reply) as url:
+        arguments = (
+            "task=jsonl",
+            *(f"task.{name}={tmp_path}/{name}.jsonl" for name in ("train", "test")),
+            "pool=file",
+            f"pool.path={tmp_path}/pool.yaml",
+            "llm=openai",
+            f"llm.base_url={url}",
+            "llm.record=null",
+        )
+        status, _, err = command("eval", *arguments, "designer=single", f"out={tmp_path}/run", "split=test")
+    assert status == 0, err
+    assert "programs run in a sandbox: " in err
+    summary = json.loads((tmp_path / "run/eval.json").read_text())
+    assert (summary["score"], summary["calls"]) == (1, 2)
+    assert summary["sandbox"] in ("bubblewrap", "landlock")
