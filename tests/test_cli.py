@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -223,3 +224,11 @@ def test_nothing_is_asked_before_somebody_agreed(monkeypatch, capsys):
 def test_our_own_mistakes_keep_their_traceback():
     with pytest.raises(LLMError), friendly():
         raise LLMError("lost")
+
+
+def test_the_sandbox_in_force_is_told(capsys):
+    main(["sandbox"])
+    said = capsys.readouterr().out
+    assert said.startswith("in force: ")
+    assert "cpu_seconds" in said
+    assert re.search(r"an empty program takes \d+ ms", said)

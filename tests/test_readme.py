@@ -172,7 +172,7 @@ def test_the_questions_and_agents_that_the_docs_show_can_be_read(tmp_path):
     (tmp_path / "team.yaml").write_text(shown["yaml"])
     (tmp_path / "questions.jsonl").write_text(shown["json"])
     assert len(load(tmp_path / "team.yaml").candidates) == 4
-    assert len(JSONL(train=TINY / "train.jsonl", test=tmp_path / "questions.jsonl").load("test")) == 2
+    assert len(JSONL(train=TINY / "train.jsonl", test=tmp_path / "questions.jsonl").load("test")) == 3
 
 
 def test_the_agents_of_the_examples_can_be_read():
