@@ -172,6 +172,10 @@ class Sandbox:
 
 @cache
 def _in_force(wanted: str, environment: str, bwrap: str | None) -> Isolation:
+    if sys.platform != "linux":
+        raise ConfigError(
+            f"programs that models write run on Linux alone, not on {sys.platform}; use a container with it"
+        )
     if environment not in ("", "none"):
         raise ConfigError(f"GDESIGN_SANDBOX is {environment!r}; expected none, or leave it unset")
     if environment == "none":
@@ -193,8 +197,6 @@ def _in_force(wanted: str, environment: str, bwrap: str | None) -> Isolation:
 
 def _unusable(isolation: Isolation, bwrap: str | None) -> str | None:
     """Return why an isolation does not work here, by trying to break it; None if it holds."""
-    if sys.platform != "linux":
-        return f"there is none for {sys.platform}"
     if isolation == "bubblewrap" and bwrap is None:
         return "bwrap is not installed"
     from seccompy import SeccompError
@@ -361,7 +363,7 @@ def _gone_is_fine() -> Iterator[None]:
 @contextmanager
 def _in_memory(data: bytes) -> Iterator[int]:
     """Open a file that has no name and no place on a disk."""
-    fd = os.memfd_create("sandbox") if sys.platform == "linux" else _unnamed()
+    fd = os.memfd_create("sandbox")
     try:
         with os.fdopen(fd, "w+b", closefd=False) as file:
             file.write(data)
