@@ -296,7 +296,7 @@ def _drawn(options: argparse.Namespace) -> "tuple[Design, Task, ProblemEncoder, 
     from hydra.errors import InstantiationException
 
     from gdesign.design.checkpoint import load, read_config
-    from gdesign.learn.evaluate import greedy, within
+    from gdesign.design.choose import greedy, within
     from gdesign.types import Task
 
     quiet()
@@ -305,7 +305,7 @@ def _drawn(options: argparse.Namespace) -> "tuple[Design, Task, ProblemEncoder, 
         problems, designer = load(options.checkpoint, trust=options.trust)
     task = Task(id="question", question=options.question, answer="", benchmark=config.names.task)
     if options.max_usd is not None:
-        return within(designer, problems, task, max_usd=options.max_usd), task, problems, config
+        return within(designer, problems, task, max_usd=options.max_usd)[0], task, problems, config
     price = config.reward.usd_weight if options.usd_weight is None else options.usd_weight
     (design,) = greedy(designer, problems, [task], usd_weight=price)
     return design, task, problems, config

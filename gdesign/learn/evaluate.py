@@ -17,7 +17,8 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from gdesign.design.base import Designer, Draft
+from gdesign.design.base import Designer
+from gdesign.design.choose import greedy
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.errors import ConfigError
 from gdesign.execute.limits import Limits
@@ -28,53 +29,9 @@ from gdesign.llm.base import LLMClient
 from gdesign.reward import utility
 from gdesign.tasks.base import Benchmark
 from gdesign.tasks.sandbox import Sandbox
-from gdesign.types import Design, Outcome, Run, Task
+from gdesign.types import Outcome, Run
 
 NUM_RESAMPLES = 2000
-
-
-@torch.no_grad()
-def greedy(
-    designer: Designer, problems: ProblemEncoder, tasks: Sequence[Task], *, usd_weight: float = 0.0
-) -> list[Design]:
-    """Return the design that the designer holds best for each task."""
-    training = designer.training
-    designer.eval()
-    draft: Draft = designer(problems(tasks, usd_weight=usd_weight), greedy=True)
-    designer.train(training)
-    return draft.designs
-
-
-PRICES = tuple(10 ** (k / 8) for k in range(-32, 25))
-"""Prices of cost, lowest first, that a budget is looked for among: from 0.0001 to 1,000, eight for each power of 10."""
-
-
-@torch.no_grad()
-def within(designer: Designer, problems: ProblemEncoder, task: Task, *, max_usd: float) -> Design:
-    """Return the design held best for a task at the lowest price of cost that keeps it within a budget.
-
-    Args:
-        designer: One that says what it expects a design to cost.
-        problems: Encodes tasks.
-        task: The task.
-        max_usd: The most that may be expected, USD for 1,000 questions.
-
-    Raises:
-        ConfigError: The designer expects nothing of designs, or none is expected to cost so little.
-    """
-    designs = [greedy(designer, problems, [task], usd_weight=price)[0] for price in PRICES]
-    problem = problems([task] * len(designs), usd_weight=PRICES)
-    training = designer.training
-    designer.eval()
-    _, usd = designer.expect(problem, designs)
-    designer.train(training)
-    for design, cost in zip(designs, usd.tolist(), strict=True):
-        if cost <= max_usd:
-            return design
-    raise ConfigError(
-        f"no design is expected to cost {max_usd:g} USD per 1,000 questions or less; the cheapest is expected to cost "
-        f"{min(usd.tolist()):.3g}"
-    )
 
 
 def evaluate(

@@ -15,10 +15,10 @@ from lightning.pytorch.plugins import TorchCheckpointIO
 from gdesign.design import checkpoint
 from gdesign.design.base import Designer, Searched
 from gdesign.design.checkpoint import write
+from gdesign.design.choose import greedy
 from gdesign.errors import ConfigError, DataError
 from gdesign.execute.runs import design_from_json, read_runs
 from gdesign.learn.data import TaskData
-from gdesign.learn.evaluate import greedy
 from gdesign.learn.metrics import MetricsFile
 from gdesign.learn.module import DesignModule, Teacher
 from gdesign.types import Design, Task

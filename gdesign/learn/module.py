@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from gdesign.design.base import Designer
+from gdesign.design.choose import greedy
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.errors import ConfigError
 from gdesign.execute.limits import Limits
 from gdesign.execute.runs import RunsFile, design_from_json, design_to_json, read_runs
 from gdesign.learn.data import Item
 from gdesign.learn.estimators import Estimator, Replay, Rollouts
-from gdesign.learn.evaluate import greedy
 from gdesign.learn.rollout import Result, rollout
 from gdesign.llm.base import LLMClient
 from gdesign.reward import utility

@@ -15,11 +15,11 @@ from omegaconf import DictConfig, OmegaConf
 from gdesign.agents.prompt import prompt
 from gdesign.design.base import Designer, Searched
 from gdesign.design.checkpoint import LIVE, mappings
+from gdesign.design.choose import greedy
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.execute.limits import Limits
 from gdesign.execute.operators import MOST_CALLS
 from gdesign.learn.data import TaskData
-from gdesign.learn.evaluate import greedy
 from gdesign.learn.module import DesignModule
 from gdesign.llm.cost import Allowance
 from gdesign.llm.recording import Recording

@@ -5,12 +5,10 @@ from dataclasses import replace
 import pytest
 
 from gdesign.design.fixed import Fixed, chain, single
-from gdesign.design.joint import Joint
-from gdesign.errors import ConfigError
 from gdesign.execute.limits import Limits
 from gdesign.execute.runs import RunsFile, read_runs
 from gdesign.learn.data import items
-from gdesign.learn.evaluate import evaluate, evaluate_into, summarise, within
+from gdesign.learn.evaluate import evaluate, evaluate_into, summarise
 from gdesign.llm.cost import Allowance
 from gdesign.types import Label, Reply, Usage
 from tests import worlds
@@ -142,18 +140,3 @@ def test_eval_json_says_what_training_cost(tmp_path):
     assert written["num_samples"] == 1
     keys = {"score", "usd", "prompt_tokens", "completion_tokens", "calls", "utility", "n", "label", "seconds"}
     assert keys | {"unreadable", "interval", "failures", "split"} <= written.keys()
-
-
-def test_the_design_within_a_budget_is_expected_to_cost_no_more():
-    encoder = worlds.encoder(3)
-    joint = Joint(space=encoder.space, shapes=["single", "vote"])
-    task = worlds.tasks(1)[0]
-    for max_usd in (0.2, 2.0, 50.0):
-        design = within(joint, encoder, task, max_usd=max_usd)
-        assert joint.expect(encoder([task]), [design])[1] <= max_usd
-
-
-def test_a_budget_that_nothing_fits_names_the_cheapest():
-    encoder = worlds.encoder(3)
-    with pytest.raises(ConfigError, match="the cheapest is expected to cost"):
-        within(Joint(space=encoder.space, shapes=["single"]), encoder, worlds.tasks(1)[0], max_usd=1e-9)
