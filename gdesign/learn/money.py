@@ -238,8 +238,8 @@ class _Lengths:
             assumed = min(COMPLETION_TOKENS, self.max_tokens or COMPLETION_TOKENS)
             yield f"{'other replies' if known else 'replies'} of {assumed} tokens, which is a guess"
         yield (
-            f"a token for every {BYTES_PER_TOKEN} bytes of a prompt; every agent speaks, whatever its gate, and asks as "
-            "often as its operator may"
+            f"a token for every {BYTES_PER_TOKEN} bytes of a prompt; every agent speaks, whatever its gate, and asks "
+            "as often as its operator may"
         )
         if self.path is not None:
             yield f"calls that {self.path} holds already cost nothing"
