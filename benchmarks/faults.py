@@ -33,7 +33,7 @@ SETTINGS = (
     "designer=gdesigner",
     "task=synthetic",
     "pool=simulated",
-    "+task.num_train=160",
+    "+task.num_train=120",
     "+task.num_validation=45",
     "+task.num_test=450",
     "++learner.num_samples=1000000",
@@ -42,7 +42,7 @@ SETTINGS = (
     "trainer.enable_progress_bar=false",
     "patience=null",
 )
-OVER_HTTP = ("llm=openai", "llm.record=null", "+llm.timeout=0.5", "+llm.backoff=0.05", "yes=true")
+OVER_HTTP = ("llm=openai", "llm.record=null", "+llm.timeout=1", "+llm.backoff=0.05", "yes=true")
 SIMULATE = ("--latency", "10", "--jitter", "5")
 FAULTS = ("--faults", "0.2", "--retry-after", "0.1")
 WAYS = ("same process", "HTTP", "HTTP, 20 % faults")
@@ -171,7 +171,8 @@ def page(found: Sequence[dict[str, Result]]) -> str:
     survived = sum(results[WAYS[2]].survived for results in found)
     lines += [
         "",
-        f"The servers let {failed.total():,} requests fail ({kinds}); the runs report {survived:,} faults survived.",
+        f"The servers let {failed.total():,} requests fail ({kinds}); the runs report {survived:,} faults survived."
+        + (" Those beyond are answers that took longer than the timeout." if survived > failed.total() else ""),
     ]
     return "\n".join(lines) + "\n"
 
@@ -179,7 +180,7 @@ def page(found: Sequence[dict[str, Result]]) -> str:
 def main() -> None:
     """Train, print the page, write it down."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--seeds", type=int, default=5, help="how many seeds (5)")
+    parser.add_argument("--seeds", type=int, default=4, help="how many seeds (4)")
     parser.add_argument("--workers", type=int, default=2, help="seeds at a time (2)")
     parser.add_argument("--out", type=Path, help="where run folders go (a temporary folder)")
     parser.add_argument("--write", type=Path, default=ROOT / "benchmarks/results/faults.md", help="the page")

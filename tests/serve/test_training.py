@@ -26,7 +26,16 @@ SMALL = (
     "trainer.max_epochs=1",
     "trainer.enable_progress_bar=false",
 )
-LIVE = ("llm=openai", "llm.record=null", "+llm.timeout=0.3", "+llm.backoff=0.01", "yes=true")
+# many tries, since a machine under load adds timeouts of its own
+LIVE = (
+    "llm=openai",
+    "llm.record=null",
+    "+llm.timeout=0.3",
+    "+llm.backoff=0.01",
+    "+llm.max_wait=0.5",
+    "+llm.max_retries=50",
+    "yes=true",
+)
 FAULTS = ("--faults", "0.2", "--retry-after", "0.01")
 SAME = ("phase", "task", "seed", "design", "answer", "score", "usd", "prompt_tokens", "completion_tokens", "turns")
 
