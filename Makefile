@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-EXTRAS := openai,serve,text,report,wandb,dev
+EXTRAS := openai,serve,text,report,langgraph,wandb,dev
 STAMP := .venv/installed
 
 .PHONY: help venv demo test check bench

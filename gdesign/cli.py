@@ -313,7 +313,8 @@ def _drawn(options: argparse.Namespace) -> "tuple[Design, Task, ProblemEncoder, 
 
 def _design(options: argparse.Namespace) -> None:
     from gdesign.execute.runs import design_to_json
-    from gdesign.report.text import describe, mermaid
+    from gdesign.export.mermaid import mermaid
+    from gdesign.report.text import describe
 
     design, *_ = _drawn(options)
     if options.json:

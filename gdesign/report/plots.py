@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 from matplotlib.text import Text
 
+from gdesign.execute.decide import deciders
 from gdesign.report.curves import Learning
 from gdesign.report.tables import Row
-from gdesign.report.text import deciders
 from gdesign.types import Design
 
 MARKERS = "osD^v"

@@ -38,35 +38,5 @@ def describe(design: Design) -> str:
     return "\n".join([*lines, f"  {how}"])
 
 
-def mermaid(design: Design) -> str:
-    """Return the design as a Mermaid flowchart: messages solid, watches dashed, the round before thick."""
-    lines = ["flowchart LR"]
-    for i, agent in enumerate(design.agents):
-        operator = "" if agent.operator == "answer" else f", {agent.operator}"
-        label = f"{agent.role}<br/>{agent.llm}{operator}".replace('"', "#quot;")
-        lines.append(f'  a{i}["{label}"]')
-    lines += [f"  a{e.src} --> a{e.dst}" for e in design.spatial]
-    lines += [f"  a{e.src} ==>|next round| a{e.dst}" for e in design.temporal]
-    for i, agent in enumerate(design.agents):
-        if agent.gate is not None:
-            lines += [f"  a{w} -.->|quorum {agent.gate.quorum}| a{i}" for w in agent.gate.watch]
-    lines.append(f"  answer([{'answer' if design.decision.kind in ('last', 'judge') else design.decision.kind}])")
-    lines += [f"  a{i} --> answer" for i in deciders(design)]
-    return "\n".join(lines)
-
-
-def deciders(design: Design) -> list[int]:
-    """Return the agents whose last words may be the decision, or count in it."""
-    match design.decision.kind:
-        case "vote" | "weighted_vote":
-            return list(range(len(design.agents)))
-        case "judge":
-            assert design.decision.judge is not None
-            return [design.decision.judge]
-        case "last":
-            first = max(i for i, agent in enumerate(design.agents) if agent.gate is None)
-            return list(range(first, len(design.agents)))
-
-
 def _in_rounds(rounds: tuple[int, ...]) -> str:
     return f" (round {', '.join(map(str, rounds))})" if rounds else ""

@@ -1,4 +1,4 @@
-from gdesign.report.text import deciders, describe, mermaid
+from gdesign.report.text import describe
 from gdesign.types import Agent, Decision, Design, Edge, Gate
 
 CASCADE = Design(
@@ -29,18 +29,6 @@ def test_a_design_is_told_in_words():
     assert "  1. x (a): hears of the round before 2" in describe(DEBATE)
 
 
-def test_those_who_may_be_the_last_to_speak_decide():
-    assert deciders(CASCADE) == [1, 2]
-    assert deciders(DEBATE) == [0, 1]
-
-
-def test_a_flowchart_has_messages_watches_and_the_decision():
-    assert "a0 -.->|quorum 2| a2" in mermaid(CASCADE)
-    assert "a0 --> a1" in mermaid(DEBATE)
-    assert "a1 ==>|next round| a0" in mermaid(DEBATE)
-    assert "answer([vote])" in mermaid(DEBATE)
-
-
 def test_how_the_answer_is_chosen_is_told():
     def last_line(kind, **settings):
         agents = (Agent(role="x", llm="a"), Agent(role="y", llm="b"))
@@ -58,8 +46,3 @@ def test_an_edge_of_some_rounds_names_them():
     agents = (Agent(role="x", llm="a"), Agent(role="y", llm="b"))
     design = Design(agents=agents, temporal=(Edge(1, 0, (3,)), Edge(0, 1)), num_rounds=3, decision=DEBATE.decision)
     assert "hears of the round before 2 (round 3)" in describe(design)
-
-
-def test_quotes_in_a_role_do_not_break_the_mermaid_text():
-    design = Design(agents=(Agent(role='the "critic"', llm="m"),))
-    assert 'the #quot;critic#quot;<br/>m"]' in mermaid(design)

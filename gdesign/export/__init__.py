@@ -1,0 +1,1 @@
+"""Designs in the formats of other programs."""
