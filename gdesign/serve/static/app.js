@@ -1,0 +1,273 @@
+// The page: a question and a budget become a team; a second team beside it; past runs.
+
+import * as api from "./api.js";
+import { el } from "./dom.js";
+import { Panel } from "./panel.js";
+import * as words from "./words.js";
+
+const $ = (id) => document.getElementById(id);
+const AFTER_A_SLIDE = 180; // ms without a move before a new team is asked for
+const PAGE = 25; // past runs at a time
+const KINDS = { learned: "Learned team", chain: "Chain", complete: "Complete graph", single: "Single agent" };
+
+let info = null;
+let asked = null; // the question that the teams on the page are for
+let designing = null; // aborts the request under way
+let pause = 0;
+let shown = 0; // past runs in the list
+
+// -------------------------------------------------------------------- small things
+
+function say(text) {
+  $("status").textContent = text;
+}
+
+function fail(error, box = $("problem")) {
+  if (error.status === 401) $("key-form").hidden = false;
+  box.textContent = error.message;
+  box.hidden = false;
+}
+
+const llmColor = (llm) => `llm-${Math.max(0, info.pool.llms.findIndex((m) => m.name === llm)) % 8}`;
+
+function llmPrice(llm) {
+  const found = info.pool.llms.find((m) => m.name === llm);
+  return found ? `${words.usd(found.usd_per_1M_input)} / ${words.usd(found.usd_per_1M_output)}` : null;
+}
+
+const panel = (name) => new Panel({ name, llmColor, llmPrice, say, changed: compare });
+const left = panel("Learned team");
+const right = panel("Comparison");
+const replayed = panel("Past run");
+$("panels").append(left.root, right.root);
+$("past-panel").append(replayed.root);
+
+// -------------------------------------------------------------------- the budget
+
+/** The price of cost at a place of the slider: logarithmic between the server's bounds. */
+function lambda() {
+  const { low, high } = info.lambda;
+  const from = low > 0 ? low : high / 1000;
+  const place = Number($("slider").value) / Number($("slider").max);
+  if (place === 0) return low;
+  return Number((from * (high / from) ** place).toPrecision(3));
+}
+
+function placeOf(value) {
+  const { low, high } = info.lambda;
+  const from = low > 0 ? low : high / 1000;
+  if (!(value > from)) return 0;
+  return Math.round((Math.log(value / from) / Math.log(high / from)) * Number($("slider").max));
+}
+
+const limited = () => $("by-limit").checked;
+
+function readout() {
+  const points = 100 * lambda();
+  const meaning = points === 0 ? "cost does not matter" : `1 USD more per 1,000 questions must gain ${words.number(points)} points of score`;
+  $("lambda").textContent = `λ ${words.number(lambda())}`;
+  $("meaning").textContent = meaning;
+  $("slider").setAttribute("aria-valuetext", `lambda ${words.number(lambda())}: ${meaning}`);
+  $("slide-box").hidden = limited();
+  $("limit-box").hidden = !limited();
+}
+
+function budget() {
+  if (!limited()) return { lambda: lambda() };
+  return $("limit").value === "" ? {} : { max_usd: Number($("limit").value) };
+}
+
+// -------------------------------------------------------------------- designing
+
+async function design() {
+  const question = asked;
+  designing?.abort();
+  designing = new AbortController();
+  const { signal } = designing;
+  const kind = $("against").value;
+  const teams = [[left, "learned"], ...(kind === "none" ? [] : [[right, kind]])];
+  $("problem").hidden = true;
+  $("design").setAttribute("aria-busy", "true");
+  try {
+    const found = await Promise.all(teams.map(([, k]) => api.design({ question, kind: k, ...budget() }, signal)));
+    $("result").hidden = false;
+    right.root.hidden = kind === "none";
+    $("panels").classList.toggle("two", kind !== "none");
+    teams.forEach(([panel, k], i) => showTeam(panel, k, found[i], question));
+    $("for").textContent = question;
+    $("run-both").hidden = kind === "none";
+    compare();
+    say(words.teamWords(left.design));
+  } catch (error) {
+    if (signal.aborted) return;
+    if (!(error instanceof api.ApiError)) throw error;
+    fail(error);
+  }
+  $("design").removeAttribute("aria-busy");
+}
+
+function showTeam(panel, kind, found, question) {
+  const facts = [];
+  if (found.expected) {
+    facts.push(["Expected score", words.score(found.expected.score)]);
+    facts.push(["Per 1,000 questions", words.usd(found.expected.usd)]);
+  }
+  if (kind === "learned" && found.lambda !== null && found.lambda !== undefined) facts.push(["λ", words.number(found.lambda)]);
+  if (kind === "learned") facts.push(["Designed in", words.seconds(found.seconds)]);
+  panel.show({ title: KINDS[kind], json: found.design, question, expected: found.expected, facts });
+}
+
+/** Both teams, figure by figure. */
+function compare() {
+  const two = !right.root.hidden && right.design && left.design;
+  $("table-box").hidden = !two;
+  if (!two) return;
+  const rows = [];
+  const row = (name, read, format, lower = false) => {
+    const values = [left, right].map((p) => read(p) ?? null);
+    if (values.every((v) => v === null)) return;
+    const clear = values.every((v) => typeof v === "number") && values[0] !== values[1] && lower !== null;
+    const best = clear ? (lower === values[0] < values[1] ? 0 : 1) : -1;
+    rows.push(
+      el("tr", {}, el("th", { scope: "row" }, name), ...values.map((v, i) => el("td", { class: i === best ? "best" : "" }, v === null ? "–" : format(v)))),
+    );
+  };
+  const done = (name) => (p) => (p.running ? null : p.done?.[name]);
+  row("Agents", (p) => p.design.agents.length, String, null);
+  row("Expected score", (p) => p.expectedFigures?.score, words.score);
+  row("Expected cost per 1,000", (p) => p.expectedFigures?.usd, words.usd, true);
+  row("Answer", (p) => (p.done && !p.running ? (p.done.answer ?? "not readable") : null), String, null);
+  row("Cost of this run", done("usd"), words.usd, true);
+  row("Tokens", (p) => (p.done && !p.running ? p.done.prompt_tokens + p.done.completion_tokens : null), (n) => n.toLocaleString("en"), true);
+  row("Calls", done("calls"), String, true);
+  row("Longest chain of calls", done("critical_path"), String, true);
+  $("table-head").replaceChildren(
+    el("td", {}),
+    ...[left, right].map((p) => el("th", { scope: "col" }, p.title.textContent)),
+  );
+  $("table-body").replaceChildren(...rows);
+}
+
+// -------------------------------------------------------------------- past runs
+
+async function more() {
+  $("past-problem").hidden = true;
+  try {
+    const runs = await api.history(shown, PAGE);
+    shown += runs.length;
+    $("past-list").append(...runs.map(pastRow));
+    $("more").hidden = runs.length < PAGE;
+    $("no-past").hidden = shown > 0;
+  } catch (error) {
+    if (!(error instanceof api.ApiError)) throw error;
+    fail(error, $("past-problem"));
+  }
+}
+
+function pastRow(run) {
+  const verdict = run.score === 1 ? "right" : run.score === 0 ? "wrong" : run.score === null || run.score === undefined ? "" : words.score(run.score);
+  const open = el("button", { type: "button", class: "link question", onclick: () => openPast(run.id, open) }, run.question ?? run.task);
+  return el(
+    "li",
+    {},
+    open,
+    el(
+      "span",
+      { class: "meta" },
+      el("span", { class: "tag" }, run.phase),
+      el("span", {}, run.answer === null ? "no answer" : `answered ${run.answer}`),
+      el("span", { class: `verdict ${verdict}` }, verdict),
+      el("span", {}, words.plural(run.num_agents, "agent")),
+      el("span", {}, words.plural(run.calls, "call")),
+      el("span", {}, words.usd(run.usd)),
+    ),
+  );
+}
+
+async function openPast(id, button) {
+  $("past-problem").hidden = true;
+  try {
+    const past = await api.past(id);
+    for (const old of $("past-list").querySelectorAll("[aria-current]")) old.removeAttribute("aria-current");
+    button.setAttribute("aria-current", "true");
+    $("past-panel").hidden = false;
+    $("past-question").textContent = past.question ?? past.task;
+    const facts = [["Task", past.task]];
+    if (past.phase) facts.push(["Phase", past.phase]);
+    replayed.load(past, { title: "Past run", facts });
+    replayed.title.focus();
+    $("past-panel").scrollIntoView({ block: "start" });
+  } catch (error) {
+    if (!(error instanceof api.ApiError)) throw error;
+    fail(error, $("past-problem"));
+  }
+}
+
+// -------------------------------------------------------------------- wiring
+
+function route() {
+  const past = location.hash === "#past";
+  $("view-design").hidden = past;
+  $("view-past").hidden = !past;
+  $("to-design").setAttribute("aria-current", past ? "false" : "page");
+  $("to-past").setAttribute("aria-current", past ? "page" : "false");
+  if (past && shown === 0 && info) more();
+}
+
+function submit(event) {
+  event?.preventDefault();
+  asked = $("question").value.trim();
+  if (asked) design();
+}
+
+function again() {
+  clearTimeout(pause);
+  if (asked) pause = setTimeout(design, AFTER_A_SLIDE);
+}
+
+async function start() {
+  try {
+    info = await api.info();
+  } catch (error) {
+    if (!(error instanceof api.ApiError)) throw error;
+    fail(error);
+    return;
+  }
+  $("problem").hidden = true;
+  $("key-form").hidden = true;
+  $("about").replaceChildren(
+    el("span", {}, `${info.designer} designer`),
+    el("span", {}, `${words.plural(info.pool.roles.length, "role")}, ${words.plural(info.pool.llms.length, "LLM")}`),
+    info.simulated ? el("span", { class: "tag" }, "simulated LLMs") : null,
+  );
+  $("version").textContent = info.version;
+  $("examples").replaceChildren(
+    ...info.examples.map((text) =>
+      el("li", {}, el("button", { type: "button", class: "chip", title: text, onclick: () => { $("question").value = text; submit(); } }, text)),
+    ),
+  );
+  $("examples-box").hidden = info.examples.length === 0;
+  $("slider").value = String(placeOf(info.lambda.trained));
+  $("ask").disabled = false;
+  readout();
+  route();
+}
+
+$("ask-form").addEventListener("submit", submit);
+$("question").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) submit(event);
+});
+$("slider").addEventListener("input", () => { readout(); again(); });
+$("limit").addEventListener("input", again);
+for (const id of ["by-lambda", "by-limit"]) $(id).addEventListener("change", () => { readout(); again(); });
+$("against").addEventListener("change", () => { if (asked) design(); });
+$("run-both").addEventListener("click", () => { left.run(); right.run(); });
+$("more").addEventListener("click", more);
+$("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  api.setKey($("key").value);
+  start();
+});
+addEventListener("hashchange", route);
+right.root.hidden = true;
+start();

@@ -1,0 +1,227 @@
+// A design as a picture. Positions and routes of edges are dagre's, the drawing is cytoscape's.
+
+import cytoscape from "./vendor/cytoscape.js";
+import dagre from "./vendor/cytoscape-dagre.js";
+import { decisionWords, deciders, number } from "./words.js";
+
+dagre(cytoscape);
+cytoscape.warnings(false); // of edges that cannot be drawn before their nodes are laid out
+
+const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
+const PAD = 14;
+const LARGEST = 1.12; // beyond its own size a small team looks coarse
+
+const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+const pen = document.createElement("canvas").getContext("2d");
+
+function textWidth(text) {
+  pen.font = `12.5px ${FONT}`;
+  return Math.ceil(pen.measureText(text).width);
+}
+
+function elements(design, llmColor) {
+  const out = [];
+  const node = (id, classes, data) => out.push({ group: "nodes", data: { id, ...data }, classes });
+  const end = (id, label) => node(id, "end", { label, width: textWidth(label) });
+  const edge = (source, target, classes, label = "") =>
+    out.push({ group: "edges", data: { id: `${classes} ${source} ${target}`, source, target, label }, classes });
+  const rounds = (e) => (e.rounds.length ? `round ${e.rounds.join(", ")}` : "");
+
+  end("question", "Question");
+  design.agents.forEach((agent, i) => {
+    const how = agent.operator === "answer" ? agent.llm : `${agent.llm} · ${agent.operator}`;
+    const when = agent.gate && (agent.gate.watch.length === 1 ? "only if unreadable" : `only if < ${agent.gate.quorum} agree`);
+    node(`a${i}`, agent.gate ? "agent gated" : "agent", { label: `${i + 1}  ${agent.role}`, llm: llmColor(agent.llm) });
+    node(`s${i}`, "under", { label: when ? `${how}\n${when}` : how });
+  });
+  end("answer", design.agents.length === 1 ? "Answer" : decisionWords(design));
+
+  for (const e of design.spatial) edge(`a${e.src}`, `a${e.dst}`, "spatial", rounds(e));
+  for (const e of design.temporal) edge(`a${e.src}`, `a${e.dst}`, "temporal", rounds(e));
+  design.agents.forEach((agent, i) => {
+    for (const w of agent.gate?.watch ?? []) edge(`a${w}`, `a${i}`, "watch");
+    if (!agent.gate && !design.spatial.some((e) => e.dst === i)) edge("question", `a${i}`, "flow");
+  });
+  for (const i of deciders(design)) {
+    const { kind, weights } = design.decision;
+    edge(`a${i}`, "answer", "flow", kind === "weighted_vote" ? `× ${number(weights[i])}` : "");
+  }
+  return out;
+}
+
+function style() {
+  const routed = {
+    "curve-style": "unbundled-bezier",
+    "control-point-weights": (e) => e.scratch("controlPointWeights") ?? [0.5],
+    "control-point-distances": (e) => e.scratch("controlPointDistances") ?? [0],
+    "edge-distances": "intersection",
+  };
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const moves = still ? {} : { "transition-property": "outline-opacity, opacity", "transition-duration": 350 };
+  return [
+    { selector: "core", style: { "active-bg-opacity": 0, "selection-box-opacity": 0 } },
+    {
+      selector: "node",
+      style: { "font-family": FONT, color: color("ink"), "text-valign": "center", "text-halign": "center", "overlay-opacity": 0, events: "no" },
+    },
+    {
+      selector: ".agent",
+      style: {
+        shape: "round-rectangle", "corner-radius": 9, width: 164, height: 54, events: "yes",
+        "background-color": color("card"), "border-width": 2, "border-color": "data(llm)", "border-position": "inside",
+        label: "data(label)", "font-size": 14, "font-weight": 600, "text-margin-y": -9, "text-wrap": "ellipsis", "text-max-width": 150,
+        "outline-color": "data(llm)", "outline-opacity": 0, "outline-width": 6, "outline-offset": 1, ...moves,
+      },
+    },
+    { selector: ".gated", style: { height: 70, "text-margin-y": -18, "border-style": "dashed" } },
+    {
+      selector: ".under",
+      style: {
+        shape: "rectangle", width: 150, height: 12, "background-opacity": 0, "border-width": 0, label: "data(label)", "font-size": 12,
+        "line-height": 1.25, color: color("muted"), "text-wrap": "wrap", "text-max-width": 158, "z-index": 5, ...moves,
+      },
+    },
+    {
+      selector: ".end",
+      style: {
+        shape: "round-rectangle", "corner-radius": 15, width: "data(width)", height: 16, padding: 8, "background-color": color("quiet"),
+        "border-width": 0, label: "data(label)", "font-size": 12.5, color: color("muted"),
+      },
+    },
+    {
+      selector: "edge",
+      style: {
+        ...routed, width: 1.8, "line-color": color("edge"), "target-arrow-color": color("edge"), "target-arrow-shape": "triangle",
+        "arrow-scale": 1, "overlay-opacity": 0, events: "no", label: "data(label)", "font-family": FONT, "font-size": 11, color: color("muted"),
+        "text-background-color": color("card"), "text-background-opacity": 1, "text-background-padding": 2, ...moves,
+      },
+    },
+    { selector: ".flow", style: { width: 1.3, "line-color": color("line"), "target-arrow-color": color("line"), "arrow-scale": 0.8 } },
+    {
+      selector: ".watch",
+      style: {
+        "line-style": "dashed", "line-dash-pattern": [7, 5], "line-color": color("watch"), "target-arrow-color": color("watch"),
+        "target-arrow-shape": "circle", "target-arrow-fill": "hollow",
+      },
+    },
+    {
+      selector: ".temporal",
+      style: {
+        "line-style": "dashed", "line-dash-pattern": [1, 6], "line-cap": "round", width: 2.6, "line-color": color("temporal"), "target-arrow-color": color("temporal"),
+        "target-arrow-shape": "vee", "arrow-scale": 0.9, "edge-distances": "node-position", "control-point-weights": [0.5], "control-point-distances": (e) => e.scratch("bow") ?? [40],
+      },
+    },
+    { selector: ".waiting", style: { opacity: 0.45 } },
+    { selector: ".speaking", style: { "outline-opacity": 0.45 } },
+    { selector: ".speaking.pulse", style: { "outline-opacity": 0.12 } },
+    { selector: ".silent", style: { opacity: 0.4, "border-style": "dotted" } },
+    { selector: ".failed", style: { "border-color": color("bad"), "border-width": 3 } },
+    { selector: ".decided", style: { "outline-color": color("good"), "outline-opacity": 1, "outline-width": 3, "outline-offset": 3 } },
+    { selector: "edge.far", style: { opacity: 0.15 } },
+    { selector: ".under.waiting, .under.silent", style: { opacity: 0.5 } },
+  ];
+}
+
+export class Graph {
+  /** @param {HTMLElement} box Where it is drawn; its height is set to what the drawing needs. */
+  constructor(box) {
+    this.box = box;
+    this.cy = null;
+    this.width = 0;
+    new ResizeObserver(() => {
+      if (this.cy && Math.abs(box.clientWidth - this.width) > 1) requestAnimationFrame(() => this.#place());
+    }).observe(box);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
+    setInterval(() => this.cy?.nodes(".speaking").toggleClass("pulse"), 600);
+  }
+
+  /** Draw a design. `llmColor` gives the CSS variable of an LLM's colour. */
+  show(design, llmColor) {
+    this.design = design;
+    this.llmColor = llmColor;
+    this.draw();
+  }
+
+  draw() {
+    if (!this.design) return;
+    const states = this.cy ? this.cy.nodes().map((n) => [n.id(), n.classes()]) : [];
+    const same = this.cy && this.drawn === this.design;
+    this.cy?.destroy();
+    this.cy = cytoscape({
+      container: this.box,
+      elements: elements(this.design, (llm) => color(this.llmColor(llm))),
+      style: style(),
+      layout: { name: "preset" },
+      userZoomingEnabled: false,
+      userPanningEnabled: false,
+      boxSelectionEnabled: false,
+      autoungrabify: true,
+      autounselectify: true,
+    });
+    if (same) for (const [id, classes] of states) this.cy.getElementById(id).classes(classes);
+    this.drawn = this.design;
+    this.cy.on("mouseover", ".agent", ({ target }) => {
+      const near = target.connectedEdges();
+      this.cy.edges().difference(near).addClass("far");
+    });
+    this.cy.on("mouseout", ".agent", () => this.cy.edges().removeClass("far"));
+    this.#place();
+  }
+
+  /** Lay out, in the direction in which the team can be drawn larger, and take the height it needs. */
+  #place() {
+    const { cy, box } = this;
+    if (!cy || cy.destroyed() || !box.clientWidth) return;
+    this.width = box.clientWidth;
+    const room = { w: box.clientWidth - 2 * PAD, h: Math.max(380, Math.min(620, box.clientWidth * 1.5)) };
+    const scales = ["LR", "TB"].map((direction) => {
+      const { w, h } = this.#layout(direction);
+      return Math.min(LARGEST, room.w / w, room.h / h);
+    });
+    if (scales[0] >= scales[1] - 0.02) this.#layout("LR");
+    const zoom = Math.max(...scales);
+    const bounds = cy.elements().boundingBox({ includeOverlays: false });
+    box.style.height = `${Math.ceil(bounds.h * zoom) + 2 * PAD}px`;
+    cy.resize();
+    cy.zoom(zoom);
+    cy.center();
+  }
+
+  #layout(direction) {
+    const { cy } = this;
+    // Who hears whom a round later says nothing of the order within a round, which is what the layout shows.
+    cy.elements()
+      .not(".temporal, .under")
+      .layout({
+        name: "dagre", rankDir: direction, nodeSep: 26, edgeSep: 16, rankSep: direction === "LR" ? 54 : 40,
+        fit: false, useDagreEdgeControlPoints: true,
+      })
+      .run();
+    for (const under of cy.nodes(".under")) {
+      const agent = cy.getElementById(under.id().replace("s", "a"));
+      under.position({ x: agent.position("x"), y: agent.position("y") + (agent.hasClass("gated") ? 10 : 11) });
+    }
+    for (const e of cy.edges(".temporal")) {
+      const [a, b] = [e.source().position(), e.target().position()];
+      const [wide, high] = [Math.abs(a.x - b.x), Math.abs(a.y - b.y)];
+      const upright = high / Math.hypot(wide, high); // nodes are wide: round one above the other the way is longer
+      e.scratch("bow", [42 + 78 * upright + 0.16 * Math.hypot(wide, high)]);
+    }
+    cy.style().update();
+    return cy.elements().boundingBox({ includeOverlays: false });
+  }
+
+  /** Mark what an agent does: waiting, speaking, spoken, silent, failed; null for nothing. */
+  mark(agent, state) {
+    for (const id of [`a${agent}`, `s${agent}`]) {
+      const node = this.cy?.getElementById(id);
+      node?.removeClass("waiting speaking pulse spoken silent failed decided");
+      if (state) node?.addClass(state);
+    }
+  }
+
+  decided(agent) {
+    this.cy?.getElementById(`a${agent}`).addClass("decided");
+  }
+}

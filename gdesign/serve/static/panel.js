@@ -1,0 +1,397 @@
+// One team: its picture, its words, its run. Live runs and replays come through the same door: turns, then an end.
+
+import * as api from "./api.js";
+import { el, fact } from "./dom.js";
+import { Graph } from "./graph.js";
+import * as words from "./words.js";
+
+const SPEEDS = [0.5, 1, 2, 4];
+const BETWEEN_TURNS = [700, 2600]; // ms a replay waits for the next turn: at least so that one can follow, at most
+
+export class Panel {
+  #stop = null; // aborts the run under way
+  #timer = null; // of a replay under way
+
+  /**
+   * @param {object} options
+   * @param {string} options.name What readers of the screen call it.
+   * @param {(llm: string) => string} options.llmColor CSS variable of an LLM's colour.
+   * @param {(llm: string) => string | null} options.llmPrice Its price in words.
+   * @param {(text: string) => void} options.say Announces to readers of the screen.
+   * @param {() => void} options.changed Called when figures changed.
+   */
+  constructor({ name, llmColor, llmPrice, say, changed }) {
+    Object.assign(this, { name, llmColor, llmPrice, say, changed });
+    this.title = el("h2", { tabindex: "-1" }, name);
+    this.facts = el("p", { class: "facts" });
+    this.expected = el("dl", { class: "figures expected" });
+    this.picture = el("div", { class: "graph", role: "img" });
+    this.legend = el("ul", { class: "legend", "aria-label": "Legend" });
+    this.team = el("ol", { class: "team", "aria-label": "The team in words" });
+    this.runButton = el("button", { type: "button", class: "primary", onclick: () => this.run() }, "Run this team");
+    this.stopButton = el("button", { type: "button", hidden: true, onclick: () => this.stop() }, "Stop");
+    this.progress = el("progress", { max: "1", value: "0", "aria-label": "Turns taken" });
+    this.totals = el("dl", { class: "figures totals" });
+    this.messages = el("ol", { class: "messages", "aria-label": "What the agents said" });
+    this.answer = el("div", { class: "answer", hidden: true });
+    this.error = el("p", { class: "error", role: "alert", hidden: true });
+    this.replay = this.#replayControls();
+    this.runBox = el("div", { class: "run" }, this.runButton, this.stopButton);
+    this.talk = el(
+      "div",
+      { class: "talk", hidden: true },
+      this.progress,
+      this.totals,
+      this.answer,
+      this.replay,
+      this.messages,
+    );
+    this.root = el(
+      "section",
+      { class: "panel", "aria-label": name },
+      el(
+        "div",
+        { class: "columns" },
+        el("div", { class: "plan" }, el("header", {}, this.title, this.facts), this.expected, this.picture, this.legend),
+        el("div", { class: "side" }, el("h3", {}, "The team in words"), this.team, this.runBox, this.error, this.talk),
+      ),
+    );
+    this.graph = new Graph(this.picture);
+  }
+
+  #replayControls() {
+    this.playButton = el("button", { type: "button", onclick: () => (this.#timer ? this.pause() : this.play()) }, "Replay");
+    this.stepButton = el("button", { type: "button", onclick: () => this.step() }, "Step");
+    this.startButton = el("button", { type: "button", onclick: () => this.#seek(0) }, "To the start");
+    this.position = el("input", {
+      type: "range", min: "0", max: "1", value: "0", step: "1", "aria-label": "Turn of the replay",
+      oninput: () => this.#seek(Number(this.position.value)),
+    });
+    this.speed = el("select", { "aria-label": "Speed of the replay" }, ...SPEEDS.map((s) => el("option", { value: String(s), selected: s === 1 }, `${s}×`)));
+    return el("div", { class: "replay", role: "group", "aria-label": "Replay", hidden: true }, this.playButton, this.stepButton, this.startButton, this.position, this.speed);
+  }
+
+  // ------------------------------------------------------------------ the team
+
+  /** Show a designed team; a run of the team before ends. */
+  show({ title, json, question, expected = null, facts = [] }) {
+    this.stop();
+    this.pause();
+    const design = words.readDesign(json);
+    Object.assign(this, { json, design, question, expectedFigures: expected, turns: [], at: 0, done: null, running: false });
+    this.title.textContent = title;
+    this.facts.replaceChildren(
+      ...[words.plural(design.agents.length, "agent"), words.plural(design.rounds, "round"), words.decisionWords(design)].map((t) => el("span", {}, t)),
+    );
+    this.expected.replaceChildren(...facts.map(([name, value]) => fact(name, value)));
+    this.expected.hidden = facts.length === 0;
+    this.picture.setAttribute("aria-label", `${words.teamWords(design)} The list below says the same in words.`);
+    this.graph.show(design, this.llmColor);
+    this.#showLegend();
+    this.#showTeam();
+    this.fail(null);
+    this.talk.hidden = true;
+    this.answer.hidden = true;
+    this.replay.hidden = true;
+    this.messages.replaceChildren();
+    this.runBox.hidden = false;
+    this.#buttons();
+    this.changed();
+  }
+
+  #showLegend() {
+    const { agents, spatial, temporal } = this.design;
+    const entries = [];
+    const line = (kind, text) => entries.push(el("li", {}, el("span", { class: `swatch ${kind}`, "aria-hidden": "true" }), text));
+    if (spatial.length) line("spatial", "hears in the same round");
+    if (temporal.length) line("temporal", "hears from the round before");
+    if (agents.some((a) => a.gate)) line("watch", "watches: speaks only if they do not agree");
+    for (const llm of new Set(agents.map((a) => a.llm))) {
+      const price = this.llmPrice(llm);
+      const dot = el("span", { class: `dot ${this.llmColor(llm)}`, "aria-hidden": "true" });
+      entries.push(el("li", {}, dot, el("span", {}, llm), price ? el("span", { class: "muted" }, price) : null));
+    }
+    entries.push(el("li", { class: "muted" }, "(USD per 1M tokens in / out)"));
+    this.legend.replaceChildren(...entries);
+  }
+
+  #showTeam() {
+    this.rows = this.design.agents.map((agent, i) => {
+      const state = el("span", { class: "state" });
+      const how = agent.operator === "answer" ? agent.llm : `${agent.llm} · ${agent.operator}`;
+      const row = el(
+        "li",
+        {},
+        el("span", { class: `badge ${this.llmColor(agent.llm)}`, "aria-hidden": "true" }, String(i + 1)),
+        el("span", { class: "who" }, el("strong", {}, agent.role), " ", el("span", { class: "muted" }, how)),
+        el("span", { class: "ties" }, words.agentWords(this.design, i)),
+        state,
+      );
+      return { row, state };
+    });
+    this.team.replaceChildren(...this.rows.map(({ row }) => row));
+  }
+
+  // ------------------------------------------------------------------ a run
+
+  /** Run the team on its question; messages arrive as agents have spoken. */
+  async run() {
+    this.stop();
+    this.pause();
+    this.#reset([]);
+    this.running = true;
+    this.#stop = new AbortController();
+    const { signal } = this.#stop;
+    this.talk.hidden = false;
+    this.#buttons();
+    this.#paint();
+    this.say(`${this.title.textContent} runs.`);
+    try {
+      for await (const { event, data } of api.run(this.question, this.json, signal)) {
+        if (event === "turn") this.#hear(data);
+        if (event === "error") throw new api.ApiError(data.message, 200);
+        if (event === "done") this.done = data;
+      }
+      if (!this.done) throw new api.ApiError("The connection broke before the run ended.", 0);
+    } catch (error) {
+      if (signal.aborted) return; // whoever stopped it has shown something else
+      if (!(error instanceof api.ApiError)) throw error;
+      this.fail(error.message);
+    }
+    this.#ended();
+  }
+
+  stop() {
+    if (!this.#stop) return;
+    this.#stop.abort();
+    this.#ended();
+    this.say("Stopped.");
+  }
+
+  #ended() {
+    this.#stop = null;
+    this.running = false;
+    const hadFocus = document.activeElement === this.stopButton;
+    this.#buttons();
+    if (hadFocus) this.runButton.focus();
+    this.replay.hidden = this.turns.length === 0;
+    this.position.max = String(this.turns.length);
+    this.#paint();
+    if (this.done) this.say(`The answer of ${this.title.textContent} is ${this.done.answer ?? "not readable"}.`);
+  }
+
+  #buttons() {
+    this.runButton.hidden = this.running;
+    this.stopButton.hidden = !this.running;
+    this.runButton.textContent = this.turns.length ? "Run again" : "Run this team";
+  }
+
+  #hear(turn) {
+    this.turns.push(turn);
+    this.at = this.turns.length;
+    this.messages.append(this.#message(turn));
+    this.#paint();
+    const { role } = this.design.agents[turn.agent];
+    this.say(`Agent ${turn.agent + 1}, ${role}, ${turn.error ? "failed" : turn.silent ? "stays silent" : "has spoken"}.`);
+  }
+
+  // ------------------------------------------------------------------ a replay
+
+  /** Show a run that ended long ago, ready to be replayed. */
+  load(past, { title, facts }) {
+    this.show({ title, json: past.design, question: past.question, facts });
+    this.runBox.hidden = true;
+    const turns = [...past.turns].sort((a, b) => a.round - b.round || (a.end ?? 0) - (b.end ?? 0) || a.agent - b.agent);
+    this.done = past;
+    this.#reset(turns, past);
+    this.talk.hidden = false;
+    this.replay.hidden = false;
+    this.position.max = String(turns.length);
+    this.#seek(turns.length);
+  }
+
+  #reset(turns, done = null) {
+    Object.assign(this, { turns, done, at: 0 });
+    this.messages.replaceChildren();
+    this.fail(null);
+  }
+
+  play() {
+    if (this.at >= this.turns.length) this.#seek(0);
+    this.playButton.textContent = "Pause";
+    this.#wait();
+    this.#paint();
+  }
+
+  pause() {
+    clearTimeout(this.#timer);
+    this.#timer = null;
+    this.playButton.textContent = "Replay";
+  }
+
+  #wait() {
+    const spent = ((this.turns[this.at]?.end ?? 0) - (this.turns[this.at - 1]?.end ?? 0)) * 1000;
+    const [least, most] = BETWEEN_TURNS;
+    this.#timer = setTimeout(() => {
+      this.step();
+      if (this.at < this.turns.length) this.#wait();
+      else this.pause();
+      this.#paint();
+    }, Math.min(most, Math.max(least, spent)) / Number(this.speed.value));
+  }
+
+  step() {
+    if (this.at < this.turns.length) this.#seek(this.at + 1, true);
+  }
+
+  #seek(at, goesOn = false) {
+    if (!goesOn) this.pause();
+    while (this.at > at) {
+      this.messages.lastElementChild.remove();
+      this.at -= 1;
+    }
+    while (this.at < at) {
+      this.messages.append(this.#message(this.turns[this.at]));
+      this.at += 1;
+    }
+    this.#paint();
+  }
+
+  // ------------------------------------------------------------------ painting
+
+  #paint() {
+    const { design, turns, at } = this;
+    const total = design.agents.length * design.rounds;
+    const heard = turns.slice(0, at);
+    const whole = !this.running && at === turns.length;
+    this.progress.value = at / total;
+    this.position.value = String(at);
+    this.stepButton.disabled = at >= turns.length;
+    this.startButton.disabled = at === 0;
+    const sum = (name) => heard.reduce((s, t) => s + (t[name] ?? 0), 0);
+    const known = heard.some((t) => t.prompt_tokens !== undefined && t.prompt_tokens !== null);
+    const figures = known || !this.done ? { in: sum("prompt_tokens"), out: sum("completion_tokens"), usd: sum("usd") } : null;
+    this.totals.replaceChildren(
+      fact("Turns", `${at} of ${total}`),
+      ...(figures
+        ? [
+            fact("Tokens in", figures.in.toLocaleString("en")),
+            fact("Tokens out", figures.out.toLocaleString("en")),
+            fact("Cost", words.usd(figures.usd)),
+          ]
+        : []),
+    );
+    this.#marks(heard, this.running || at < turns.length, whole);
+    this.answer.hidden = !(whole && this.done);
+    if (whole && this.done) this.#showAnswer();
+    this.changed();
+  }
+
+  #marks(heard, under_way, whole) {
+    const ended = new Map(heard.map((t) => [`${t.agent} ${t.round}`, t]));
+    this.design.agents.forEach((_, i) => {
+      let round = 1;
+      while (ended.has(`${i} ${round}`)) round += 1;
+      const last = ended.get(`${i} ${round - 1}`);
+      let state = last ? (last.error ? "failed" : last.silent ? "silent" : "spoken") : "waiting";
+      const ready = words.waitsFor(this.design, i, round).every(([a, r]) => ended.has(`${a} ${r}`));
+      if (under_way && round <= this.design.rounds && ready && (this.running || this.#timer)) state = "speaking";
+      if (heard.length === 0 && !under_way) state = null;
+      this.graph.mark(i, state);
+      const { row, state: text } = this.rows[i];
+      row.dataset.state = state ?? "";
+      const rounds = this.design.rounds > 1 && state === "speaking" ? ` in round ${round}` : "";
+      text.textContent = state === "speaking" ? `thinks${rounds}` : (state ?? "");
+    });
+    for (const i of whole && this.done ? this.#decidedBy() : []) {
+      this.graph.decided(i);
+      this.rows[i].state.textContent = this.votes ? "has it" : "decided";
+      this.rows[i].row.dataset.state = "decided";
+    }
+  }
+
+  get votes() {
+    return this.design.decision.kind.endsWith("vote");
+  }
+
+  /** The agents whose last word is the answer; where one decides alone, that one. */
+  #decidedBy() {
+    const by = this.done.decided_by;
+    if (by === null || by === undefined) return [];
+    if (!this.votes) return [by % this.design.agents.length]; // an index into the turns by round, then agent
+    const last = new Map(this.turns.filter((t) => !t.silent && !t.error).sort((a, b) => a.round - b.round).map((t) => [t.agent, t.answer]));
+    return [...last.keys()].filter((i) => last.get(i) === this.done.answer);
+  }
+
+  #message(turn) {
+    const agent = this.design.agents[turn.agent];
+    const figures = [];
+    if (turn.prompt_tokens || turn.completion_tokens) {
+      figures.push(`${turn.prompt_tokens.toLocaleString("en")} → ${turn.completion_tokens.toLocaleString("en")} tokens`);
+    }
+    if (turn.usd) figures.push(words.usd(turn.usd));
+    if (turn.end - turn.start > 0.0005) figures.push(words.seconds(turn.end - turn.start));
+    const item = el(
+      "li",
+      { class: `message ${this.llmColor(agent.llm)}` },
+      el(
+        "div",
+        { class: "head" },
+        el("span", { class: `badge ${this.llmColor(agent.llm)}` }, String(turn.agent + 1)),
+        el("strong", {}, agent.role),
+        el("span", { class: "muted" }, agent.llm),
+        this.design.rounds > 1 ? el("span", { class: "tag" }, `round ${turn.round}`) : null,
+        el("span", { class: "cost" }, figures.join(" · ")),
+      ),
+    );
+    if (turn.error) {
+      item.classList.add("bad");
+      item.append(el("p", {}, `Its call failed: ${turn.error}`));
+    } else if (turn.silent) {
+      item.classList.add("quiet");
+      item.append(el("p", {}, "Stays silent: the agents that it watches agree. It costs nothing."));
+    } else {
+      const text = el("p", { class: "text" }, turn.text ?? "Its words were not recorded.");
+      if (turn.text === null || turn.text === undefined) text.classList.add("muted");
+      item.append(text);
+      if ((turn.text ?? "").length > 600) {
+        text.classList.add("long");
+        const more = el("button", { type: "button", class: "link", "aria-expanded": "false" }, "Show all");
+        more.addEventListener("click", () => {
+          const open = !text.classList.toggle("long");
+          more.textContent = open ? "Show less" : "Show all";
+          more.setAttribute("aria-expanded", String(open));
+        });
+        item.append(more);
+      }
+      item.append(el("p", { class: "reads" }, turn.answer === null ? "no readable answer" : "read as ", turn.answer === null ? null : el("strong", {}, turn.answer)));
+    }
+    return item;
+  }
+
+  #showAnswer() {
+    const { done } = this;
+    const by = this.#decidedBy();
+    let whose = "";
+    if (this.votes && by.length) whose = ` by ${words.decisionWords(this.design)}, ${by.length} of ${this.design.agents.length} agents have it`;
+    else if (by.length) whose = ` of agent ${by[0] + 1}, ${this.design.agents[by[0]].role}`;
+    const figures = [];
+    if (done.usd !== undefined) figures.push(words.usd(done.usd));
+    if (done.prompt_tokens !== undefined) figures.push(`${(done.prompt_tokens + done.completion_tokens).toLocaleString("en")} tokens`);
+    if (done.calls !== undefined) figures.push(words.plural(done.calls, "call"));
+    if (done.critical_path !== undefined) figures.push(`${done.critical_path} in a row`);
+    if (done.seconds) figures.push(words.seconds(done.seconds));
+    if (done.label) figures.push(done.label);
+    const verdict = done.score === undefined || done.score === null ? null : done.score === 1 ? "right" : done.score === 0 ? "wrong" : `score ${words.score(done.score)}`;
+    this.answer.replaceChildren(
+      el("p", { class: "label" }, "Answer", el("span", { class: "muted" }, whose)),
+      el("p", { class: "value" }, done.answer ?? "no readable answer", verdict ? el("span", { class: `verdict ${verdict}` }, verdict) : null),
+      el("p", { class: "muted" }, figures.join(" · ")),
+    );
+  }
+
+  fail(message) {
+    this.error.hidden = message === null;
+    this.error.textContent = message ?? "";
+  }
+}

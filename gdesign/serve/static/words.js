@@ -1,0 +1,96 @@
+// Numbers and designs in words; nothing here touches the page.
+
+export const plural = (n, one, many = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
+
+/** USD with two significant digits and at least cents: $12.30, $0.42, $0.00078. */
+export function usd(x) {
+  if (x === 0) return "$0";
+  const digits = x >= 0.1 ? 2 : Math.min(12, 1 - Math.floor(Math.log10(x)));
+  return `$${x.toFixed(digits)}`;
+}
+
+export const seconds = (x) => (x < 1 ? `${Math.round(x * 1000)} ms` : `${x.toFixed(1)} s`);
+export const number = (x) => Number(x.toPrecision(2)).toString();
+export const score = (x) => x.toFixed(2);
+
+/** 1; 1 and 2; 1, 2 and 3. */
+export function list(words) {
+  if (words.length < 2) return words.join("");
+  return `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
+}
+
+/** The design of the server's JSON (schema version 1), with what may be left out put in. */
+export function readDesign(json) {
+  return {
+    agents: json.agents.map((a) => ({ operator: "answer", ...a, gate: a.gate ?? null })),
+    spatial: (json.spatial ?? []).map((e) => ({ ...e, rounds: e.rounds ?? [] })),
+    temporal: (json.temporal ?? []).map((e) => ({ ...e, rounds: e.rounds ?? [] })),
+    rounds: json.num_rounds ?? 1,
+    decision: { weights: [], judge: null, ...json.decision },
+  };
+}
+
+export const holds = (edge, round) => edge.rounds.length === 0 || edge.rounds.includes(round);
+
+/** The agents whose last words can become the answer. */
+export function deciders({ agents, decision }) {
+  const all = agents.map((_, i) => i);
+  if (decision.kind === "judge") return [decision.judge];
+  if (decision.kind === "vote") return all;
+  if (decision.kind === "weighted_vote") return all.filter((i) => decision.weights[i] !== 0);
+  const ungated = all.findLast((i) => agents[i].gate === null) ?? 0;
+  return all.slice(ungated); // a silent last agent leaves the word to the one before
+}
+
+/** The turns that a turn waits for, as [agent, round]. */
+export function waitsFor(design, agent, round) {
+  const before = [];
+  for (const e of design.spatial) if (e.dst === agent && holds(e, round)) before.push([e.src, round]);
+  for (const w of design.agents[agent].gate?.watch ?? []) before.push([w, round]);
+  if (round > 1) {
+    before.push([agent, round - 1]);
+    for (const e of design.temporal) if (e.dst === agent && holds(e, round)) before.push([e.src, round - 1]);
+  }
+  return before;
+}
+
+export function decisionWords({ agents, decision }) {
+  switch (decision.kind) {
+    case "vote":
+      return "majority vote";
+    case "weighted_vote":
+      return "weighted vote";
+    case "judge":
+      return `agent ${decision.judge + 1} decides`;
+    default:
+      return agents.length === 1 ? "its answer" : "last to speak decides";
+  }
+}
+
+const numbers = (edges) => list(edges.map((e) => `${e.src + 1}${e.rounds.length ? ` (round ${list(e.rounds)})` : ""}`));
+
+/** What ties an agent to the others, as a few sentences. */
+export function agentWords(design, i) {
+  const out = [];
+  const spatial = design.spatial.filter((e) => e.dst === i);
+  const temporal = design.temporal.filter((e) => e.dst === i);
+  const gate = design.agents[i].gate;
+  if (spatial.length) out.push(`hears ${numbers(spatial)}`);
+  if (temporal.length) out.push(`hears ${numbers(temporal)} from the round before`);
+  if (gate) {
+    const watch = list(gate.watch.map((w) => w + 1));
+    out.push(
+      gate.watch.length === 1
+        ? `speaks only if ${watch} gives no readable answer`
+        : `speaks only while fewer than ${gate.quorum} of ${watch} agree`,
+    );
+  }
+  if (design.decision.kind === "weighted_vote") out.push(`its vote weighs ${number(design.decision.weights[i])}`);
+  return out.length ? out.join("; ") : "hears nobody";
+}
+
+/** The whole team in one sentence, for those who do not see the picture. */
+export function teamWords(design) {
+  const who = design.agents.map((a, i) => `${i + 1} ${a.role} on ${a.llm}`);
+  return `Team of ${plural(design.agents.length, "agent")}, ${plural(design.rounds, "round")}, ${decisionWords(design)}: ${list(who)}.`;
+}
