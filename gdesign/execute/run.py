@@ -1,18 +1,17 @@
 """Run a design on a task: agents speak as soon as all they hear have spoken or stayed silent."""
 
 import asyncio
-from collections import Counter
 from functools import partial
 from time import perf_counter
 
-from gdesign.agents.prompt import prompt
 from gdesign.errors import LLMError
 from gdesign.execute.decide import decide
 from gdesign.execute.limits import Ledger, Limits
 from gdesign.execute.operators import MOST_CALLS, work
+from gdesign.execute.plan import Plan, stays_silent
 from gdesign.llm.base import LLMClient
 from gdesign.tasks.sandbox import Sandbox
-from gdesign.types import Agent, AgentPool, Design, Extract, Origin, Request, Run, Task, Turn, sample_index
+from gdesign.types import AgentPool, Design, Extract, Run, Task, Turn
 
 
 async def run(
@@ -50,60 +49,24 @@ async def run(
             there is nowhere to run them.
         BudgetExceededError: The limit on spending is reached.
     """
-    for agent in design.agents:
-        pool.check(agent)
+    plan = Plan(design, pool=pool)
     began = perf_counter()
     n = len(design.agents)
-    copies = _copies(design.agents)
-    spatial: list[list[tuple[int, tuple[int, ...]]]] = [[] for _ in range(n)]
-    temporal: list[list[tuple[int, tuple[int, ...]]]] = [[] for _ in range(n)]
-    for src, dst, rounds in design.spatial:
-        spatial[dst].append((src, rounds))
-    for src, dst, rounds in design.temporal:
-        temporal[dst].append((src, rounds))
-
-    watched = {j for agent in design.agents if agent.gate is not None for j in agent.gate.watch}
-    votes = design.decision.kind in ("vote", "weighted_vote")
     num_turns = n * design.num_rounds
     several = {turn for turn in range(num_turns) if design.agents[turn % n].operator in MOST_CALLS}
     ledger = None if limits is None else Ledger(limits=limits, pool=pool, num_turns=num_turns, several=several)
 
     async def take_turn(i: int, r: int) -> Turn:
         agent = design.agents[i]
-        hears = [turns[j, r] for j, rounds in spatial[i] if not rounds or r in rounds]
-        if r > 1:
-            hears += [turns[j, r - 1] for j, rounds in temporal[i] if not rounds or r in rounds]
+        hears = [turns[turn] for turn in plan.heard(i, r)]
         for turn in reversed(hears):  # who began last mostly ends last: one wake-up instead of one for each
             await turn
-        heard = [t for turn in hears if (t := turn.result()).reply is not None]
-        if r > 1:
-            heard.sort(key=lambda t: (t.agent, t.round))
         previous = (await turns[i, r - 1]).reply if r > 1 else None
-        if agent.gate is not None:
-            answers = Counter([a for j in agent.gate.watch if (a := (await turns[j, r]).answer) is not None])
-            if answers and max(answers.values()) >= agent.gate.quorum:
-                now = perf_counter() - began
-                return Turn(agent=i, round=r, start=now, end=now)
+        if agent.gate is not None and stays_silent(agent.gate, [(await turns[j, r]).answer for j in agent.gate.watch]):
+            now = perf_counter() - began
+            return Turn(agent=i, round=r, start=now, end=now)
         start = perf_counter() - began
-        request = Request(
-            llm=agent.llm,
-            messages=prompt(
-                agent,
-                task,
-                pool=pool,
-                heard=[(design.agents[t.agent].role, t.reply.text) for t in heard if t.reply is not None],
-                previous=None if previous is None else previous.text,
-            ),
-            sample=sample_index(seed=seed, copy=copies[i]),
-            origin=Origin(
-                task_id=task.id,
-                role=agent.role,
-                operator=agent.operator,
-                heard=tuple(t.reply for t in heard if t.reply is not None),
-                previous=previous,
-                compared=votes or i in watched,
-            ),
-        )
+        request = plan.request(i, task, seed=seed, heard=[turn.result() for turn in hears], previous=previous)
         ask = llm if ledger is None else partial(ledger.ask, turn=(r - 1) * n + i, agent=i, llm=llm)
         try:
             reply = await work(request, operator=agent.operator, task=task, ask=ask, tools=tools)
@@ -143,13 +106,3 @@ async def run(
 
 def _end(ledger: Ledger, turn: int, _: object) -> None:
     ledger.end(turn)
-
-
-def _copies(agents: tuple[Agent, ...]) -> list[int]:
-    seen: Counter[tuple[str, str, str]] = Counter()
-    copies = []
-    for agent in agents:
-        key = (agent.role, agent.llm, agent.operator)
-        copies.append(seen[key])
-        seen[key] += 1
-    return copies

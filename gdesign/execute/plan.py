@@ -1,0 +1,91 @@
+"""Who hears whom when, and what each is asked: what every executor of a design has in common."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from gdesign.agents.prompt import prompt
+from gdesign.types import Agent, AgentPool, Design, Gate, Origin, Reply, Request, Task, Turn, sample_index
+
+
+class Plan:
+    """The turns of a design, each named by its agent and its round (counted from 1).
+
+    Args:
+        design: Who takes part and who hears whom.
+        pool: Knows the roles and LLMs that the design names.
+
+    Raises:
+        PoolError: The design names a role, LLM or operator that the pool lacks.
+    """
+
+    def __init__(self, design: Design, *, pool: AgentPool) -> None:
+        for agent in design.agents:
+            pool.check(agent)
+        self._agents = design.agents
+        self._pool = pool
+        self._copies = _copies(design.agents)
+        n = len(design.agents)
+        self._spatial: list[list[tuple[int, tuple[int, ...]]]] = [[] for _ in range(n)]
+        self._temporal: list[list[tuple[int, tuple[int, ...]]]] = [[] for _ in range(n)]
+        for src, dst, rounds in design.spatial:
+            self._spatial[dst].append((src, rounds))
+        for src, dst, rounds in design.temporal:
+            self._temporal[dst].append((src, rounds))
+        self._watched = {j for agent in design.agents if agent.gate is not None for j in agent.gate.watch}
+        self._votes = design.decision.kind in ("vote", "weighted_vote")
+
+    def heard(self, i: int, r: int) -> list[tuple[int, int]]:
+        """Return the turns that agent `i` hears in round `r`, in the order in which it is told."""
+        heard = [(j, r) for j, rounds in self._spatial[i] if not rounds or r in rounds]
+        if r > 1 and self._temporal[i]:
+            heard += [(j, r - 1) for j, rounds in self._temporal[i] if not rounds or r in rounds]
+            heard.sort()
+        return heard
+
+    def request(self, i: int, task: Task, *, seed: int, heard: Sequence[Turn], previous: Reply | None) -> Request:
+        """Return what agent `i` is asked.
+
+        Args:
+            i: Index of the agent.
+            task: The question.
+            seed: That of the run.
+            heard: The turns it hears; those without a reply are left out.
+            previous: Its own reply of the round before.
+        """
+        agent = self._agents[i]
+        spoken = [(t, t.reply) for t in heard if t.reply is not None]
+        return Request(
+            llm=agent.llm,
+            messages=prompt(
+                agent,
+                task,
+                pool=self._pool,
+                heard=[(self._agents[t.agent].role, reply.text) for t, reply in spoken],
+                previous=None if previous is None else previous.text,
+            ),
+            sample=sample_index(seed=seed, copy=self._copies[i]),
+            origin=Origin(
+                task_id=task.id,
+                role=agent.role,
+                operator=agent.operator,
+                heard=tuple([reply for _, reply in spoken]),
+                previous=previous,
+                compared=self._votes or i in self._watched,
+            ),
+        )
+
+
+def stays_silent(gate: Gate, answers: Iterable[str | None]) -> bool:
+    """Return whether so many of the watched answers agree that the agent need not speak; None agrees with nothing."""
+    counts = Counter([answer for answer in answers if answer is not None])
+    return bool(counts) and max(counts.values()) >= gate.quorum
+
+
+def _copies(agents: tuple[Agent, ...]) -> list[int]:
+    seen: Counter[tuple[str, str, str]] = Counter()
+    copies = []
+    for agent in agents:
+        key = (agent.role, agent.llm, agent.operator)
+        copies.append(seen[key])
+        seen[key] += 1
+    return copies
