@@ -10,6 +10,8 @@ const AFTER_A_SLIDE = 180; // ms without a move before a new team is asked for
 const PAGE = 25; // past runs at a time
 const KINDS = { learned: "Learned team", chain: "Chain", complete: "Complete graph", single: "Single agent" };
 
+const wide = matchMedia("(min-width: 1000px)");
+
 let info = null;
 let asked = null; // the question that the teams on the page are for
 let designing = null; // aborts the request under way
@@ -94,8 +96,7 @@ async function design() {
     right.root.hidden = kind === "none";
     $("panels").classList.toggle("two", kind !== "none");
     teams.forEach(([panel, k], i) => showTeam(panel, k, found[i], question));
-    $("for").textContent = question;
-    $("run-both").hidden = kind === "none";
+    stale();
     compare();
     say(words.teamWords(left.design));
   } catch (error) {
@@ -122,30 +123,35 @@ function compare() {
   const two = !right.root.hidden && right.design && left.design;
   $("table-box").hidden = !two;
   if (!two) return;
-  const rows = [];
+  const figures = [];
   const row = (name, read, format, lower = false) => {
     const values = [left, right].map((p) => read(p) ?? null);
     if (values.every((v) => v === null)) return;
     const clear = values.every((v) => typeof v === "number") && values[0] !== values[1] && lower !== null;
     const best = clear ? (lower === values[0] < values[1] ? 0 : 1) : -1;
-    rows.push(
-      el("tr", {}, el("th", { scope: "row" }, name), ...values.map((v, i) => el("td", { class: i === best ? "best" : "" }, v === null ? "–" : format(v)))),
-    );
+    figures.push({ name, cells: values.map((v, i) => el("td", { class: i === best ? "best" : "" }, v === null ? "–" : format(v))) });
   };
   const done = (name) => (p) => (p.running ? null : p.done?.[name]);
   row("Agents", (p) => p.design.agents.length, String, null);
   row("Expected score", (p) => p.expectedFigures?.score, words.score);
-  row("Expected cost per 1,000", (p) => p.expectedFigures?.usd, words.usd, true);
+  row("Expected per 1,000", (p) => p.expectedFigures?.usd, words.usd, true);
   row("Answer", (p) => (p.done && !p.running ? (p.done.answer ?? "not readable") : null), String, null);
-  row("Cost of this run", done("usd"), words.usd, true);
+  row("Cost", done("usd"), words.usd, true);
   row("Tokens", (p) => (p.done && !p.running ? p.done.prompt_tokens + p.done.completion_tokens : null), (n) => n.toLocaleString("en"), true);
   row("Calls", done("calls"), String, true);
-  row("Longest chain of calls", done("critical_path"), String, true);
-  $("table-head").replaceChildren(
-    el("td", {}),
-    ...[left, right].map((p) => el("th", { scope: "col" }, p.title.textContent)),
-  );
-  $("table-body").replaceChildren(...rows);
+  row("Calls in a row", done("critical_path"), String, true);
+  const teams = [left, right].map((p) => p.title.textContent);
+  const names = figures.map(({ name }) => name);
+  const head = (texts) => $("table-head").replaceChildren(el("td", {}), ...texts.map((text) => el("th", { scope: "col" }, text)));
+  const body = (texts, cells) =>
+    $("table-body").replaceChildren(...texts.map((text, i) => el("tr", {}, el("th", { scope: "row" }, text), ...cells(i))));
+  if (wide.matches) {
+    head(names);
+    body(teams, (i) => figures.map(({ cells }) => cells[i]));
+  } else {
+    head(teams);
+    body(names, (i) => figures[i].cells);
+  }
 }
 
 // -------------------------------------------------------------------- past runs
@@ -214,6 +220,12 @@ function route() {
   if (past && shown === 0 && info) more();
 }
 
+/** Say what the teams are for where the question in the box is another by now. */
+function stale() {
+  $("for").textContent = asked;
+  $("for-box").hidden = $("question").value.trim() === asked;
+}
+
 function submit(event) {
   event?.preventDefault();
   asked = $("question").value.trim();
@@ -254,6 +266,7 @@ async function start() {
 }
 
 $("ask-form").addEventListener("submit", submit);
+$("question").addEventListener("input", stale);
 $("question").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) submit(event);
 });
@@ -269,5 +282,6 @@ $("key-form").addEventListener("submit", (event) => {
   start();
 });
 addEventListener("hashchange", route);
+wide.addEventListener("change", compare);
 right.root.hidden = true;
 start();

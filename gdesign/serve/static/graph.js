@@ -38,7 +38,12 @@ function elements(design, llmColor) {
   end("answer", design.agents.length === 1 ? "Answer" : decisionWords(design));
 
   for (const e of design.spatial) edge(`a${e.src}`, `a${e.dst}`, "spatial", rounds(e));
-  for (const e of design.temporal) edge(`a${e.src}`, `a${e.dst}`, "temporal", rounds(e));
+  const back = (e) => design.temporal.find((o) => o.src === e.dst && o.dst === e.src && rounds(o) === rounds(e));
+  for (const e of design.temporal) {
+    // Two that hear each other share a line with two heads.
+    if (back(e) === undefined) edge(`a${e.src}`, `a${e.dst}`, "temporal", rounds(e));
+    else if (e.src < e.dst) edge(`a${e.src}`, `a${e.dst}`, "temporal both", rounds(e));
+  }
   design.agents.forEach((agent, i) => {
     for (const w of agent.gate?.watch ?? []) edge(`a${w}`, `a${i}`, "watch");
     if (!agent.gate && !design.spatial.some((e) => e.dst === i)) edge("question", `a${i}`, "flow");
@@ -108,10 +113,11 @@ function style() {
     {
       selector: ".temporal",
       style: {
-        "line-style": "dashed", "line-dash-pattern": [1, 6], "line-cap": "round", width: 2.6, "line-color": color("temporal"), "target-arrow-color": color("temporal"),
-        "target-arrow-shape": "vee", "arrow-scale": 0.9, "edge-distances": "node-position", "control-point-weights": [0.5], "control-point-distances": (e) => e.scratch("bow") ?? [40],
+        "line-style": "dashed", "line-dash-pattern": [1, 6], "line-cap": "round", width: 2.4, "line-color": color("temporal"), "target-arrow-color": color("temporal"),
+        "target-arrow-shape": "vee", "arrow-scale": 1.15, "edge-distances": "node-position", "control-point-weights": [0.5], "control-point-distances": (e) => e.scratch("bow") ?? [40],
       },
     },
+    { selector: ".both", style: { "source-arrow-shape": "vee", "source-arrow-color": color("temporal") } },
     { selector: ".waiting", style: { opacity: 0.45 } },
     { selector: ".speaking", style: { "outline-opacity": 0.45 } },
     { selector: ".speaking.pulse", style: { "outline-opacity": 0.12 } },
@@ -202,11 +208,20 @@ export class Graph {
       const agent = cy.getElementById(under.id().replace("s", "a"));
       under.position({ x: agent.position("x"), y: agent.position("y") + (agent.hasClass("gated") ? 10 : 11) });
     }
+    const agents = cy.nodes(".agent");
+    const middle = { x: 0, y: 0 };
+    for (const node of agents) {
+      middle.x += node.position("x") / agents.length;
+      middle.y += node.position("y") / agents.length;
+    }
     for (const e of cy.edges(".temporal")) {
       const [a, b] = [e.source().position(), e.target().position()];
-      const [wide, high] = [Math.abs(a.x - b.x), Math.abs(a.y - b.y)];
-      const upright = high / Math.hypot(wide, high); // nodes are wide: round one above the other the way is longer
-      e.scratch("bow", [42 + 78 * upright + 0.16 * Math.hypot(wide, high)]);
+      const [dx, dy] = [b.x - a.x, b.y - a.y];
+      const upright = Math.abs(dy) / Math.hypot(dx, dy); // nodes are wide: round one above the other the way is longer
+      // The side of the line on which the middle of the team does not lie; one that has a partner keeps its own side.
+      const inside = dx * (middle.y - a.y) - dy * (middle.x - a.x) > 0;
+      const side = e.hasClass("both") && inside ? -1 : 1;
+      e.scratch("bow", [side * (42 + 78 * upright + 0.16 * Math.hypot(dx, dy))]);
     }
     cy.style().update();
     return cy.elements().boundingBox({ includeOverlays: false });

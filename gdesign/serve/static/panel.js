@@ -32,6 +32,7 @@ export class Panel {
     this.stopButton = el("button", { type: "button", hidden: true, onclick: () => this.stop() }, "Stop");
     this.progress = el("progress", { max: "1", value: "0", "aria-label": "Turns taken" });
     this.totals = el("dl", { class: "figures totals" });
+    this.shares = el("div", { class: "shares", role: "img" });
     this.messages = el("ol", { class: "messages", "aria-label": "What the agents said" });
     this.answer = el("div", { class: "answer", hidden: true });
     this.error = el("p", { class: "error", role: "alert", hidden: true });
@@ -42,6 +43,7 @@ export class Panel {
       { class: "talk", hidden: true },
       this.progress,
       this.totals,
+      this.shares,
       this.answer,
       this.replay,
       this.messages,
@@ -281,6 +283,7 @@ export class Panel {
           ]
         : []),
     );
+    this.#showShares(heard);
     this.#marks(heard, this.running || at < turns.length, whole);
     this.answer.hidden = !(whole && this.done);
     if (whole && this.done) this.#showAnswer();
@@ -308,6 +311,22 @@ export class Panel {
       this.rows[i].state.textContent = this.votes ? "has it" : "decided";
       this.rows[i].row.dataset.state = "decided";
     }
+  }
+
+  /** Where the money went, by LLM. */
+  #showShares(heard) {
+    const spent = new Map();
+    for (const t of heard) if (t.usd) spent.set(this.design.agents[t.agent].llm, (spent.get(this.design.agents[t.agent].llm) ?? 0) + t.usd);
+    const all = [...spent.values()].reduce((a, b) => a + b, 0);
+    this.shares.hidden = all === 0 || spent.size < 2;
+    this.shares.setAttribute("aria-label", `Cost by LLM: ${[...spent].map(([llm, x]) => `${llm} ${Math.round((100 * x) / all)} %`).join(", ")}`);
+    this.shares.replaceChildren(
+      ...[...spent].map(([llm, x]) => {
+        const part = el("span", { class: this.llmColor(llm), title: `${llm}: ${words.usd(x)}` });
+        part.style.flexGrow = String(x / all);
+        return part;
+      }),
+    );
   }
 
   get votes() {
