@@ -20,7 +20,15 @@ from gdesign.learn.data import items
 from gdesign.learn.evaluate import evaluate_into
 from gdesign.learn.fit import NOTHING_SPENT, learns, refuse_all, spent
 from gdesign.learn.money import endpoints, estimate_evaluation, limits_of
-from gdesign.learn.runfolder import default_folder, evaluation_folder, open_folder, refuse_seen, with_overrides
+from gdesign.learn.runfolder import (
+    as_typed,
+    default_folder,
+    evaluation_folder,
+    open_folder,
+    refuse_seen,
+    with_overrides,
+    write_command,
+)
 from gdesign.learn.sources import refuse_mixed
 from gdesign.report.page import reported, write_page
 from gdesign.tasks.sandbox import STATEMENTS
@@ -32,6 +40,7 @@ def main(config: DictConfig) -> None:
     quiet()
     hydra_config = HydraConfig.get()
     overrides = list(hydra_config.overrides.task)
+    swept = overrides if hydra_config.mode == RunMode.MULTIRUN else []
     with friendly(wrapped_in=InstantiationException):
         if config.checkpoint:
             saved = read_config(config.checkpoint, trust=config.trust)
@@ -49,13 +58,12 @@ def main(config: DictConfig) -> None:
             merged.yes = config.yes  # who trained agreed to that, and to nothing else
             config = merged
         else:
-            swept = overrides if hydra_config.mode == RunMode.MULTIRUN else []
             config.out = config.out or str(default_folder(config.names, config.seed, swept=swept))
-        evaluate(config)
+        evaluate(config, command=as_typed("eval.py", swept=swept, out=config.out))
 
 
-def evaluate(config: DictConfig) -> None:
-    """Wire the parts named in the config."""
+def evaluate(config: DictConfig, *, command: str) -> None:
+    """Wire the parts named in the config; the run folder tells with which command."""
     torch.set_num_threads(config.threads)
     folder = Path(config.out)
     refuse_mixed(config)
@@ -78,6 +86,7 @@ def evaluate(config: DictConfig) -> None:
     if folder != Path(config.checkpoint or ""):
         open_folder(folder, config)
         save(designer, folder / BEST)
+    write_command(folder, command)
     gc.collect()
     gc.freeze()  # going through all that torch has loaded, over and over, would double the time of running agents
     with asyncio.Runner() as loop, RunsFile(folder / "runs.jsonl") as runs, reported(folder):

@@ -20,7 +20,7 @@ from gdesign.learn.data import items
 from gdesign.learn.evaluate import evaluate_into
 from gdesign.learn.fit import fit, num_epochs, refuse_all, spent
 from gdesign.learn.money import endpoints, estimate_training, limits_of
-from gdesign.learn.runfolder import default_folder, open_folder, refuse_seen, write_splits
+from gdesign.learn.runfolder import as_typed, default_folder, open_folder, refuse_seen, write_command, write_splits
 from gdesign.learn.sources import refuse_mixed
 from gdesign.report.page import reported, write_page
 from gdesign.tasks.sandbox import STATEMENTS
@@ -35,11 +35,11 @@ def main(config: DictConfig) -> None:
     config.out = config.out or str(default_folder(config.names, config.seed, swept=swept))
     resume = f"{config.out}/report.md says what was spent; the same command goes on from the last validation"
     with friendly(wrapped_in=InstantiationException, resume=resume):
-        train(config)
+        train(config, command=as_typed("train.py", swept=swept, out=config.out))
 
 
-def train(config: DictConfig) -> None:
-    """Wire the parts named in the config."""
+def train(config: DictConfig, *, command: str) -> None:
+    """Wire the parts named in the config; the run folder tells with which command."""
     torch.set_num_threads(config.threads)
     folder = Path(config.out)
     refuse_mixed(config)
@@ -78,6 +78,7 @@ def train(config: DictConfig) -> None:
             estimate = estimate_training(module, data, config=config, test=test, num_epochs=left)
             agree(str(estimate), urls=urls, settled=config.yes or bool(config.llm.get("budget")))
         open_folder(folder, config)
+        write_command(folder, command)
         write_splits(folder, splits)
         with reported(folder):
             fit(

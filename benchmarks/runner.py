@@ -43,7 +43,7 @@ def train(overrides: tuple[str, ...], seed: int, folder: Path) -> None:
     config = compose((*overrides, "trainer.enable_progress_bar=false")).copy()
     config.seed, config.out = seed, str(folder)
     with _silently():
-        script.train(config)
+        script.train(config, command=shlex.join(["python", "train.py", *overrides, f"seed={seed}", f"out={folder}"]))
 
 
 def evaluate(checkpoint: Path, overrides: tuple[str, ...], folder: Path) -> None:
@@ -58,7 +58,7 @@ def evaluate(checkpoint: Path, overrides: tuple[str, ...], folder: Path) -> None
     said = (*overrides, f"checkpoint={checkpoint}", f"out={folder}")
     config = with_overrides(read_config(checkpoint), compose(said, "eval"), [*said, "split"])
     with _silently():
-        script.evaluate(config)
+        script.evaluate(config, command=shlex.join(["python", "eval.py", *said]))
 
 
 @contextlib.contextmanager

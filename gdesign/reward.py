@@ -25,6 +25,7 @@ def account(run: Run, *, grade: Grade, pool: AgentPool) -> Outcome:
         score = 0.0
     usd = paid_usd = 0.0
     prompt_tokens = completion_tokens = calls = faults = counted = 0
+    agent_usd = [0.0] * len(run.design.agents)
     for turn in run.turns:
         if turn.reply is None:
             continue
@@ -38,6 +39,7 @@ def account(run: Run, *, grade: Grade, pool: AgentPool) -> Outcome:
             prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens
         )
         usd += price
+        agent_usd[turn.agent] += price
         if turn.reply.label is Label.LIVE:
             paid_usd += price
     return Outcome(
@@ -54,6 +56,7 @@ def account(run: Run, *, grade: Grade, pool: AgentPool) -> Outcome:
         seconds=latency(run),
         faults=faults,
         counted=counted,
+        agent_usd=tuple(agent_usd),
     )
 
 

@@ -686,6 +686,7 @@ class Outcome:
             measured.
         faults: Number of faults that were survived by asking again.
         counted: Number of turns whose tokens were counted here, because the endpoint did not say.
+        agent_usd: What of `usd` each agent of the design took.
     """
 
     score: float
@@ -701,6 +702,7 @@ class Outcome:
     seconds: float = field(default=0.0, compare=False)
     faults: int = field(default=0, compare=False)
     counted: int = 0
+    agent_usd: tuple[float, ...] = field(default=(), compare=False)
 
 
 Extract = Callable[[Task, str], str | None]

@@ -60,6 +60,7 @@ def test_an_unreadable_answer_scores_nothing_and_is_marked():
 def test_each_call_costs_its_own_llms_price():
     outcome = worth(spoken(TWO, reply(), reply()))
     assert outcome.usd == pytest.approx((100 * 1 + 10 * 2 + 100 * 10 + 10 * 30) / 1e6)
+    assert outcome.agent_usd == pytest.approx((120 / 1e6, 1300 / 1e6))
     assert (outcome.prompt_tokens, outcome.completion_tokens, outcome.calls) == (200, 20, 2)
 
 

@@ -6,7 +6,8 @@ else the split that is evaluated), `step` and `weight` where there is one, `benc
 `unreadable`, `failures`, `label`), `seconds` and `turns`: `[agent, round, answer]` for each. Where the words were asked
 for, a turn goes on with its text and error, and the `question` is there too. Where they are not zero: `paid_usd` (of
 `usd`, what was asked live), `latency` (seconds of the slowest chain of calls; `seconds` is the time that passed here),
-`faults` (survived by asking again) and `counted` (turns whose tokens were counted here).
+`faults` (survived by asking again), `counted` (turns whose tokens were counted here) and `agent_usd` (what of `usd`
+each agent took, to six digits).
 """
 
 import json
@@ -135,6 +136,7 @@ class RunsFile:
             "latency": outcome.seconds,
             "faults": outcome.faults,
             "counted": outcome.counted,
+            "agent_usd": [float(f"{usd:.6g}") for usd in outcome.agent_usd] if any(outcome.agent_usd) else None,
         }
         return row | {
             "seed": run.seed,

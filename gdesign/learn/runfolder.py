@@ -1,12 +1,20 @@
 """What a run folder holds, and when one may be used again."""
 
 import json
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+import gdesign
 from gdesign.design.checkpoint import CONFIG
 from gdesign.errors import ConfigError
 from gdesign.types import Task
@@ -15,6 +23,9 @@ MAY_DIFFER = ("out", "resume", "split", "trainer", "logger", "patience", "num_te
 """Keys that may change when a folder is used again."""
 MAY_DIFFER_OF_LLM = ("budget", "record", "max_concurrent", "max_retries", "timeout")
 """The same within `llm`: they change no answer."""
+COMMANDS = "commands.jsonl"
+"""What was typed to make a run folder: a line for each command that worked in it, with when and by what."""
+LIBRARIES = ("torch", "torch_geometric", "lightning")
 LATER = {"reward.second_weight": 0.0}
 """What a config means that was written before there was such a key."""
 
@@ -60,6 +71,48 @@ def open_folder(folder: Path, config: DictConfig) -> None:
             )
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(OmegaConf.to_yaml(OmegaConf.create(new)), encoding="utf-8")
+
+
+def as_typed(script: str, *, swept: Sequence[str], out: str) -> str:
+    """Return the command that this process runs, as it can be typed again.
+
+    Args:
+        script: `train.py` or `eval.py`.
+        swept: Of a sweep, the overrides of this one of its runs; none outside a sweep.
+        out: The run folder, which is typed where a sweep chose it.
+    """
+    chosen = any(override.startswith("out=") for override in swept)
+    arguments = [*swept, *([] if chosen else [f"out={out}"])] if swept else sys.argv[1:]
+    return shlex.join(["python", script, *arguments])
+
+
+def write_command(folder: Path, command: str) -> None:
+    """Append a command that works in a run folder, and what it runs with, to its `commands.jsonl`.
+
+    Args:
+        folder: The run folder; it is there.
+        command: As typed.
+    """
+    row = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "command": command, "versions": versions()}
+    with (folder / COMMANDS).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def versions() -> dict[str, str]:
+    """Return what runs: gdesign, its commit where it is a git checkout, Python, and the libraries that move numbers."""
+    found = {"gdesign": gdesign.__version__, "python": platform.python_version()}
+    found |= {name: version(name) for name in LIBRARIES}
+    commit = _commit(Path(gdesign.__file__).parents[1])
+    return found | ({"commit": commit} if commit else {})
+
+
+def _commit(checkout: Path) -> str | None:
+    """Return the commit, with `-dirty` where tracked files were changed; None where there is no checkout, or no git."""
+    if not (checkout / ".git").exists() or shutil.which("git") is None:
+        return None
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or None
 
 
 def flat(node: Any, prefix: str = "") -> dict[str, Any]:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 
@@ -53,6 +55,15 @@ def test_a_line_is_on_disk_as_soon_as_it_is_appended(tmp_path):
     assert (row["phase"], row["step"], row["task"], row["answer"]) == ("train", 3, "q", None)
     assert design_from_json(row["design"]) == DESIGN
     runs.close()
+
+
+def test_a_line_says_what_each_agent_cost(tmp_path):
+    with RunsFile(tmp_path / "runs.jsonl") as runs:
+        runs.append(RUN, replace(OUTCOME, agent_usd=(1 / 3, 0.0, 0.5)), phase="train")
+        runs.append(RUN, OUTCOME, phase="train")
+    told, untold = read_runs(runs.path)
+    assert told["agent_usd"] == [0.333333, 0.0, 0.5]
+    assert "agent_usd" not in untold
 
 
 def test_a_line_that_a_kill_cut_short_is_left_out_and_then_overwritten(tmp_path):

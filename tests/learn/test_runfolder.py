@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -5,11 +6,14 @@ from omegaconf import OmegaConf
 
 from gdesign.errors import ConfigError
 from gdesign.learn.runfolder import (
+    as_typed,
     default_folder,
     evaluation_folder,
     open_folder,
     refuse_seen,
+    versions,
     with_overrides,
+    write_command,
     write_splits,
 )
 from gdesign.types import Task
@@ -86,3 +90,21 @@ def test_questions_of_training_are_no_test(tmp_path):
     refuse_seen(tmp_path, tasks, split="train")
     with pytest.raises(ConfigError, match="3 of the 4 questions of split=test are no test"):
         refuse_seen(tmp_path, tasks, split="test")
+
+
+def test_a_folder_remembers_every_command_that_worked_in_it_and_with_what(tmp_path):
+    write_command(tmp_path, "python train.py seed=1")
+    write_command(tmp_path, "python eval.py checkpoint=a")
+    rows = [json.loads(line) for line in (tmp_path / "commands.jsonl").read_text().splitlines()]
+    assert [row["command"] for row in rows] == ["python train.py seed=1", "python eval.py checkpoint=a"]
+    assert rows[0]["versions"] == versions()
+    assert {"gdesign", "python", "torch"} <= versions().keys()
+
+
+def test_a_command_can_be_typed_again(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["train.py", "seed=1", "pool.path=my team.yaml"])
+    assert as_typed("train.py", swept=[], out="runs/a") == "python train.py seed=1 'pool.path=my team.yaml'"
+
+
+def test_one_run_of_a_sweep_can_be_typed_alone():
+    assert as_typed("train.py", swept=["seed=1"], out="runs/a-1") == "python train.py seed=1 out=runs/a-1"
