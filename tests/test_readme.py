@@ -22,6 +22,7 @@ from omegaconf import OmegaConf
 from gdesign.agents.pool import load
 from gdesign.design.checkpoint import assemble
 from gdesign.tasks.jsonl import JSONL
+from tests.serve.folders import folder
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -96,6 +97,7 @@ def test_a_block_of_commands_runs(text, workspace):
 
 @pytest.mark.parametrize("text", in_language("python"))
 def test_a_block_of_python_runs(text, workspace):
+    folder(workspace / "runs/a")
     exec(compile(text, "<docs>", "exec"), {"__name__": "__docs__"})
 
 

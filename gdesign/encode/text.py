@@ -8,7 +8,7 @@ import math
 import re
 import sqlite3
 import zlib
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -278,3 +278,33 @@ class CachedEncoder:
 
     def _key(self, text: str) -> str:
         return hashlib.sha256(f"{self.name}\0{text}".encode()).hexdigest()
+
+
+class Recent:
+    """Remember the embeddings of the last texts, in memory alone: for servers, which see new texts without end.
+
+    Args:
+        encoder: Encodes what is not remembered.
+        size: How many are remembered.
+    """
+
+    def __init__(self, *, encoder: TextEncoder, size: int = 1024) -> None:
+        self.dim = encoder.dim
+        self.name = encoder.name
+        self._encoder = encoder
+        self._size = size
+        self._memory: OrderedDict[bytes, Tensor] = OrderedDict()  # by digest: texts may be long
+
+    def __call__(self, texts: Sequence[str]) -> Float[Tensor, "T D"]:
+        """Encode texts; each reaches the encoder once, however often it is among them."""
+        keys = [hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=32).digest() for text in texts]
+        known = {key: self._memory[key] for key in keys if key in self._memory}
+        new = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+        if new:
+            known |= zip(new, self._encoder(list(new.values())), strict=True)
+        for key, vector in known.items():
+            self._memory[key] = vector
+            self._memory.move_to_end(key)
+        while len(self._memory) > self._size:
+            self._memory.popitem(last=False)
+        return torch.stack([known[key] for key in keys]) if keys else torch.empty(0, self.dim)

@@ -1,6 +1,7 @@
 """Run a design on a task: agents speak as soon as all they hear have spoken or stayed silent."""
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from time import perf_counter
 
@@ -24,6 +25,7 @@ async def run(
     seed: int = 0,
     limits: Limits | None = None,
     tools: Sandbox | None = None,
+    on_turn: Callable[[Turn], None] | None = None,
 ) -> Run:
     """Let the design's agents work on the task.
 
@@ -39,6 +41,7 @@ async def run(
         seed: Picks among independent answers of an LLM to the same request; 0 for the first.
         limits: How much all agents, and each agent, may take; None for no limit.
         tools: Where agents run the programs that they write, if their operators say so; None for nowhere.
+        on_turn: Is told each turn as soon as it has ended, in the order in which they end; None for nobody.
 
     Returns:
         Everything that was said, and the decision.
@@ -84,6 +87,8 @@ async def run(
                     turns[i, r] = group.create_task(take_turn(i, r))
                     if ledger is not None:
                         turns[i, r].add_done_callback(partial(_end, ledger, (r - 1) * n + i))
+                    if on_turn is not None:
+                        turns[i, r].add_done_callback(partial(_tell, on_turn))
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
     done = [t.result() for t in turns.values()]
@@ -106,3 +111,8 @@ async def run(
 
 def _end(ledger: Ledger, turn: int, _: object) -> None:
     ledger.end(turn)
+
+
+def _tell(on_turn: Callable[[Turn], None], turn: asyncio.Task[Turn]) -> None:
+    if not turn.cancelled() and turn.exception() is None:
+        on_turn(turn.result())

@@ -11,6 +11,7 @@ from gdesign.encode.text import (
     Joined,
     LengthEncoder,
     MiniLM,
+    Recent,
     SurfaceEncoder,
     WordEncoder,
 )
@@ -113,3 +114,16 @@ def test_joined_vectors_stand_side_by_side():
     joined = Joined(encoders=[HashEncoder(dim=8), LengthEncoder(dim=4)])
     assert joined.dim == 12
     torch.testing.assert_close(joined(TEXTS)[:, :8], HashEncoder(dim=8)(TEXTS))
+
+
+def test_what_is_recent_is_encoded_once_and_what_is_not_is_forgotten():
+    inner = Counting()
+    encoder = Recent(encoder=inner, size=2)
+    vectors = encoder([TEXTS[0], TEXTS[1], TEXTS[0]])
+    assert torch.equal(vectors, HashEncoder(dim=16)([TEXTS[0], TEXTS[1], TEXTS[0]]))
+    encoder([TEXTS[1], TEXTS[2]])
+    encoder([TEXTS[1]])
+    assert inner.seen == [TEXTS[0], TEXTS[1], TEXTS[2]]
+    encoder([TEXTS[0]])
+    assert inner.seen[-1] == TEXTS[0]
+    assert encoder([]).shape == (0, 16)

@@ -1,0 +1,47 @@
+"""A run folder as train.py writes it, with a designer that has learned nothing."""
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from gdesign.design.checkpoint import BEST, assemble, save
+
+JOINT = {"_target_": "gdesign.design.joint.Joint", "shapes": ["single", "pair", "vote"], "hidden_dim": 8}
+SWARM = {"_target_": "gdesign.design.swarm.Swarm"}
+
+
+def folder(path: Path, *, designer: dict[str, Any] | None = None, **changes: Any) -> Path:
+    """Write one and return its path.
+
+    Args:
+        path: Where.
+        designer: Its config; `JOINT` unless given.
+        **changes: Entries of the config that differ.
+    """
+    config = OmegaConf.create(
+        {
+            "seed": 0,
+            "out": str(path),
+            "threads": 1,
+            "names": {"designer": "joint", "task": "synthetic", "pool": "simulated", "llm": "simulated"},
+            "problem": {"_target_": "gdesign.encode.problem.ProblemEncoder"},
+            "task": {"_target_": "gdesign.tasks.synthetic.Synthetic"},
+            "pool": {"_target_": "gdesign.agents.pool.builtin", "name": "simulated"},
+            "encoder": {
+                "_target_": "gdesign.encode.text.CachedEncoder",
+                "encoder": {"_target_": "gdesign.encode.text.HashEncoder", "dim": 32},
+                "path": str(path / "embeddings.sqlite"),
+            },
+            "designer": designer or JOINT,
+            "reward": {"usd_weight": 0.03, "token_weight": 0.0, "second_weight": 0.0},
+            "llm": {"_target_": "gdesign.llm.simulated.SimulatedClient", "pool": "${pool}"},
+        }
+        | changes
+    )
+    path.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(config, path / "config.yaml")
+    _, made = assemble(config)
+    save(made, path / BEST)
+    (path / "embeddings.sqlite").unlink(missing_ok=True)
+    return path
