@@ -203,7 +203,7 @@ class Pretend(BaseHTTPRequestHandler):
         self.close_connection = True
         said = turns(row, question)
         for one in said:
-            time.sleep(2.0 if "slow" in question else 0.05)
+            time.sleep(1.0 if "slow" in question else 0.05)
             self.event("turn", one)
             if "breaks" in question:
                 return

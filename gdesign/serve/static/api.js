@@ -64,11 +64,12 @@ export async function* run(question, design, signal) {
 export async function* events(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
+  let cut = false; // whether the last chunk may have ended between the two characters of a line end
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return;
-    // A chunk may end between the two characters of a line end, so a last \r waits for what follows it.
-    rest = (rest + value).replace(/\r\n|\r(?!$)/g, "\n");
+    rest += (cut && value.startsWith("\n") ? value.slice(1) : value).replace(/\r\n?/g, "\n");
+    cut = value.endsWith("\r");
     for (let end; (end = rest.indexOf("\n\n")) >= 0; rest = rest.slice(end + 2)) {
       let event = "message";
       const data = [];
