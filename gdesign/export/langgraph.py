@@ -6,8 +6,7 @@ So a run may take longer than with our executor.
 """
 
 import operator
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, NotRequired, TypedDict
 
 from langgraph.graph import END, START, StateGraph
@@ -16,6 +15,7 @@ from gdesign.errors import LLMError, UnsupportedRequestError
 from gdesign.execute.decide import decide
 from gdesign.execute.operators import NEED_SANDBOX, work
 from gdesign.execute.plan import Plan, stays_silent
+from gdesign.export.steps import Step, steps
 from gdesign.llm.base import LLMClient
 from gdesign.tasks.sandbox import Sandbox
 from gdesign.types import AgentPool, Design, Extract, Gate, Task, Turn
@@ -62,23 +62,24 @@ def state_graph(
                 f"the operator {agent.operator} runs what a model wrote, and nobody said where: hand in tools=Sandbox()"
             )
 
-    def turn(i: int, r: int) -> Any:  # LangGraph's type of a node is private
+    def turn(step: Step) -> Any:  # LangGraph's type of a node is private
+        i, r = step.agent, step.round
+
         async def take_turn(state: State) -> dict[str, list[Turn]]:
-            said = _by_turn(state)
+            task, said = state["task"], _by_turn(state)
             previous = said.get((i, r - 1))
             request = plan.request(
                 i,
-                state["task"],
+                task,
                 seed=state.get("seed", 0),
-                heard=[said[key] for key in plan.heard(i, r) if key in said],
+                heard=[said[key] for key in step.hears if key in said],
                 previous=None if previous is None else previous.reply,
             )
-            how = design.agents[i].operator
             try:
-                reply = await work(request, operator=how, task=state["task"], ask=llm, tools=tools)
+                reply = await work(request, operator=design.agents[i].operator, task=task, ask=llm, tools=tools)
             except LLMError as error:
                 return {"turns": [Turn(agent=i, round=r, error=str(error))]}
-            return {"turns": [Turn(agent=i, round=r, reply=reply, answer=extract(state["task"], reply.text))]}
+            return {"turns": [Turn(agent=i, round=r, reply=reply, answer=extract(task, reply.text))]}
 
         return take_turn
 
@@ -94,35 +95,20 @@ def state_graph(
         return {"answer": decided.answer, "decided_by": decided.agent}
 
     graph = StateGraph(State)
-    names = node_names(design)
-    for (i, r), name in names.items():
-        agent = design.agents[i]
-        graph.add_node(name, turn(i, r))
-        waits = plan.heard(i, r) + ([(i, r - 1)] if r > 1 else [])
-        entry = name
-        if agent.gate is not None:
-            waits += [(j, r) for j in agent.gate.watch]
-            entry = f"{name}_gate"
-            graph.add_node(entry, _pass)
-            graph.add_node(f"{name}_end", _pass)
-            graph.add_conditional_edges(entry, _gate(agent.gate, r), {"speak": name, "silent": f"{name}_end"})
-            graph.add_edge(name, f"{name}_end")
-        _join(graph, [_end(design, names, *key) for key in waits], entry)
+    unrolled = steps(design, plan)
+    for step in unrolled:
+        gate = design.agents[step.agent].gate
+        graph.add_node(step.name, turn(step))
+        if gate is not None:
+            graph.add_node(step.entry, _pass)
+            graph.add_node(step.end, _pass)
+            graph.add_conditional_edges(step.entry, _way(gate, step.round), {"speak": step.name, "silent": step.end})
+            graph.add_edge(step.name, step.end)
+        graph.add_edge(_sources(step.waits), step.entry)
     graph.add_node("decide", conclude)
-    ends = [_end(design, names, i, design.num_rounds) for i in range(len(design.agents))]
-    _join(graph, ends, "decide")
+    graph.add_edge(_sources([step.end for step in unrolled if step.round == design.num_rounds]), "decide")
     graph.add_edge("decide", END)
     return graph
-
-
-def node_names(design: Design) -> dict[tuple[int, int], str]:
-    """Return the name of each turn's node, by agent and round: the agent's number, its role, the round."""
-    names = {}
-    for r in range(1, design.num_rounds + 1):
-        for i, agent in enumerate(design.agents):
-            words = ["agent", str(i + 1), *re.findall(r"[A-Za-z0-9]+", agent.role)]
-            names[i, r] = "_".join([*words, *(["round", str(r)] if design.num_rounds > 1 else [])])
-    return names
 
 
 def _pass(state: State) -> dict[str, Any]:
@@ -130,7 +116,7 @@ def _pass(state: State) -> dict[str, Any]:
     return {}
 
 
-def _gate(gate: Gate, r: int) -> Callable[[State], str]:
+def _way(gate: Gate, r: int) -> Callable[[State], str]:
     def way(state: State) -> str:
         said = _by_turn(state)
         answers = [said[j, r].answer for j in gate.watch if (j, r) in said]
@@ -139,18 +125,11 @@ def _gate(gate: Gate, r: int) -> Callable[[State], str]:
     return way
 
 
-def _end(design: Design, names: dict[tuple[int, int], str], i: int, r: int) -> str:
-    """Return the node after which a turn is over, whether the agent spoke or not."""
-    return names[i, r] if design.agents[i].gate is None else f"{names[i, r]}_end"
-
-
-def _join(graph: "StateGraph[State]", sources: list[str], entry: str) -> None:
-    """Let a node wait for all others; a list of several is what makes LangGraph wait for all of them."""
-    sources = list(dict.fromkeys(sources))
-    if len(sources) > 1:
-        graph.add_edge(sources, entry)
-    else:
-        graph.add_edge(sources[0] if sources else START, entry)
+def _sources(names: Sequence[str]) -> list[str] | str:
+    """Return where an edge begins; LangGraph waits for all of a list."""
+    if len(names) > 1:
+        return list(names)
+    return names[0] if names else START
 
 
 def _by_turn(state: State) -> dict[tuple[int, int], Turn]:

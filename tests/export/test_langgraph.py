@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from langgraph.checkpoint.memory import InMemorySaver
 
 from gdesign.errors import BudgetExceededError, LLMError, PoolError, UnsupportedRequestError
+from gdesign.execute.plan import Plan
 from gdesign.execute.run import run
-from gdesign.export.langgraph import node_names, state_graph
-from gdesign.types import Agent, AgentPool, Decision, Design, Label, Reply, Task, Usage
+from gdesign.export.langgraph import state_graph
+from gdesign.export.steps import steps
+from gdesign.types import Agent, AgentPool, Decision, Design, Label, Reply, Role, Task, Usage
 from tests import strategies
 from tests.export.worlds import BENCHMARK, DESIGNS, POOL, Recording, tasks
 
@@ -90,9 +92,12 @@ def test_a_spent_budget_ends_the_run():
         asyncio.run(graph.ainvoke({"task": tasks(1)[0]}))
 
 
+def names(design, pool):
+    return [step.name for step in steps(design, Plan(design, pool=pool))]
+
+
 def test_a_graph_shows_its_turns_and_gates():
-    names = list(node_names(DESIGNS["cascade"]).values())
-    assert names == ["agent_1_assistant", "agent_2_assistant", "agent_3_reviewer"]
+    assert names(DESIGNS["cascade"], POOL) == ["agent_1_assistant", "agent_2_assistant", "agent_3_reviewer"]
     drawn = state_graph(DESIGNS["cascade"], pool=POOL, llm=Odd(), extract=BENCHMARK.extract).compile().get_graph()
     conditional = {(edge.source, edge.target) for edge in drawn.edges if edge.conditional}
     assert conditional == {
@@ -103,8 +108,10 @@ def test_a_graph_shows_its_turns_and_gates():
 
 
 def test_names_that_langgraph_keeps_for_itself_do_no_harm():
-    design = Design(agents=(Agent(role="__start__:a|b", llm="m"), Agent(role="é", llm="n")), decision=VOTE)
-    assert list(node_names(design).values()) == ["agent_1_start_a_b", "agent_2"]
+    roles = (Role(name="__start__:a|b", profile="x"), Role(name="é", profile="y"))
+    pool = AgentPool(name="p", roles=roles, llms=strategies.POOL.llms)
+    design = Design(agents=(Agent(role=roles[0].name, llm="m"), Agent(role="é", llm="n")), decision=VOTE)
+    assert names(design, pool) == ["agent_1_start_a_b", "agent_2"]
 
 
 def test_it_can_stop_and_go_on_with_a_checkpointer():

@@ -1,0 +1,206 @@
+import asyncio
+import os
+import subprocess
+import sys
+from collections import Counter
+from types import ModuleType
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gdesign.agents.pool import attacked
+from gdesign.agents.prompt import prompt
+from gdesign.errors import ConfigError, PoolError
+from gdesign.execute.run import run
+from gdesign.export.langgraph import state_graph
+from gdesign.export.python import to_python
+from gdesign.llm.seeds import sample_of, seed_of
+from gdesign.llm.simulated import SimulatedClient
+from gdesign.serve.simulate import Simulation
+from gdesign.types import LLM, Agent, AgentPool, Decision, Design, Message, Request, Role, Task
+from tests import strategies
+from tests.export.worlds import ASSISTANT, BENCHMARK, DESIGNS, POOL, REVIEWER, Recording, tasks
+from tests.llm.chat_server import SERVER_ERROR, chat_server
+from tests.serve.serving import serving
+
+VOTE = Decision(kind="vote")
+
+
+def loaded(text):
+    module = ModuleType("team")
+    exec(compile(text, "team.py", "exec"), module.__dict__)
+    return module
+
+
+def request_of(body):
+    messages = tuple(Message(m["role"], m["content"]) for m in body["messages"])
+    sample = sample_of(body["seed"])
+    return Request(llm=body["model"], messages=messages, temperature=body["temperature"], sample=sample)
+
+
+def simulated(body):
+    return asyncio.run(SimulatedClient(pool=POOL)(request_of(body))).text
+
+
+def assert_agree(name, questions, monkeypatch):
+    team = loaded(to_python(DESIGNS[name], pool=POOL))
+    bodies = []
+
+    def answer(body):
+        bodies.append(body)
+        return simulated(body)
+
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    with chat_server(answer) as url:
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        for task in questions:
+            bodies.clear()
+            ours = Recording()
+            done = asyncio.run(run(DESIGNS[name], task, pool=POOL, llm=ours, extract=BENCHMARK.extract))
+            state = team.graph.invoke({"question": task.question})
+            assert Counter(map(request_of, bodies)) == ours.requests
+            assert state["answer"] == done.answer
+        team.client(None, None).close()
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+def test_the_file_makes_our_executors_calls_and_gives_its_answers(name, monkeypatch):
+    assert_agree(name, tasks(4), monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DESIGNS)
+def test_it_does_so_for_fifty_questions(name, monkeypatch):
+    assert_agree(name, tasks(50), monkeypatch)
+
+
+def test_it_runs_by_itself_against_the_simulated_server(tmp_path):
+    path = tmp_path / "team.py"
+    path.write_text(to_python(DESIGNS["star"], pool=POOL), encoding="utf-8")
+    task = tasks(3)[2]
+    done = asyncio.run(run(DESIGNS["star"], task, pool=POOL, llm=Recording(), extract=BENCHMARK.extract))
+    app = Simulation(pool=POOL)
+    with serving(app) as url:
+        told = subprocess.run(
+            [sys.executable, "-W", "error", path, task.question],
+            env={"PATH": os.environ["PATH"], "OPENAI_BASE_URL": url, "OPENAI_API_KEY": "none"},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert told.stdout == f"{done.answer}\n"
+    assert app.stats()["answered"] == sum(turn.reply is not None for turn in done.turns)
+    assert "[agent 1, round 2]" in told.stderr
+
+
+def test_it_names_gdesign_in_words_alone():
+    team = to_python(DESIGNS["cascade"], pool=POOL)
+    assert "import gdesign" not in team
+    assert "from gdesign" not in team
+    assert "@@" not in team
+
+
+@settings(max_examples=15, deadline=None)
+@given(strategies.designs())
+def test_any_design_gets_the_graph_that_runs_here(design):
+    def shape(graph):
+        drawn = graph.get_graph()
+        return set(drawn.nodes), {(edge.source, edge.target, edge.conditional) for edge in drawn.edges}
+
+    here = state_graph(design, pool=strategies.POOL, llm=Recording(), extract=BENCHMARK.extract).compile()
+    assert shape(loaded(to_python(design, pool=strategies.POOL)).graph) == shape(here)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.text(min_size=1), st.text(), st.text())
+def test_whatever_a_profile_and_others_say_the_chat_is_ours(profile, heard, question):
+    roles = (Role(name="a", profile=f"@@GRAPH@@ {profile}"), Role(name='b"\n', profile="You."))
+    pool = AgentPool(name="p", roles=roles, llms=(LLM(name="m'\"", usd_per_1M_input=1, usd_per_1M_output=1),))
+    design = Design(
+        agents=tuple(Agent(role=role.name, llm="m'\"") for role in roles), decision=DESIGNS["debate"].decision
+    )
+    team = loaded(to_python(design, pool=pool))
+    task = Task(id="q", question=question, answer="", benchmark="b", options=("x", "y"))
+    state = {"question": question, "options": ["x", "y"]}
+    turn = {"agent": 1, "text": heard}
+    chat = prompt(design.agents[0], task, pool=pool, heard=[('b"\n', heard)], previous=heard)
+    assert team.messages(0, state, [turn], heard) == [{"role": m.role, "content": m.content} for m in chat]
+    assert team.AGENTS[0]["model"] == "m'\""
+
+
+def test_a_long_message_is_cut_as_ours_is():
+    team = loaded(to_python(DESIGNS["complete"], pool=POOL))
+    words = "word\n" * 10_000
+    task = tasks(1)[0]
+    chat = prompt(DESIGNS["complete"].agents[1], task, pool=POOL, heard=[("assistant", words)])
+    told = team.messages(1, {"question": task.question}, [{"agent": 0, "text": words}], None)
+    assert told[1]["content"] == chat[1].content
+
+
+def test_copies_of_an_agent_are_asked_for_different_answers():
+    team = loaded(to_python(DESIGNS["cascade"], pool=POOL))
+    assert [agent["seed"] for agent in team.AGENTS] == [0, seed_of(1 << 31), 0]
+
+
+def test_an_llm_keeps_its_endpoint_and_no_key_goes_to_it_that_is_not_its_own(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    monkeypatch.setenv("MY_KEY", "mine")
+    places = ({"base_url": "http://one/v1"}, {"base_url": "http://two/v1", "api_key_env": "MY_KEY"})
+    llms = tuple(
+        LLM(name=name, usd_per_1M_input=1, usd_per_1M_output=1, **place)
+        for name, place in zip("mn", places, strict=True)
+    )
+    pool = AgentPool(name="p", roles=(Role(name="a", profile="x"),), llms=llms)
+    team = loaded(to_python(Design(agents=(Agent(role="a", llm="m"), Agent(role="a", llm="n"))), pool=pool))
+    (agent,) = team.AGENTS
+    assert agent["endpoint"] == ("http://two/v1", "MY_KEY")
+    assert team.client("http://one/v1", None).api_key == "none"
+    assert team.client("http://two/v1", "MY_KEY").api_key == "mine"
+
+
+def test_a_call_that_fails_is_told_and_the_others_go_on(monkeypatch):
+    team = loaded(to_python(DESIGNS["complete"], pool=POOL))
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    with chat_server(lambda body: SERVER_ERROR if body["model"] == "small" else simulated(body)) as url:
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        state = team.graph.invoke({"question": tasks(1)[0].question})
+        team.client(None, None).close()
+    failed, *others = sorted(state["turns"], key=lambda turn: turn["error"] is None)
+    assert "out of order" in failed["error"]
+    assert all(turn["text"] for turn in others)
+    assert state["answer"] is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("So it is.\nAnswer: 42", "42"),
+        ("Answer: 1\nNo.\n**Answer:** `Lima`.", "lima"),
+        ("Answer: $1,250.50", "1250.5"),
+        ("Answer: 7.0", "7"),
+        ("Answer:\n\n  (B)", "(b)"),
+        ("> Answer: 3\nI do not know.", None),
+        ("no idea", None),
+    ],
+)
+def test_answers_are_read(text, answer):
+    assert loaded(to_python(DESIGNS["vote"], pool=POOL)).read_answer(text) == answer
+
+
+def test_agents_that_work_in_several_calls_are_refused():
+    pool = AgentPool(name="p", roles=POOL.roles, llms=POOL.llms, operators=("program",))
+    design = Design(agents=(Agent(role="reviewer", llm="large", operator="program"),))
+    with pytest.raises(ConfigError, match=r"agent 1 works by program.*state_graph"):
+        to_python(design, pool=pool)
+
+
+def test_agents_that_were_turned_are_refused():
+    with pytest.raises(ConfigError, match="agent 2 was turned against its team; export the role 'reviewer' as it was"):
+        to_python(Design(agents=(ASSISTANT, REVIEWER), decision=VOTE), pool=attacked(POOL, {"reviewer": "liar"}))
+
+
+def test_an_agent_that_the_pool_lacks_is_named():
+    with pytest.raises(PoolError, match="no role 'a'"):
+        to_python(Design(agents=(Agent(role="a", llm="m"),)), pool=POOL)
