@@ -27,8 +27,8 @@ HELD_OUT = (1, 2, 3)
 EPOCHS = 6
 BLIND = Method(name="search", kind="search", overrides=("designer=search",))
 """One design for all questions, for comparison where a domain is left out."""
-ADDED: dict[str, tuple[str, ...]] = {}
-"""Further overrides for a method when it is evaluated with an LLM that it was not trained with."""
+PROBES = {"joint": ("+designer.num_probes=200",)}
+"""What lets a method ask agents alone, before training or when they are added; these runs count as training's."""
 
 
 def some(slots: Sequence[int]) -> str:
@@ -66,10 +66,16 @@ def run_method(out: Path, method: Method, seed: int, training: str, common: tupl
         case "large":
             learn("pool.name=simulated_large")
         case "five":
-            learn("pool.name=simulated_large", some(range(5)))
+            learn("pool.name=simulated_large", some(range(5)), *PROBES.get(method.name, ()))
         case "held":  # an LLM, by its slot
-            learn("pool.name=simulated_large", some([i for i in range(5) if i != int(what)]))
-            use(f"added-{what}", some(range(5)), *ADDED.get(method.name, ()))
+            probes = PROBES.get(method.name, ())
+            learn("pool.name=simulated_large", some([i for i in range(5) if i != int(what)]), *probes)
+            if probes:
+                added = (f"start={here}", "trainer.max_epochs=0")
+                overrides = (*common, "pool.name=simulated_large", some(range(5)), *method.overrides, *probes, *added)
+                train(("experiment=demo", *overrides), seed, out / f"added-{what}" / f"{method.name}-{seed}")
+            else:
+                use(f"added-{what}", some(range(5)))
         case _:
             raise AssertionError(training)
 
@@ -168,7 +174,8 @@ def main() -> None:
         f"{args.epochs} epochs, at most {args.epochs * RUNS_AN_EPOCH:,} runs. Nothing is trained again where a method "
         "is used on something else. The first table tests on 450 questions of one domain that no training has seen; "
         "the last offers the five honest agents of `simulated_large`, of which one specialist is left out of "
-        "training. share: gain of adding it over the gain of training with it, pooled over the three.\n"
+        "training. joint asks each agent 200 training questions alone, the added one too; the others are told of it by "
+        "its text alone. share: gain of adding it over the gain of training with it, pooled over the three.\n"
     )
     if args.write:
         args.write.write_text(text)
