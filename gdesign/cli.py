@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gdesign.llm.base import LLMClient
     from gdesign.llm.recording import Call
     from gdesign.tasks.base import Benchmark
-    from gdesign.types import Design, Task
+    from gdesign.types import AgentPool, Design, Task
 
 
 def say(text: str) -> None:
@@ -148,9 +148,22 @@ def _parser() -> argparse.ArgumentParser:
 
     design = commands.add_parser("design", help="draw the best design for a question", description="Draw a design.")
     _add_designer(design)
-    design.add_argument("--mermaid", action="store_true", help="print a Mermaid flowchart instead of words")
-    design.add_argument("--json", action="store_true", help="print JSON instead of words, as runs.jsonl holds it")
+    _add_format(design, default="text")
+    design.add_argument("--mermaid", dest="format", action="store_const", const="mermaid", help="as --format mermaid")
+    design.add_argument("--json", action="store_true", help="print the shorter JSON that runs.jsonl holds")
     design.set_defaults(run=_design)
+
+    export = commands.add_parser(
+        "export",
+        help="write a saved design for another program",
+        description="Write a design that `gdesign design --format json --out FILE` saved for another program.",
+    )
+    export.add_argument("design", type=Path, metavar="FILE", help="the design, JSON with a version")
+    export.add_argument(
+        "--pool", metavar="NAME|FILE", help="whose profiles to use: a built-in pool or a YAML file (the design's own)"
+    )
+    _add_format(export)
+    export.set_defaults(run=_export)
 
     ask = commands.add_parser("ask", help="draw a design and let it answer", description="Draw a design and run it.")
     _add_designer(ask)
@@ -223,6 +236,18 @@ def _add_designer(parser: argparse.ArgumentParser) -> None:
         help="the design held best at the lowest price of cost that keeps it within so much per 1,000 (joint)",
     )
     parser.add_argument("question", help="the question, in quotes")
+
+
+def _add_format(parser: argparse.ArgumentParser, *, default: str | None = None) -> None:
+    parser.add_argument(
+        "--format",
+        choices=("text", "mermaid", "dot", "graphml", "json", "langgraph"),
+        default=default,
+        required=default is None,
+        help="words, a Mermaid flowchart, a DOT graph, GraphML, JSON, or a Python file that runs it by LangGraph"
+        + (f" ({default})" if default else ""),
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write it there instead of printing it")
 
 
 def _add_simulate(parser: argparse.ArgumentParser) -> None:
@@ -313,14 +338,70 @@ def _drawn(options: argparse.Namespace) -> "tuple[Design, Task, ProblemEncoder, 
 
 def _design(options: argparse.Namespace) -> None:
     from gdesign.execute.runs import design_to_json
-    from gdesign.export.mermaid import mermaid
+
+    design, _, problems, _ = _drawn(options)
+    pool = problems.space.pool
+    _put(json.dumps(design_to_json(design)) if options.json else _formatted(design, pool, options.format), options.out)
+
+
+def _export(options: argparse.Namespace) -> None:
+    from gdesign.export.schema import read_design
+
+    design, pool = read_design(options.design)
+    if options.pool is not None:
+        pool = _pool(options.pool)
+    if pool is not None:
+        for agent in design.agents:
+            pool.check(agent)
+    elif options.format == "langgraph":
+        raise ConfigError(f"{options.design} holds no profiles of its roles; name the pool that does by --pool")
+    _put(_formatted(design, pool, options.format), options.out)
+
+
+def _formatted(design: "Design", pool: "AgentPool | None", format: str) -> str:
+    """Return a design in one of the formats of `_add_format`."""
+    match format:
+        case "mermaid":
+            from gdesign.export.mermaid import mermaid
+
+            return mermaid(design)
+        case "dot":
+            from gdesign.export.dot import dot
+
+            return dot(design)
+        case "graphml":
+            from gdesign.export.graphml import graphml
+
+            return graphml(design)
+        case "json":
+            from gdesign.export.schema import design_to_json
+
+            return json.dumps(design_to_json(design, pool=pool), indent=2)
+        case "langgraph":
+            from gdesign.export.python import to_python
+
+            assert pool is not None
+            return to_python(design, pool=pool).rstrip("\n")
     from gdesign.report.text import describe
 
-    design, *_ = _drawn(options)
-    if options.json:
-        say(json.dumps(design_to_json(design)))
-    else:
-        say(mermaid(design) if options.mermaid else describe(design))
+    return describe(design)
+
+
+def _put(text: str, out: Path | None) -> None:
+    """Print a text, or write it to a file and say so."""
+    if out is None:
+        say(text)
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(text + "\n", encoding="utf-8")
+    say(f"written to {out}")
+
+
+def _pool(name: str) -> "AgentPool":
+    """Return the built-in pool of that name, or the one in that YAML file."""
+    from gdesign.agents.pool import builtin, load
+
+    return load(name) if name.endswith((".yaml", ".yml")) or os.sep in name else builtin(name)
 
 
 def _ask(options: argparse.Namespace) -> None:
@@ -370,7 +451,6 @@ def _ask(options: argparse.Namespace) -> None:
 
 
 def _simulate(options: argparse.Namespace) -> None:
-    from gdesign.agents import pool
     from gdesign.llm import world
 
     try:
@@ -393,9 +473,8 @@ def _simulate(options: argparse.Namespace) -> None:
         "requests_per_minute": options.requests_per_minute,
         "seed": options.seed,
     }
-    is_file = options.pool.endswith((".yaml", ".yml")) or os.sep in options.pool
     app = Simulation(
-        pool=pool.load(options.pool) if is_file else pool.builtin(options.pool),
+        pool=_pool(options.pool),
         world=world.load(options.world) if options.world else None,
         key=key,
         any_message=options.any,
@@ -422,14 +501,10 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _calls_stats(options: argparse.Namespace) -> None:
-    from gdesign.agents.pool import builtin, load
     from gdesign.llm.recording import calls_of
     from gdesign.report.calls import stats
 
-    pool = None
-    if options.pool:
-        pool = load(options.pool) if Path(options.pool).is_file() else builtin(options.pool)
-    say(stats(calls_of(options.file), pool=pool))
+    say(stats(calls_of(options.file), pool=None if options.pool is None else _pool(options.pool)))
 
 
 def _calls_chosen(options: argparse.Namespace) -> "Iterator[Call]":

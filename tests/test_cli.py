@@ -12,6 +12,8 @@ from gdesign.cli import agree, friendly, main
 from gdesign.design.checkpoint import assemble, save
 from gdesign.errors import BudgetExceededError, ConfigError, LLMError
 from gdesign.execute.runs import design_from_json
+from gdesign.export.python import to_python
+from gdesign.export.schema import read_design
 from gdesign.tasks.synthetic import Synthetic
 from tests.commands import Commands
 from tests.llm.chat_server import chat_server
@@ -47,6 +49,17 @@ def test_a_design_can_be_had_as_json_and_as_mermaid(run_folder, question, capsys
     out = capsys.readouterr().out
     assert out.startswith("flowchart LR")
     assert out.count("[") >= len(design.agents)
+
+
+def test_a_drawn_design_is_saved_for_other_programs(run_folder, question, tmp_path, capsys):
+    path, team = tmp_path / "d.json", tmp_path / "team.py"
+    main(["design", "--format", "json", "--out", str(path), "--checkpoint", str(run_folder), question])
+    assert capsys.readouterr().out == f"written to {path}\n"
+    design, pool = read_design(path)
+    for agent in design.agents:
+        pool.check(agent)
+    main(["design", "--format", "langgraph", "--out", str(team), "--checkpoint", str(run_folder), question])
+    assert team.read_text() == to_python(design, pool=pool)
 
 
 def test_a_question_is_answered_and_its_cost_told(run_folder, question, capsys):
