@@ -126,8 +126,10 @@ def visit(browser, address):
 
 def design(page, question=QUESTIONS[0]):
     page.fill("#question", question)
-    page.click("#design")
+    with page.expect_response(lambda r: "/v1/designs" in r.url and r.request.post_data_json["question"] == question):
+        page.click("#design")
     page.wait_for_selector("#panels .graph canvas", state="attached")
+    page.wait_for_selector("#design:not([aria-busy])")
     return page.locator("#panels .panel").first
 
 
@@ -157,6 +159,13 @@ def test_a_typed_question_becomes_a_team_in_a_picture_and_in_words(visit, width)
     assert "2 mathematician on math-specialist" in panel.locator(".graph").get_attribute("aria-label")
     assert drawn(panel)
     assert not overflows(page)
+
+
+@in_a_browser
+def test_the_page_opens_with_a_team_for_the_first_example(visit):
+    page = visit()
+    page.wait_for_selector("#panels .graph canvas", state="attached")
+    assert page.input_value("#question") == QUESTIONS[0]
 
 
 @in_a_browser
@@ -198,7 +207,7 @@ def test_a_limit_in_usd_is_sent_instead_of_the_price_of_cost(visit):
     page = visit()
     page.get_by_text("Spending limit").click()
     page.fill("#limit", "0.25")
-    with page.expect_request("**/v1/designs") as asked:
+    with page.expect_request(lambda r: "max_usd" in (r.post_data or "")) as asked:
         design(page)
     assert asked.value.post_data_json == {"question": QUESTIONS[0], "kind": "learned", "max_usd": 0.25}
 
@@ -427,6 +436,7 @@ def test_a_team_is_designed_run_and_replayed_without_a_mouse(visit):
     page = visit()
     page.wait_for_selector("#ask:enabled")
     page.focus("#question")
+    page.keyboard.press("Control+a")
     page.keyboard.type("How many are left?")
     page.keyboard.press("Control+Enter")
     run = page.get_by_role("button", name="Run this team")

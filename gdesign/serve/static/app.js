@@ -263,6 +263,8 @@ async function start() {
   $("ask").disabled = false;
   readout();
   route();
+  if ($("question").value.trim() === "" && info.examples.length) $("question").value = info.examples[0];
+  submit(); // designs cost nothing, so the page opens with one
 }
 
 $("ask-form").addEventListener("submit", submit);

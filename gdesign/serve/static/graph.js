@@ -8,35 +8,54 @@ dagre(cytoscape);
 cytoscape.warnings(false); // of edges that cannot be drawn before their nodes are laid out
 
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
-const PAD = 14;
+const PAD = 10;
+const NARROW = 480; // a box of a phone's width
 const LARGEST = 1.12; // beyond its own size a small team looks coarse
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
 const pen = document.createElement("canvas").getContext("2d");
 
-function textWidth(text) {
-  pen.font = `12.5px ${FONT}`;
+function textWidth(text, font) {
+  pen.font = `${font} ${FONT}`;
   return Math.ceil(pen.measureText(text).width);
+}
+
+function labels(agent, i) {
+  const lines = [agent.operator === "answer" ? agent.llm : `${agent.llm} · ${agent.operator}`];
+  if (agent.gate) lines.push(agent.gate.watch.length === 1 ? "only if unreadable" : `only if < ${agent.gate.quorum} agree`);
+  return { name: `${i + 1}  ${agent.role}`, lines };
+}
+
+/** One width for all agents, so that long names fit and short ones leave room. */
+function agentWidth(design) {
+  const widths = design.agents.map((agent, i) => {
+    const { name, lines } = labels(agent, i);
+    return Math.max(textWidth(name, "600 14px"), ...lines.map((line) => textWidth(line, "12px")));
+  });
+  return Math.min(230, Math.max(110, ...widths));
 }
 
 function elements(design, llmColor) {
   const out = [];
   const node = (id, classes, data) => out.push({ group: "nodes", data: { id, ...data }, classes });
-  const end = (id, label) => node(id, "end", { label, width: textWidth(label) });
+  const end = (id, label) => node(id, "end", { label, width: textWidth(label, "12.5px") });
   const edge = (source, target, classes, label = "") =>
     out.push({ group: "edges", data: { id: `${classes} ${source} ${target}`, source, target, label }, classes });
   const rounds = (e) => (e.rounds.length ? `round ${e.rounds.join(", ")}` : "");
 
   end("question", "Question");
   design.agents.forEach((agent, i) => {
-    const how = agent.operator === "answer" ? agent.llm : `${agent.llm} · ${agent.operator}`;
-    const when = agent.gate && (agent.gate.watch.length === 1 ? "only if unreadable" : `only if < ${agent.gate.quorum} agree`);
-    node(`a${i}`, agent.gate ? "agent gated" : "agent", { label: `${i + 1}  ${agent.role}`, llm: llmColor(agent.llm) });
-    node(`s${i}`, "under", { label: when ? `${how}\n${when}` : how });
+    const { name, lines } = labels(agent, i);
+    node(`a${i}`, agent.gate ? "agent gated" : "agent", { label: name, llm: llmColor(agent.llm) });
+    node(`s${i}`, "under", { label: lines.join("\n") });
   });
   end("answer", design.agents.length === 1 ? "Answer" : decisionWords(design));
 
+  // First, because agents stand in the order in which the layout meets them.
+  design.agents.forEach((agent, i) => {
+    if (!agent.gate && !design.spatial.some((e) => e.dst === i)) edge("question", `a${i}`, "flow");
+  });
   for (const e of design.spatial) edge(`a${e.src}`, `a${e.dst}`, "spatial", rounds(e));
   const back = (e) => design.temporal.find((o) => o.src === e.dst && o.dst === e.src && rounds(o) === rounds(e));
   for (const e of design.temporal) {
@@ -46,7 +65,6 @@ function elements(design, llmColor) {
   }
   design.agents.forEach((agent, i) => {
     for (const w of agent.gate?.watch ?? []) edge(`a${w}`, `a${i}`, "watch");
-    if (!agent.gate && !design.spatial.some((e) => e.dst === i)) edge("question", `a${i}`, "flow");
   });
   for (const i of deciders(design)) {
     const { kind, weights } = design.decision;
@@ -55,7 +73,7 @@ function elements(design, llmColor) {
   return out;
 }
 
-function style() {
+function style(width, room) {
   const routed = {
     "curve-style": "unbundled-bezier",
     "control-point-weights": (e) => e.scratch("controlPointWeights") ?? [0.5],
@@ -73,9 +91,9 @@ function style() {
     {
       selector: ".agent",
       style: {
-        shape: "round-rectangle", "corner-radius": 9, width: 164, height: 54, events: "yes",
+        shape: "round-rectangle", "corner-radius": 9, width: width + room, height: 54, events: "yes",
         "background-color": color("card"), "border-width": 2, "border-color": "data(llm)", "border-position": "inside",
-        label: "data(label)", "font-size": 14, "font-weight": 600, "text-margin-y": -9, "text-wrap": "ellipsis", "text-max-width": 150,
+        label: "data(label)", "font-size": 14, "font-weight": 600, "text-margin-y": -9, "text-wrap": "ellipsis", "text-max-width": width + 4,
         "outline-color": "data(llm)", "outline-opacity": 0, "outline-width": 6, "outline-offset": 1, ...moves,
       },
     },
@@ -83,8 +101,8 @@ function style() {
     {
       selector: ".under",
       style: {
-        shape: "rectangle", width: 150, height: 12, "background-opacity": 0, "border-width": 0, label: "data(label)", "font-size": 12,
-        "line-height": 1.25, color: color("muted"), "text-wrap": "wrap", "text-max-width": 158, "z-index": 5, ...moves,
+        shape: "rectangle", width: 20, height: 12, "background-opacity": 0, "border-width": 0, label: "data(label)", "font-size": 12,
+        "line-height": 1.25, color: color("muted"), "text-wrap": "wrap", "text-max-width": width + room, "z-index": 5, ...moves,
       },
     },
     {
@@ -119,8 +137,9 @@ function style() {
     },
     { selector: ".both", style: { "source-arrow-shape": "vee", "source-arrow-color": color("temporal") } },
     { selector: ".waiting", style: { opacity: 0.45 } },
-    { selector: ".speaking", style: { "outline-opacity": 0.45 } },
-    { selector: ".speaking.pulse", style: { "outline-opacity": 0.12 } },
+    { selector: ".speaking", style: { "outline-opacity": 0.6 } },
+    { selector: ".speaking.pulse", style: { "outline-opacity": 0.2 } },
+    { selector: ".agent.spoken", style: { "background-color": "data(llm)", "background-opacity": 0.13 } },
     { selector: ".silent", style: { opacity: 0.4, "border-style": "dotted" } },
     { selector: ".failed", style: { "border-color": color("bad"), "border-width": 3 } },
     { selector: ".decided", style: { "outline-color": color("good"), "outline-opacity": 1, "outline-width": 3, "outline-offset": 3 } },
@@ -157,7 +176,7 @@ export class Graph {
     this.cy = cytoscape({
       container: this.box,
       elements: elements(this.design, (llm) => color(this.llmColor(llm))),
-      style: style(),
+      style: style(agentWidth(this.design), this.box.clientWidth < NARROW ? 14 : 28),
       layout: { name: "preset" },
       userZoomingEnabled: false,
       userPanningEnabled: false,
@@ -195,15 +214,16 @@ export class Graph {
   }
 
   #layout(direction) {
-    const { cy } = this;
+    const { box, cy } = this;
     // Who hears whom a round later says nothing of the order within a round, which is what the layout shows.
     cy.elements()
       .not(".temporal, .under")
       .layout({
-        name: "dagre", rankDir: direction, nodeSep: 26, edgeSep: 16, rankSep: direction === "LR" ? 54 : 40,
+        name: "dagre", rankDir: direction, nodeSep: box.clientWidth < NARROW ? 16 : 26, edgeSep: 14, rankSep: direction === "LR" ? 54 : 40,
         fit: false, useDagreEdgeControlPoints: true,
       })
       .run();
+    this.#inReadingOrder(direction === "LR" ? "y" : "x");
     for (const under of cy.nodes(".under")) {
       const agent = cy.getElementById(under.id().replace("s", "a"));
       under.position({ x: agent.position("x"), y: agent.position("y") + (agent.hasClass("gated") ? 10 : 11) });
@@ -225,6 +245,19 @@ export class Graph {
     }
     cy.style().update();
     return cy.elements().boundingBox({ includeOverlays: false });
+  }
+
+  /** Mirror the layout, which has no preference, where that brings lower numbers first. */
+  #inReadingOrder(axis) {
+    const { cy } = this;
+    const places = cy.nodes(".agent").map((node) => node.position(axis));
+    const mean = places.reduce((a, b) => a + b, 0) / places.length;
+    if (places.reduce((sum, place, i) => sum + i * (place - mean), 0) >= 0) return;
+    cy.nodes().not(".under").positions((node) => ({ ...node.position(), [axis]: -node.position(axis) }));
+    for (const e of cy.edges()) {
+      const distances = e.scratch("controlPointDistances");
+      if (distances) e.scratch("controlPointDistances", distances.map((d) => -d));
+    }
   }
 
   /** Mark what an agent does: waiting, speaking, spoken, silent, failed; null for nothing. */
