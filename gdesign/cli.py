@@ -174,6 +174,13 @@ def _parser() -> argparse.ArgumentParser:
     ask.add_argument("--verbose", action="store_true", help="print what every agent said")
     ask.set_defaults(run=_ask)
 
+    _add_serve(
+        commands.add_parser(
+            "serve",
+            help="serve a trained designer as an OpenAI-compatible endpoint, with a page at /",
+            description="Serve a trained designer as an OpenAI-compatible endpoint, with a page at /.",
+        )
+    )
     _add_simulate(
         commands.add_parser(
             "simulate",
@@ -248,6 +255,33 @@ def _add_format(parser: argparse.ArgumentParser, *, default: str | None = None) 
         + (f" ({default})" if default else ""),
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write it there instead of printing it")
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--checkpoint", required=True, type=Path, help="a run folder, such as runs/gdesigner-synthetic-0")
+    add("--trust", action="store_true", help="let its config.yaml build things from outside gdesign")
+    add("--llm", metavar="URL", help="an OpenAI-compatible endpoint (default: what the run was trained on)")
+    add("--api-key-env", metavar="NAME", help="environment variable with the endpoint's key")
+    add("--host", default="127.0.0.1", help="where to listen (127.0.0.1); others than this machine need --key-env")
+    add("--port", type=int, default=8000, help="where to listen (8000); 0 for any that is free")
+    add(
+        "--key-env",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="environment variable with a key that clients may send; may be given several times, each with a budget",
+    )
+    add("--allow-host", action="append", default=[], metavar="HOST", help="another name that clients may call it by")
+    add("--max-concurrent", type=int, metavar="N", help="designs and runs under way at a time; more get a 429 (64)")
+    add("--max-body", type=int, metavar="BYTES", help="of a request; a larger one gets a 413 (1048576)")
+    add("--deadline", type=float, metavar="S", help="without an answer by then a request gets a 504 (300)")
+    add("--max-tokens", type=int, metavar="N", help="of one completion (the endpoint's own limit)")
+    add("--max-usd-per-request", type=float, metavar="USD", help="what one run may spend (no limit)")
+    add("--max-usd-per-key", type=float, metavar="USD", help="what each key may spend until the server ends (no limit)")
+    add("--grace", type=int, default=30, metavar="S", help="how long answers under way may take after SIGTERM (30)")
+    add("--log-text", action="store_true", help="log questions and answers too")
+    parser.set_defaults(run=_serve)
 
 
 def _add_simulate(parser: argparse.ArgumentParser) -> None:
@@ -448,6 +482,72 @@ def _ask(options: argparse.Namespace) -> None:
     say(done.answer if done.answer is not None else "no readable answer")
     tokens = outcome.prompt_tokens + outcome.completion_tokens
     complain(f"{outcome.calls} calls, {tokens} tokens, {outcome.usd:.6f} USD, {done.seconds:.2f} s, {outcome.label}")
+
+
+def _serve(options: argparse.Namespace) -> None:
+    import torch
+    from hydra.errors import InstantiationException
+
+    from gdesign.serve.model import load
+
+    try:
+        from gdesign.serve.app import Serving, Settings
+        from gdesign.serve.guard import LOOPBACK, JsonLines
+        from gdesign.serve.server import Server, bind, is_loopback, serve, url_of
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"gdesign serve needs the package {error.name}; install the extra: pip install 'gdesign[serve]'"
+        ) from None
+
+    if options.api_key_env and not options.llm:
+        raise ConfigError(f"--api-key-env {options.api_key_env} is for an endpoint; name it by --llm URL")
+    keys = {name: os.environ.get(name, "") for name in options.key_env}
+    if empty := [name for name, key in keys.items() if not key]:
+        raise ConfigError(f"the environment variable {empty[0]} holds no key; set it, or leave --key-env out")
+    given = ("max_concurrent", "max_body", "deadline", "max_tokens", "max_usd_per_request", "max_usd_per_key")
+    chosen = {name: value for name in given if (value := getattr(options, name)) is not None}
+    settings = Settings(**chosen, log_text=options.log_text)
+    with bind(options.host, options.port) as sock:
+        if not keys and not is_loopback(sock):
+            raise ConfigError(
+                f"{options.host} can be reached from other machines, and answers cost money; name an environment "
+                "variable with a key by --key-env, or listen on 127.0.0.1"
+            )
+        llm: LLMClient | None = None
+        if options.llm:
+            from gdesign.llm.openai import OpenAIClient
+
+            key = {"api_key_env": options.api_key_env} if options.api_key_env else {}
+            llm = OpenAIClient(
+                base_url=options.llm,
+                **key,
+                timeout=settings.deadline,
+                max_retries=2,  # who waits for an answer is told of a fault rather than left waiting
+                backoff=0.25,
+                max_wait=5.0,
+                max_concurrent=512,
+            )
+        torch.set_num_threads(1)
+        with friendly(wrapped_in=InstantiationException):
+            model = load(options.checkpoint, llm=llm, trust=options.trust)
+            model.executor()
+        model.design("What is asked first should not wait longest.")
+        handler = logging.StreamHandler()
+        handler.setFormatter(JsonLines())
+        log = logging.getLogger("gdesign.serve")
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+        log.propagate = False
+        app = Serving(
+            model,
+            folder=options.checkpoint,
+            settings=settings,
+            keys=keys,
+            hosts={*LOOPBACK, *options.allow_host} if not keys or options.allow_host else None,
+            simulated=llm is None and model.config.names.llm == "simulated",
+        )
+        say(f"listening on {url_of(sock)}/v1")
+        serve(Server(app, on_stop=app.stop, grace=options.grace), sock)
 
 
 def _simulate(options: argparse.Namespace) -> None:

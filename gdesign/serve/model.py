@@ -116,7 +116,8 @@ class Model:
         self._problems = problems
         self._make_benchmark, self._make_llm = make_benchmark, make_llm
         self._executor: tuple[Benchmark, LLMClient, Sandbox | None] | None = None
-        self._lock = threading.Lock()  # torch is entered by one thread at a time, and what is made late is made once
+        self._lock = threading.Lock()  # torch is entered by one thread at a time
+        self._making = threading.Lock()
 
     @property
     def pool(self) -> AgentPool:
@@ -294,7 +295,8 @@ class Model:
             UnsupportedRequestError: Whoever answers cannot answer such a question.
             BudgetExceededError: The limit on spending is reached.
         """
-        benchmark, llm, tools = await asyncio.to_thread(self.executor)
+        made = self._executor
+        benchmark, llm, tools = await asyncio.to_thread(self.executor) if made is None else made
         task = replace(self._seen(""), question=proposal.question if context is None else context)
         done = await run(
             proposal.design,
@@ -318,7 +320,7 @@ class Model:
 
     def executor(self) -> tuple[Benchmark, LLMClient, Sandbox | None]:
         """Return who reads answers, who answers the agents, and where programs run; they are made at the first call."""
-        with self._lock:
+        with self._making:
             if self._executor is None:
                 with _own_errors():
                     benchmark, llm = self._make_benchmark(), self._make_llm()

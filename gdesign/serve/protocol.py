@@ -123,8 +123,8 @@ def read_chat(body: bytes) -> ChatRequest:
     )
 
 
-def completion(reply: Reply, *, id: str, model: str) -> bytes:
-    """Return the body of a chat completion."""
+def completion(reply: Reply, *, id: str, model: str, extra: Mapping[str, Any] | None = None) -> bytes:
+    """Return the body of a chat completion, with extra fields where there are some."""
     return orjson.dumps(
         {
             "id": id,
@@ -140,15 +140,25 @@ def completion(reply: Reply, *, id: str, model: str) -> bytes:
                 }
             ],
             "usage": _usage(reply.usage),
+            **(extra or {}),
         }
     )
 
 
-def events(reply: Reply, *, id: str, model: str, include_usage: bool) -> Iterator[bytes]:
-    """Yield a chat completion as the events of a stream, a word each, without the closing `DONE`."""
+def events(
+    reply: Reply, *, id: str, model: str, include_usage: bool, extra: Mapping[str, Any] | None = None
+) -> Iterator[bytes]:
+    """Yield a chat completion as the events of a stream, a word each, without the closing `DONE`.
+
+    Extra fields stand in the event that says why the answer ended.
+    """
     created = int(time.time())
 
-    def event(choices: list[dict[str, Any]], usage: dict[str, int] | None = None) -> bytes:
+    def event(
+        choices: list[dict[str, Any]],
+        usage: dict[str, int] | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> bytes:
         chunk = {
             "id": id,
             "object": "chat.completion.chunk",
@@ -156,6 +166,7 @@ def events(reply: Reply, *, id: str, model: str, include_usage: bool) -> Iterato
             "model": model,
             "choices": choices,
             **({"usage": usage} if include_usage else {}),
+            **(extra or {}),
         }
         return b"data: " + orjson.dumps(chunk) + b"\n\n"
 
@@ -165,7 +176,7 @@ def events(reply: Reply, *, id: str, model: str, include_usage: bool) -> Iterato
     yield event(choice({"role": "assistant", "content": ""}))
     for word in _WORD.findall(reply.text):
         yield event(choice({"content": word}))
-    yield event(choice({}, reply.finish_reason))
+    yield event(choice({}, reply.finish_reason), extra=extra)
     if include_usage:
         yield event([], _usage(reply.usage))
 

@@ -60,9 +60,10 @@ class Server(uvicorn.Server):
     Args:
         app: An ASGI application; it finds `CONNECTION` among the extensions of its scope.
         on_stop: Called in the event loop when the end begins, while answers may still be under way.
+        grace: Seconds that answers under way may take from then on.
     """
 
-    def __init__(self, app: Callable[..., object], *, on_stop: Callable[[], None]) -> None:
+    def __init__(self, app: Callable[..., object], *, on_stop: Callable[[], None], grace: int = GRACE) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -77,7 +78,7 @@ class Server(uvicorn.Server):
                 date_header=False,
                 # longer than clients keep a connection that they do not use, so that none is closed under a request
                 timeout_keep_alive=120,
-                timeout_graceful_shutdown=GRACE,
+                timeout_graceful_shutdown=grace,
             )
         )
         self._on_stop = on_stop

@@ -1,0 +1,112 @@
+"""Past runs of a run folder: `runs.jsonl` as the page and other programs read it."""
+
+import json
+import os
+from array import array
+from pathlib import Path
+from typing import Any
+
+from gdesign.execute.runs import design_from_json
+from gdesign.export.schema import design_to_json
+from gdesign.serve.protocol import ApiError
+
+RUNS = "runs.jsonl"
+_BLOCK = 1 << 20
+
+
+class History:
+    """The runs of a run folder, found by the number of their line; lines that are added later are seen.
+
+    Args:
+        folder: The run folder. Folders in it that hold runs of their own, as evaluations do, are known by name.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lines: dict[str, array[int]] = {}
+
+    def folders(self) -> list[str]:
+        """Return the names of the folders that hold runs; the run folder itself is the empty name."""
+        inner = sorted(p.parent.name for p in self._folder.glob(f"*/{RUNS}"))
+        return (["", *inner]) if (self._folder / RUNS).is_file() else inner
+
+    def page(self, *, folder: str, limit: int, offset: int) -> tuple[list[dict[str, Any]], int]:
+        """Return some runs, newest first, and how many there are.
+
+        Args:
+            folder: A name out of `folders`.
+            limit: How many.
+            offset: How many newer ones are left out.
+
+        Raises:
+            ApiError: 404; there is no such folder.
+        """
+        path = self._path(folder)
+        starts = self._starts(path, folder)
+        total = len(starts) - 1
+        numbers = range(total - 1 - offset, max(-1, total - 1 - offset - limit), -1)
+        return [self._short(self._row(path, starts, n), n) for n in numbers], total
+
+    def one(self, id: str, *, folder: str) -> dict[str, Any]:
+        """Return one run with its design and turns.
+
+        Raises:
+            ApiError: 404; there is no such run.
+        """
+        path = self._path(folder)
+        starts = self._starts(path, folder)
+        if not (id.isascii() and id.isdigit() and len(id) < 12 and int(id) < len(starts) - 1):
+            raise ApiError(404, f"There is no run {id[:40]!r}; there are 0 to {len(starts) - 2}.", code="no_such_run")
+        row = self._row(path, starts, int(id))
+        design = design_from_json(row["design"])
+        words = "question" in row
+        turns = []
+        for agent, number, answer, *rest in row["turns"]:
+            text, error = rest[:2] if rest else (None, None)
+            a = design.agents[agent]
+            silent = words and answer is None and text is None and error is None
+            turns.append(
+                {"agent": agent, "round": number, "role": a.role, "llm": a.llm, "silent": silent, "text": text}
+                | {"answer": answer, "error": error}
+            )
+        names = ("usd", "prompt_tokens", "completion_tokens", "calls", "critical_path", "seconds", "label", "seed")
+        return (
+            self._short(row, int(id))
+            | {name: row[name] for name in names if name in row}
+            | {"design": design_to_json(design), "turns": turns}
+        )
+
+    def _path(self, folder: str) -> Path:
+        if folder not in self.folders():
+            raise ApiError(404, f"There is no folder {folder[:80]!r} with runs.", code="no_such_folder")
+        return self._folder / folder / RUNS
+
+    def _starts(self, path: Path, folder: str) -> "array[int]":
+        """Return where lines begin, and where the last whole one ends."""
+        starts = self._lines.setdefault(folder, array("Q", [0]))
+        if os.path.getsize(path) < starts[-1]:  # written anew
+            starts = self._lines[folder] = array("Q", [0])
+        with path.open("rb") as file:
+            file.seek(starts[-1])
+            position = starts[-1]
+            while block := file.read(_BLOCK):
+                at = -1
+                while (at := block.find(b"\n", at + 1)) >= 0:
+                    starts.append(position + at + 1)
+                position += len(block)
+        return starts
+
+    def _row(self, path: Path, starts: "array[int]", number: int) -> dict[str, Any]:
+        with path.open("rb") as file:
+            file.seek(starts[number])
+            row: dict[str, Any] = json.loads(file.read(starts[number + 1] - starts[number]))
+        return row
+
+    def _short(self, row: dict[str, Any], number: int) -> dict[str, Any]:
+        names = ("phase", "task", "answer", "score", "usd", "calls")
+        return {
+            "id": str(number),
+            "question": row.get("question"),
+            "num_agents": len(row["design"]["agents"]),
+            **{name: row[name] for name in names},
+        }

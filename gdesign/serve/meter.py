@@ -1,0 +1,166 @@
+"""What a server counts: metrics for Prometheus, what a request spends, and what is left of a key's budget."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from gdesign.errors import BudgetExceededError, LLMError, UserError
+from gdesign.llm.base import LLMClient
+from gdesign.llm.cost import SCALE, Cost, cost_of, most_of
+from gdesign.serve.protocol import ApiError
+from gdesign.types import AgentPool, Reply, Request
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+
+
+class Metrics:
+    """The counters of one server, in a registry of their own."""
+
+    def __init__(self) -> None:
+        registry = self._registry = CollectorRegistry()
+        self.requests = Counter("gdesign_requests", "Requests", ["route", "status"], registry=registry)
+        self.request_seconds = Histogram(
+            "gdesign_request_seconds", "From request to reply", ["route"], buckets=_SECONDS, registry=registry
+        )
+        self.in_flight = Gauge("gdesign_in_flight", "Designs and runs under way", registry=registry)
+        self.shed = Counter("gdesign_shed", "Requests turned away at the limit on concurrency", registry=registry)
+        self.designs = Counter("gdesign_designs", "Designs made", ["kind"], registry=registry)
+        self.design_seconds = Histogram(
+            "gdesign_design_seconds", "From question to design", buckets=_SECONDS, registry=registry
+        )
+        self.runs = Counter("gdesign_runs", "Runs of designs", ["result"], registry=registry)
+        self.calls = Counter("gdesign_calls", "Calls that got a reply", ["llm"], registry=registry)
+        self.failed_calls = Counter("gdesign_failed_calls", "Calls that failed for good", ["llm"], registry=registry)
+        self.tokens = Counter("gdesign_tokens", "Tokens", ["llm", "kind"], registry=registry)
+        self.usd = Counter("gdesign_usd", "USD, by the prices of the pool", ["llm"], registry=registry)
+        self.call_seconds = Histogram(
+            "gdesign_call_seconds", "What calls took", ["llm"], buckets=_SECONDS, registry=registry
+        )
+        self.faults = Counter("gdesign_faults", "Faults of endpoints, survived or not", ["fault"], registry=registry)
+
+    def text(self) -> bytes:
+        """Return them as Prometheus reads them."""
+        return generate_latest(self._registry)
+
+
+class Meter:
+    """Counts what the calls of one request spend; a call whose end is not known counts as all that it may cost.
+
+    Args:
+        llm: Who is asked.
+        pool: Knows the prices.
+        metrics: Are told.
+        temperature: What every call is sent with; None for what it says.
+        max_tokens: The most tokens of a completion; None for what the call says.
+
+    Attributes:
+        num_asked: How many calls were made.
+        spent: What they cost.
+    """
+
+    def __init__(
+        self,
+        llm: LLMClient,
+        *,
+        pool: AgentPool,
+        metrics: Metrics,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+    ) -> None:
+        self.num_asked = 0
+        self.spent = Cost()
+        self._llm = llm
+        self._pool = pool
+        self._metrics = metrics
+        self._temperature = temperature
+        self._max_tokens = max_tokens
+
+    async def __call__(self, request: Request) -> Reply:
+        """Ask and count."""
+        if self._temperature is not None:
+            request = replace(request, temperature=self._temperature)
+        if self._max_tokens is not None:
+            request = replace(request, max_tokens=self._max_tokens)
+        price = self._pool.llm(request.llm)
+        metrics, name = self._metrics, request.llm
+        spent = most_of(request, price=price, max_tokens=request.max_tokens)
+        self.num_asked += 1
+        try:
+            reply = await self._llm(request)
+            spent = cost_of(reply, price=price)
+        except LLMError as error:
+            if all(map(str.isdigit, error.faults)):  # turned down by a status, which costs nothing
+                spent = Cost(calls=1)
+            metrics.failed_calls.labels(name).inc()
+            for fault in error.faults:
+                metrics.faults.labels(fault).inc()
+            raise
+        except (BudgetExceededError, UserError):
+            spent = Cost()
+            raise
+        finally:
+            self.spent += spent
+            metrics.usd.labels(name).inc(spent.usd)
+        metrics.calls.labels(name).inc(reply.num_calls)
+        metrics.tokens.labels(name, "prompt").inc(reply.usage.prompt_tokens)
+        metrics.tokens.labels(name, "completion").inc(reply.usage.completion_tokens)
+        if reply.seconds:
+            metrics.call_seconds.labels(name).observe(reply.seconds)
+        for fault in reply.faults:
+            metrics.faults.labels(fault).inc()
+        return reply
+
+
+class Purse:
+    """What one key may spend while the server runs.
+
+    Args:
+        usd: The most; None for no limit.
+        most: The most that one request may spend; it is set aside while the request is under way.
+    """
+
+    def __init__(self, *, usd: float | None = None, most: float = 0.0) -> None:
+        self._limit = None if usd is None else round(usd * SCALE)
+        self._most = round(most * SCALE)
+        self._spent = self._set_aside = 0
+
+    @property
+    def spent_usd(self) -> float:
+        """USD spent so far."""
+        return self._spent / SCALE
+
+    def pay(self, cost: Cost) -> None:
+        """Count what a request spent."""
+        self._spent += cost.parts
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Set aside what one request may spend, while it is under way.
+
+        Raises:
+            ApiError: 402 where too little is left, 429 where others under way may leave too little.
+        """
+        if self._limit is not None and self._spent + self._set_aside + self._most > self._limit:
+            if self._spent + self._most > self._limit:
+                raise ApiError(
+                    402,
+                    f"This key has spent {self.spent_usd:.6g} of its {self._limit / SCALE:g} USD, and a request may "
+                    f"take {self._most / SCALE:g}; ask whoever runs the server to raise --max-usd-per-key.",
+                    kind="insufficient_quota",
+                    code="insufficient_quota",
+                    headers={"x-should-retry": "false"},
+                )
+            raise ApiError(
+                429,
+                "What this key has left is set aside for its requests under way; wait for them.",
+                kind="requests",
+                code="rate_limit_exceeded",
+                headers={"retry-after": "1"},
+            )
+        self._set_aside += self._most
+        try:
+            yield
+        finally:
+            self._set_aside -= self._most
