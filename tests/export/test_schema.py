@@ -1,5 +1,7 @@
 import json
+import re
 from importlib.resources import files
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -12,6 +14,7 @@ from gdesign.export.schema import design_from_json, design_to_json, pool_from_js
 from gdesign.types import Agent, Decision, Design, Edge, Gate
 from tests.strategies import POOL, designs
 
+ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((files("gdesign.export") / "design.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 ROW = {"version": 1, "agents": [{"role": "a", "llm": "m"}, {"role": "b", "llm": "n"}], "decision": {"kind": "last"}}
@@ -89,6 +92,14 @@ def test_a_document_is_what_its_page_shows():
         "num_rounds": 3,
         "decision": {"kind": "vote"},
     }
+
+
+def test_the_documents_that_are_shown_can_be_read():
+    page = (ROOT / "docs/exports.md").read_text()
+    (shown,) = re.findall(r"^```json\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    for text in (shown, (ROOT / "examples/design.json").read_text()):
+        VALIDATOR.validate(json.loads(text))
+        assert len(design_from_json(json.loads(text)).agents) == 3
 
 
 def test_what_may_be_left_out_has_a_default():
