@@ -14,6 +14,7 @@ from typing import ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 SCRIPT = "<script>window.hacked = true</script><img src=x onerror='window.hacked = true'>"
+CSP = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 TYPES = {"html": "text/html; charset=utf-8", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 
 LLMS = [
@@ -140,12 +141,14 @@ class Pretend(BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-    def reply(self, status, body, kind="application/json"):
+    def reply(self, status, body, kind="application/json", **headers):
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
-        self.send_header("Content-Security-Policy", "default-src 'self'")
+        self.send_header("Content-Security-Policy", CSP)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
         self.end_headers()
         self.wfile.write(data)
 
@@ -171,7 +174,7 @@ class Pretend(BaseHTTPRequestHandler):
             self.reply(200, INFO)
         elif url.path == "/v1/history":
             query = {name: int(value) for name, (value,) in parse_qs(url.query).items()}
-            self.reply(200, PAST[query["offset"] :][: query["limit"]])
+            self.reply(200, PAST[query["offset"] :][: query["limit"]], x_total_count=str(len(PAST)))
         elif url.path.startswith("/v1/history/"):
             self.reply(200, past(PAST[int(url.path.split("/")[-1])]))
         else:

@@ -228,7 +228,7 @@ def test_a_run_shows_each_message_with_its_tokens_and_cost_and_then_the_answer(v
     assert "130 → 85 tokens" in messages.nth(1).inner_text()
     assert "$0.00040" in messages.nth(1).inner_text()
     assert panel.locator(".answer .value").inner_text() == "21"
-    assert "weighted vote, 3 of 3 agents have it" in panel.locator(".answer").inner_text()
+    assert "weighted vote, with 3 of 3 agents" in panel.locator(".answer").inner_text()
     totals = panel.locator(".totals").inner_text().split("\n")
     assert dict(zip(totals[::2], totals[1::2], strict=True)) == {
         "Turns": "6 of 6", "Tokens in": "780", "Tokens out": "510", "Cost": "$0.0024",
@@ -298,6 +298,8 @@ def test_a_past_run_is_looked_up_and_replayed(visit, width):
     page.get_by_role("button", name="More").click()
     page.locator("#past-list li").nth(len(PAST) - 1).wait_for()
     assert page.locator("#past-list li").count() == len(PAST)
+    assert page.locator("#num-past").inner_text() == "30 of 30 runs, newest first"
+    assert not page.get_by_role("button", name="More").is_visible()
     page.locator("#past-list button").first.click()
     panel = page.locator("#past-panel .panel")
     panel.locator(".answer .value").wait_for()

@@ -46,7 +46,10 @@ async function reason(response) {
 
 export const info = async () => (await ask("v1/info")).json();
 export const design = async (body, signal) => (await ask("v1/designs", { body, signal })).json();
-export const history = async (offset, limit) => (await ask(`v1/history?offset=${offset}&limit=${limit}`)).json();
+export async function history(offset, limit) {
+  const response = await ask(`v1/history?offset=${offset}&limit=${limit}`);
+  return { runs: await response.json(), total: Number(response.headers.get("x-total-count")) };
+}
 export const past = async (id) => (await ask(`v1/history/${encodeURIComponent(id)}`)).json();
 
 /** Run a design; yield `{event, data}` as the server sends them. */

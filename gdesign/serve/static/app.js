@@ -8,6 +8,7 @@ import * as words from "./words.js";
 const $ = (id) => document.getElementById(id);
 const AFTER_A_SLIDE = 180; // ms without a move before a new team is asked for
 const PAGE = 25; // past runs at a time
+const EXAMPLES = 4; // at first
 const KINDS = { learned: "Learned team", chain: "Chain", complete: "Complete graph", single: "Single agent" };
 
 const wide = matchMedia("(min-width: 1000px)");
@@ -159,11 +160,11 @@ function compare() {
 async function more() {
   $("past-problem").hidden = true;
   try {
-    const runs = await api.history(shown, PAGE);
+    const { runs, total } = await api.history(shown, PAGE);
     shown += runs.length;
     $("past-list").append(...runs.map(pastRow));
-    $("more").hidden = runs.length < PAGE;
-    $("no-past").hidden = shown > 0;
+    $("more").hidden = shown >= total;
+    $("num-past").textContent = total === 0 ? "This run folder holds no runs yet." : `${shown} of ${words.plural(total, "run")}, newest first`;
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
     fail(error, $("past-problem"));
@@ -184,7 +185,6 @@ function pastRow(run) {
       el("span", {}, run.answer === null ? "no answer" : `answered ${run.answer}`),
       el("span", { class: `verdict ${verdict}` }, verdict),
       el("span", {}, words.plural(run.num_agents, "agent")),
-      el("span", {}, words.plural(run.calls, "call")),
       el("span", {}, words.usd(run.usd)),
     ),
   );
@@ -254,10 +254,16 @@ async function start() {
   );
   $("version").textContent = info.version;
   $("examples").replaceChildren(
-    ...info.examples.map((text) =>
-      el("li", {}, el("button", { type: "button", class: "chip", title: text, onclick: () => { $("question").value = text; submit(); } }, text)),
-    ),
+    ...info.examples.map((text, i) => {
+      const take = () => {
+        $("question").value = text;
+        submit();
+      };
+      return el("li", { hidden: i >= EXAMPLES }, el("button", { type: "button", class: "chip", title: text, onclick: take }, text));
+    }),
   );
+  $("more-examples").hidden = info.examples.length <= EXAMPLES;
+  $("examples-label").textContent = info.simulated ? "Examples; the simulated agents answer only questions of these kinds" : "Examples";
   $("examples-box").hidden = info.examples.length === 0;
   $("slider").value = String(placeOf(info.lambda.trained));
   $("ask").disabled = false;
@@ -277,6 +283,12 @@ $("limit").addEventListener("input", again);
 for (const id of ["by-lambda", "by-limit"]) $(id).addEventListener("change", () => { readout(); again(); });
 $("against").addEventListener("change", () => { if (asked) design(); });
 $("run-both").addEventListener("click", () => { left.run(); right.run(); });
+$("more-examples").addEventListener("click", () => {
+  const [first] = $("examples").querySelectorAll("li[hidden]");
+  for (const item of $("examples").children) item.hidden = false;
+  $("more-examples").hidden = true;
+  first.firstElementChild.focus();
+});
 $("more").addEventListener("click", more);
 $("key-form").addEventListener("submit", (event) => {
   event.preventDefault();

@@ -6,6 +6,8 @@ import { Graph } from "./graph.js";
 import * as words from "./words.js";
 
 const SPEEDS = [0.5, 1, 2, 4];
+const PACE = 220; // ms between two messages of a run, so that the eye can follow where agents take no time
+const still = matchMedia("(prefers-reduced-motion: reduce)");
 const BETWEEN_TURNS = [700, 2600]; // ms a replay waits for the next turn: at least so that one can follow, at most
 
 export class Panel {
@@ -150,7 +152,10 @@ export class Panel {
     this.say(`${this.title.textContent} runs.`);
     try {
       for await (const { event, data } of api.run(this.question, this.json, signal)) {
-        if (event === "turn") this.#hear(data);
+        if (event === "turn") {
+          this.#hear(data);
+          if (!still.matches) await new Promise((on) => setTimeout(on, PACE));
+        }
         if (event === "error") throw new api.ApiError(data.message, 200);
         if (event === "done") this.done = data;
       }
@@ -177,6 +182,7 @@ export class Panel {
     this.#buttons();
     if (hadFocus) this.runButton.focus();
     this.replay.hidden = this.turns.length === 0;
+    this.talk.hidden = this.turns.length === 0;
     this.position.max = String(this.turns.length);
     this.#paint();
     if (this.done) this.say(`The answer of ${this.title.textContent} is ${this.done.answer ?? "not readable"}.`);
@@ -308,7 +314,7 @@ export class Panel {
     });
     for (const i of whole && this.done ? this.#decidedBy() : []) {
       this.graph.decided(i);
-      this.rows[i].state.textContent = this.votes ? "has it" : "decided";
+      this.rows[i].state.textContent = this.votes ? "agrees" : "decided";
       this.rows[i].row.dataset.state = "decided";
     }
   }
@@ -336,10 +342,11 @@ export class Panel {
   /** The agents whose last word is the answer; where one decides alone, that one. */
   #decidedBy() {
     const by = this.done.decided_by;
-    if (by === null || by === undefined) return [];
-    if (!this.votes) return [by % this.design.agents.length]; // an index into the turns by round, then agent
+    if (by === null) return [];
+    if (!this.votes && by !== undefined) return [by % this.design.agents.length]; // an index into the turns by round, then agent
     const last = new Map(this.turns.filter((t) => !t.silent && !t.error).sort((a, b) => a.round - b.round).map((t) => [t.agent, t.answer]));
-    return [...last.keys()].filter((i) => last.get(i) === this.done.answer);
+    const those = words.deciders(this.design).filter((i) => last.has(i) && last.get(i) === this.done.answer);
+    return this.votes ? those : those.slice(-1); // past runs do not say who it was
   }
 
   #message(turn) {
@@ -392,7 +399,7 @@ export class Panel {
     const { done } = this;
     const by = this.#decidedBy();
     let whose = "";
-    if (this.votes && by.length) whose = ` by ${words.decisionWords(this.design)}, ${by.length} of ${this.design.agents.length} agents have it`;
+    if (this.votes && by.length) whose = ` by ${words.decisionWords(this.design)}, with ${by.length} of ${words.plural(this.design.agents.length, "agent")}`;
     else if (by.length) whose = ` of agent ${by[0] + 1}, ${this.design.agents[by[0]].role}`;
     const figures = [];
     if (done.usd !== undefined) figures.push(words.usd(done.usd));
