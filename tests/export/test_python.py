@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from threading import Barrier
 from types import ModuleType
 
 import pytest
@@ -171,6 +172,22 @@ def test_a_call_that_fails_is_told_and_the_others_go_on(monkeypatch):
     assert "out of order" in failed["error"]
     assert all(turn["text"] for turn in others)
     assert state["answer"] is not None
+
+
+def test_agents_that_wait_for_nobody_are_asked_at_the_same_time(monkeypatch):
+    agents = tuple(Agent(role="assistant", llm="small") for _ in range(12))
+    team = loaded(to_python(Design(agents=agents, decision=VOTE), pool=POOL))
+    together = Barrier(12)
+
+    def answer(body):
+        together.wait(timeout=10)
+        return "Answer: 1"
+
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    with chat_server(answer) as url:
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        assert team.graph.invoke({"question": "?"})["answer"] == "1"
+        team.client(None, None).close()
 
 
 @pytest.mark.parametrize(
