@@ -28,7 +28,7 @@ TEAM = [
     {"role": role, "llm": m["name"], "operator": "answer"} for role, m in zip(ROLES, LLMS, strict=True)
 ]  # one of each
 QUESTIONS = [
-    "There are 31 postcards in the drawer of Mei. The next day Mei loses 10 of them. How many postcards are left?",
+    "There are 31 postcards in the drawer of Mei. The next day Mei loses 10 of them. How many postcards does Mei have now?",
     "What does this program print? x = 3; for i in range(4): x = 2 * x - i",
     "Which river flows through the city in which the composer of the Water Music died?",
 ]

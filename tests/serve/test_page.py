@@ -3,13 +3,19 @@
 import os
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from importlib.resources import files
 from itertools import product
 
 import pytest
 
+from gdesign.execute.runs import RunsFile
+from gdesign.serve.app import Serving
+from gdesign.serve.model import load
+from tests.serve.folders import JOINT, SWARM, folder
 from tests.serve.pretend import PAST, QUESTIONS, SCRIPT, pretending
+from tests.serve.serving import serving
 
 STATIC = files("gdesign.serve") / "static"
 OWN = ["index.html", "style.css", "app.js", "api.js", "dom.js", "graph.js", "panel.js", "words.js"]
@@ -518,3 +524,57 @@ def test_events_are_read_whatever_the_line_ends_and_wherever_chunks_are_cut(visi
         [text, size],
     )
     assert found == [["turn", '{"a":\n1}'], ["message", "über"]]
+
+
+# --------------------------------------------------------------------------- the real server
+
+
+@pytest.fixture(scope="module", params=["joint", "swarm"])
+def served(request, tmp_path_factory):
+    """A designer behind `gdesign serve`, with two past runs: one with its words, one without."""
+    path = folder(tmp_path_factory.mktemp("served"), designer={"joint": JOINT, "swarm": SWARM}[request.param])
+    model = load(path)
+    with ThreadPoolExecutor(1) as thread:  # playwright has an event loop running in this one
+        answer = thread.submit(model.ask, QUESTIONS[0]).result()
+    with RunsFile(path / "runs.jsonl") as runs:
+        for words in (False, True):
+            runs.append(answer.run, answer.outcome, phase="test", words=words)
+    with serving(Serving(model, folder=path, simulated=True)) as url:
+        yield url.removesuffix("v1")
+
+
+@in_a_browser
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_page_and_the_server_understand_each_other(visit, served, width):
+    page = visit(url=served, width=width)
+    panel = design(page, QUESTIONS[0])
+    slide_to(page, 100)
+    page.wait_for_selector("#design:not([aria-busy])")
+    page.select_option("#against", "complete")
+    page.get_by_role("button", name="Run both").click()
+    page.locator("#panels .answer .value").nth(1).wait_for()
+    page.locator("#panels .answer .value").nth(0).wait_for()
+    assert "tokens" in panel.locator(".message").first.inner_text()
+    assert panel.locator("[data-state=decided]").count() >= 1
+    assert "simulated" in panel.locator(".answer").inner_text()
+    assert drawn(panel)
+    page.get_by_role("link", name="Past runs").click()
+    page.get_by_text("2 of 2 runs, newest first").wait_for()
+    for number in (0, 1):
+        page.locator("#past-list button").nth(number).click()
+        page.locator("#past-panel .answer .value").wait_for()
+        assert page.locator("#past-panel [data-state=decided]").count() >= 1
+    assert not overflows(page)
+
+
+@in_a_browser
+def test_what_the_server_refuses_is_shown(visit, served):
+    page = visit(url=served, refused=["status of 400"])
+    panel = design(page, "Why is the sky blue?")
+    panel.get_by_role("button", name="Run this team").click()
+    panel.get_by_text("the simulated agents know no other questions").wait_for()
+    assert not panel.locator(".talk").is_visible()
+    page.get_by_text("Spending limit").click()
+    page.fill("#limit", "0.000001")
+    page.locator("#problem").wait_for()
+    assert page.locator("#problem").inner_text() != ""
