@@ -1,11 +1,16 @@
-"""Pictures: score against cost, learning, and the graphs of designs."""
+"""Pictures: score against cost, learning, and the graphs of designs.
+
+Each is written as PNG to a path, or as SVG to a stream.
+"""
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 from statistics import mean
 from textwrap import fill, shorten
+from typing import BinaryIO
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -22,7 +27,7 @@ COLOURS = ("#4C72B0", "#DD8452", "#55A868", "#C44E52", "#8172B3", "#937860", "#D
 INK = "#333333"
 
 
-def score_against_cost(rows: Sequence[Row], path: Path) -> None:
+def score_against_cost(rows: Sequence[Row], out: Path | BinaryIO) -> None:
     """Draw score over USD per 1,000 questions and the Pareto front, a panel for each task, split and label.
 
     Bars are 95 % intervals. What the same checkpoints are worth at several lambdas is joined by a line.
@@ -76,7 +81,7 @@ def score_against_cost(rows: Sequence[Row], path: Path) -> None:
         low, high = axes.get_ylim()  # an interval of two seeds may reach where no score is
         axes.set_ylim(max(low, 0.0), min(high, 1.0))
         _finish(axes)
-    figure.savefig(path, bbox_inches="tight")
+    _save(figure, out)
 
 
 def pareto_front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -88,7 +93,7 @@ def pareto_front(points: Iterable[tuple[float, float]]) -> list[tuple[float, flo
     return front
 
 
-def utility_against_runs(rows: Sequence[Row], path: Path) -> None:
+def utility_against_runs(rows: Sequence[Row], out: Path | BinaryIO) -> None:
     """Draw utility over the runs that training took, a panel for each task, split, label and lambda.
 
     The best method that was not trained is a line.
@@ -120,10 +125,10 @@ def utility_against_runs(rows: Sequence[Row], path: Path) -> None:
         axes.set_ylabel("utility")
         axes.set_title(f"{task}, {split} ({label}), lambda {usd_weight:g}")
         _finish(axes)
-    figure.savefig(path, bbox_inches="tight")
+    _save(figure, out)
 
 
-def learning_curves(trainings: Sequence[Learning], path: Path) -> None:
+def learning_curves(trainings: Sequence[Learning], out: Path | BinaryIO) -> None:
     """Draw validation utility over executed runs and over steps, a row for each task, label and lambda.
 
     A thin line is one seed. The thick line is the mean over seeds and the band its 95 % interval, as far as
@@ -160,7 +165,7 @@ def learning_curves(trainings: Sequence[Learning], path: Path) -> None:
             fontsize=8,
             frameon=False,
         )
-    figure.savefig(path, bbox_inches="tight")
+    _save(figure, out)
 
 
 def _curve(axes: Axes, training: Learning, xs: Sequence[Sequence[float]], colour: str, style: str) -> None:
@@ -186,6 +191,14 @@ def _curve(axes: Axes, training: Learning, xs: Sequence[Sequence[float]], colour
         axes.fill_between(
             at, [low for low, _ in band], [high for _, high in band], color=colour, alpha=0.15, linewidth=0
         )
+
+
+def _save(figure: Figure, out: Path | BinaryIO) -> None:
+    if isinstance(out, Path):
+        figure.savefig(out, bbox_inches="tight")
+        return
+    with rc_context({"svg.hashsalt": "gdesign"}):  # the same picture has the same bytes
+        figure.savefig(out, format="svg", bbox_inches="tight", metadata={"Date": None})
 
 
 def _panels(num: int) -> tuple[Figure, list[Axes]]:
@@ -214,7 +227,9 @@ def _finish(axes: Axes) -> None:
     )
 
 
-def training_curve(steps: Sequence[int], utility: Sequence[float], score: Sequence[float], path: Path) -> None:
+def training_curve(
+    steps: Sequence[int], utility: Sequence[float], score: Sequence[float], out: Path | BinaryIO
+) -> None:
     """Draw utility and score of each validation over the training steps."""
     figure = Figure(figsize=(6.5, 3.6), dpi=120)
     FigureCanvasAgg(figure)
@@ -225,14 +240,21 @@ def training_curve(steps: Sequence[int], utility: Sequence[float], score: Sequen
     axes.set_ylabel("validation")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
-    figure.savefig(path, bbox_inches="tight")
+    _save(figure, out)
 
 
-def draw_designs(designs: Sequence[tuple[str, Design]], path: Path) -> None:
+def draw_designs(
+    designs: Sequence[tuple[str, Design]], out: Path | BinaryIO, *, llms: Sequence[str] | None = None
+) -> None:
     """Draw titled designs below each other.
 
     Agents stand from left to right in the order in which they can speak. Solid arrows carry text,
     dashed ones are watched by a gate, dotted ones carry text to the next round.
+
+    Args:
+        designs: With their titles.
+        out: Where to.
+        llms: All that share the colours of these pictures; None for those of these designs.
     """
     depths = [_depths(d) for _, d in designs]
     widths = [max(d) + 2 for d in depths]
@@ -240,14 +262,14 @@ def draw_designs(designs: Sequence[tuple[str, Design]], path: Path) -> None:
     figure = Figure(figsize=(2.4 * max(widths) + 0.6, sum(1.15 * h + 1.0 for h in heights)), dpi=120)
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(designs), squeeze=False, gridspec_kw={"height_ratios": [h + 0.9 for h in heights]})
-    llms = sorted({a.llm for _, d in designs for a in d.agents})
+    llms = llms or sorted({a.llm for _, d in designs for a in d.agents})
     for axes, (title, design), depth in zip(panels[:, 0], designs, depths, strict=True):
         _draw(axes, design, depth, {m: COLOURS[i % len(COLOURS)] for i, m in enumerate(llms)})
         axes.set_xlim(-0.55, max(widths) - 0.45)
         axes.set_title(fill(shorten(title, 150), 75), fontsize=9, loc="left", color=INK)
     figure.tight_layout()
     figure.draw_without_rendering()  # arrows end at the boxes, whose size is known once they are drawn
-    figure.savefig(path, bbox_inches="tight")
+    _save(figure, out)
 
 
 def _depths(design: Design) -> list[int]:

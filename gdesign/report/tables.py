@@ -208,14 +208,28 @@ def _row(group: Group) -> Row:
 
 def markdown(rows: Sequence[Row], unsaid: Mapping[str, Mapping[str, Any]] | None = None) -> str:
     """Return the rows as a Markdown table, with what its names leave unsaid."""
+    head, cells = columns(rows)
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(row) + " |" for row in cells]
+    for note in notes(rows):
+        lines += ["", note]
+    if unsaid and any(unsaid.values()):
+        lines += ["", "Unless a name says otherwise:", ""]
+        for designer, settings in unsaid.items():
+            if settings:
+                lines.append(f"- {designer}: " + ", ".join(f"`{key}={value}`" for key, value in settings.items()))
+    return "\n".join(lines) + "\n"
+
+
+def columns(rows: Sequence[Row]) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Return the head and the cells of the rows' table."""
     shown = [name for name in SELDOM if any(getattr(r, name) for r in rows)]
     head = (
         "method", "task", "split", "answers", "lambda", "seeds", "questions", "score", "USD per 1,000", "utility",
         "training runs", "training USD", "unreadable", "failed calls", *(HEADS[name] for name in shown),
     )  # fmt: skip
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for r in rows:
-        cells = [
+    cells = [
+        [
             r.method,
             r.task,
             r.split,
@@ -232,25 +246,26 @@ def markdown(rows: Sequence[Row], unsaid: Mapping[str, Mapping[str, Any]] | None
             str(r.failures),
             *(_seldom(r, name) for name in shown),
         ]
-        lines.append("| " + " | ".join(cells) + " |")
-    lines += [
-        "",
+        for r in rows
+    ]
+    return head, cells
+
+
+def notes(rows: Sequence[Row]) -> list[str]:
+    """Return what is to be known to read the rows' table."""
+    shown = [name for name in SELDOM if any(getattr(r, name) for r in rows)]
+    found = [
         "Means over seeds. In brackets a 95 % interval: over seeds, by Student's t, where there are several, and else "
         "over questions, by a bootstrap. The first covers no other questions where all seeds share theirs, and the "
-        "second no other seeds.",
+        "second no other seeds."
     ]
     if any("paid" in _training_usd(r) for r in rows) or "paid_usd" in shown:
-        lines += ["", "USD are what the calls cost when they are asked; paid is what was not in a recording already."]
+        found.append("USD are what the calls cost when they are asked; paid is what was not in a recording already.")
     if "latency" in shown:
-        lines += ["", "Latency is that of the slowest chain of calls of a question, by what the endpoints took."]
+        found.append("Latency is that of the slowest chain of calls of a question, by what the endpoints took.")
     if any(r.label == "calibrated" for r in rows):
-        lines += ["", "Calibrated rows support no claim that one method beats another."]
-    if unsaid and any(unsaid.values()):
-        lines += ["", "Unless a name says otherwise:", ""]
-        for designer, settings in unsaid.items():
-            if settings:
-                lines.append(f"- {designer}: " + ", ".join(f"`{key}={value}`" for key, value in settings.items()))
-    return "\n".join(lines) + "\n"
+        found.append("Calibrated rows support no claim that one method beats another.")
+    return found
 
 
 def _training_usd(row: Row) -> str:

@@ -44,7 +44,8 @@ def write(folder, *, scores=(1.0, 0.0), **changed):
     (folder / "config.yaml").write_text(yaml.safe_dump({"names": names, "seed": 0, "llm": {"source": folder.name}}))
     (folder / "eval.json").write_text(json.dumps(SUMMARY | changed))
     row = {"phase": "test", "benchmark": "gsm8k", "seed": 0, "design": design_to_json(CASCADE), "usd": 0.001}
-    row |= {"prompt_tokens": 10, "completion_tokens": 1}
+    row |= {"prompt_tokens": 10, "completion_tokens": 1, "calls": 1, "answer": "4", "unreadable": False, "failures": 0}
+    row |= {"label": "exact", "turns": []}
     lines = [
         json.dumps({**row, "task": str(i), "question": f"Question {i}?", "score": s}) for i, s in enumerate(scores)
     ]
@@ -64,6 +65,8 @@ def test_a_page_says_where_answers_come_from_what_training_took_and_what_was_run
 def test_a_spent_budget_leaves_a_page_of_what_there_is(tmp_path):
     folder = write(tmp_path / "a")
     row = {"phase": "fit:train", "calls": 3, "usd": 0.5, "label": "live", "score": 1.0, "faults": 2, "turns": []}
+    row |= {"prompt_tokens": 9, "completion_tokens": 1, "unreadable": False, "failures": 0}
+    row |= {"design": design_to_json(CASCADE), "benchmark": "gsm8k", "task": "0", "seed": 0, "answer": "4"}
     (folder / "runs.jsonl").write_text(
         json.dumps(row) + "\n" + json.dumps(row | {"phase": "test", "score": 0.0}) + "\n"
     )
@@ -93,7 +96,12 @@ def test_an_overview_names_incomplete_runs_and_compares_the_best_on_the_same_que
     text = overview(tmp_path)
     assert f"| {tmp_path / 'runs/c'} | config.yaml cannot be read" in text
     assert "| cascade (source=a) | cascade (source=b) | utility | +0.5000 |" in text
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"report.md", "score_cost.png", "runs_utility.png"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {
+        "report.md",
+        "report.html",
+        "score_cost.png",
+        "runs_utility.png",
+    }
 
 
 def test_every_method_is_compared_with_the_baseline_by_utility_score_and_cost(tmp_path):
