@@ -11,9 +11,12 @@ from gdesign.execute.plan import Plan
 from gdesign.execute.run import run
 from gdesign.export.langgraph import state_graph
 from gdesign.export.steps import steps
+from gdesign.llm.openai import OpenAIClient
+from gdesign.serve.simulate import Simulation
 from gdesign.types import Agent, AgentPool, Decision, Design, Label, Reply, Role, Task, Usage
 from tests import strategies
 from tests.export.worlds import BENCHMARK, DESIGNS, POOL, Recording, tasks
+from tests.serve.serving import serving
 
 VOTE = Decision(kind="vote")
 
@@ -43,6 +46,20 @@ def test_it_gives_the_answers_and_makes_the_calls_of_our_executor(name):
         assert_agree(done, state, ours, theirs)
         num_calls.add(theirs.total())
     assert (len(num_calls) > 1) == any(a.gate is not None for a in DESIGNS[name].agents), "gates open and shut"
+
+
+@pytest.mark.parametrize("num", [3, pytest.param(50, marks=pytest.mark.slow)])
+def test_it_does_so_over_a_socket_too(num):
+    async def all_of_them(url):
+        llm = OpenAIClient(base_url=url)
+        for design in DESIGNS.values():
+            for task in tasks(num):
+                assert_agree(*await both(design, task, llm=llm))
+
+    app = Simulation(pool=POOL)
+    with serving(app) as url:
+        asyncio.run(all_of_them(url))
+    assert app.stats()["answered"] == app.stats()["requests"] > 0
 
 
 def test_another_seed_gives_the_same_other_answers():
