@@ -1,4 +1,4 @@
-"""The command `gdesign simulate` as a process of its own."""
+"""The commands that serve, each as a process of its own."""
 
 import subprocess
 import sys
@@ -10,10 +10,10 @@ GDESIGN = str(Path(sys.executable).with_name("gdesign"))
 
 
 @contextmanager
-def simulating(*options: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
-    """Start the command on a free port; yield the base_url and the process, which is stopped in the end."""
+def running(command: str, *options: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """Start a command on a free port; yield the base_url and the process, which is stopped in the end."""
     with subprocess.Popen(
-        [GDESIGN, "simulate", "--port", "0", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [GDESIGN, command, "--port", "0", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
             assert process.stdout is not None
@@ -22,3 +22,10 @@ def simulating(*options: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
             yield line.removeprefix("listening on ").strip(), process
         finally:
             process.terminate()
+
+
+@contextmanager
+def simulating(*options: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """Do so with `gdesign simulate`."""
+    with running("simulate", *options) as started:
+        yield started
