@@ -8,7 +8,7 @@ import * as words from "./words.js";
 const $ = (id) => document.getElementById(id);
 const AFTER_A_SLIDE = 180; // ms without a move before a new team is asked for
 const PAGE = 25; // past runs at a time
-const EXAMPLES = 4; // at first
+const EXAMPLES = 3; // at first
 const KINDS = { learned: "Learned team", chain: "Chain", complete: "Complete graph", single: "Single agent" };
 
 const wide = matchMedia("(min-width: 1000px)");
