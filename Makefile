@@ -2,16 +2,17 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-EXTRAS := openai,serve,text,report,langgraph,wandb,dev
+EXTRAS := openai,serve,text,report,langgraph,wandb,docs,dev
 STAMP := .venv/installed
 
-.PHONY: help venv demo test check bench
+.PHONY: help venv demo test check docs bench
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    train and evaluate on the simulated world: a table and pictures; no key, no data"
 	@echo "make test    every default test (ARGS='-m slow' for the slow ones)"
 	@echo "make check   ruff, mypy, import-linter"
+	@echo "make docs    the pages of docs/ as a site, in build/docs; every link is checked"
 	@echo "make bench   measure speed"
 	@echo "make venv    only the .venv, with every extra (PYTHON=python3.12 for another interpreter)"
 
@@ -36,6 +37,10 @@ check: venv
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: venv
+	$(BIN)/python -m sphinx -q -W --keep-going -b html -c docs . build/docs
+	@echo "build/docs/index.html"
 
 bench: venv
 	$(BIN)/python benchmarks/speed.py

@@ -130,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: 0 with --help, 2 after a mistake.
     """
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         with friendly():
             options.run(options)
@@ -138,7 +138,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line of `gdesign`."""
     parser = argparse.ArgumentParser(
         prog="gdesign",
         description="Ask trained designers, compare runs, look after data, serve a simulated world. "

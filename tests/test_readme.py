@@ -2,16 +2,16 @@
 
 `sh` and `python` blocks are run as they stand, except that trainings are cut short; an HTML comment
 `slow` above a block keeps it out of the default tests. `console` blocks are not run: their make
-targets, configs, subcommands and flags must exist. So must those of blocks that are run, which keeps
-the slow ones honest between runs.
+targets and scripts must exist, their configs compose, and the parser of the command take their
+arguments. So must those of blocks that are run, which keeps the slow ones honest between runs.
 """
 
-import itertools
 import os
 import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,15 +20,18 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from gdesign.agents.pool import load
+from gdesign.cli import parser
 from gdesign.design.checkpoint import assemble
 from gdesign.tasks.jsonl import JSONL
 from tests.serve.folders import folder
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+ALSO_LINKED = [ROOT / "data/README.md", *sorted((ROOT / "benchmarks").rglob("*.md"))]
 FENCE = re.compile(r"^```([\w-]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 TINY = ROOT / "data/tiny"
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 SHOWN = ("text", "json", "yaml", "bibtex")
 
 
@@ -107,12 +110,20 @@ def test_a_command_names_what_exists(line):
     match words:
         case ["git", "clone", *_] | ["source", _]:
             pass
+        case ["export", assignment]:
+            assert re.match(r"[A-Z_]+=.", assignment)
+        case ["pip", "install", *wanted]:
+            assert {extra for w in wanted for extra in re.findall(r"\w+", w)[1:]} <= set(EXTRAS), wanted
         case ["make", target, *_]:
             assert re.search(rf"^{re.escape(target)}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
         case ["gdesign", *arguments]:
-            told = helped(*arguments[: 2 if arguments[0] in ("calls", "data") else 1])
-            for flag in (a for a in arguments if a.startswith("--")):
-                assert flag in told
+            if arguments[-1] == "--help":
+                with pytest.raises(SystemExit, match=r"^0$"):
+                    parser().parse_args(arguments)
+            else:
+                parser().parse_args(arguments)
+        case [override, *overrides] if override.startswith("+"):  # options, told without their command
+            composes("train", ["llm=openai", override, *overrides])
         case ["python", "train.py" | "eval.py" as script, "--help"]:
             assert (ROOT / script).is_file()
         case ["python", "train.py" | "eval.py" as script, *overrides]:
@@ -125,18 +136,13 @@ def test_a_command_names_what_exists(line):
             pytest.fail(f"nobody can tell whether this works: {line}")
 
 
-def helped(*subcommand):
-    command = [str(Path(sys.executable).parent / "gdesign"), *subcommand, "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def sweep(overrides):
+    """Return commands in which every value of a sweep is there, though not with every other."""
     if "-m" not in overrides:
         return [overrides]
     parts = [o.partition("=") for o in overrides if o != "-m"]
-    return [list(each) for each in itertools.product(*([f"{k}={v}" for v in vs.split(",")] for k, _, vs in parts))]
+    values = [[f"{k}={v}" for v in vs.split(",")] for k, _, vs in parts]
+    return [[found[i % len(found)] for found in values] for i in range(max(map(len, values)))]
 
 
 def composes(name, overrides):
@@ -151,7 +157,7 @@ def test_every_block_has_a_language_that_is_looked_at():
     assert {b.language for b in blocks()} <= {"sh", "console", "python", "", *SHOWN}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize("page", PAGES + ALSO_LINKED, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
     broken = []
     for link in LINK.findall(FENCE.sub("", page.read_text())):
