@@ -28,7 +28,8 @@ TEAM = [
     {"role": role, "llm": m["name"], "operator": "answer"} for role, m in zip(ROLES, LLMS, strict=True)
 ]  # one of each
 QUESTIONS = [
-    "There are 31 postcards in the drawer of Mei. The next day Mei loses 10 of them. How many postcards does Mei have now?",
+    "There are 31 postcards in the drawer of Mei. The next day Mei loses 10 of them. "
+    "How many postcards does Mei have now?",
     "What does this program print? x = 3; for i in range(4): x = 2 * x - i",
     "Which river flows through the city in which the composer of the Water Music died?",
 ]
@@ -76,6 +77,9 @@ FIXED = {"chain": CHAIN, "complete": COMPLETE, "single": SINGLE}
 def learned(question, lam):
     if "script" in question:
         return HOSTILE
+    for word, n in (("twelve", 12), ("forty", 40)):
+        if word in question:
+            return design(TEAM * (n // 4), spatial=[(a, b) for a in range(n) for b in range(a + 1, n)])
     return CASCADE if lam < 0.01 else DEBATE if lam < 0.2 else SINGLE
 
 

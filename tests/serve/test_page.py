@@ -134,8 +134,8 @@ def design(page, question=QUESTIONS[0]):
     page.fill("#question", question)
     with page.expect_response(lambda r: "/v1/designs" in r.url and r.request.post_data_json["question"] == question):
         page.click("#design")
-    page.wait_for_selector("#panels .graph canvas", state="attached")
     page.wait_for_selector("#design:not([aria-busy])")
+    page.wait_for_selector("#panels .team li")
     return page.locator("#panels .panel").first
 
 
@@ -456,6 +456,24 @@ def test_a_team_is_designed_run_and_replayed_without_a_mouse(visit):
     assert page.locator(".message").count() == 0
     page.keyboard.press("ArrowRight")
     assert page.locator(".message").count() == 1
+
+
+@in_a_browser
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_team_too_large_for_the_screen_can_be_scrolled_and_one_too_large_to_draw_is_told(visit, width):
+    page = visit(width=width)
+    panel = design(page, "twelve who all hear each other")
+    assert drawn(panel)
+    box = panel.locator(".graph")
+    assert box.evaluate("b => b.scrollWidth > b.clientWidth")
+    assert box.get_attribute("tabindex") == "0"
+    design(page, "forty who all hear each other")
+    assert "too large for a picture" in box.inner_text()
+    assert "hears 1, 2 and 3" in panel.locator(".team").inner_text()
+    assert not overflows(page)
+    design(page)
+    assert drawn(panel)
+    assert box.get_attribute("tabindex") is None
 
 
 @in_a_browser

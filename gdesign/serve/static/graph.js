@@ -11,6 +11,9 @@ const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
 const PAD = 10;
 const NARROW = 480; // a box of a phone's width
 const LARGEST = 1.12; // beyond its own size a small team looks coarse
+const SMALLEST = 0.5; // below that nobody can read it: rather one scrolls what is then drawn at SCROLLED
+const SCROLLED = 0.62;
+const MOST_EDGES = 300; // more take seconds to lay out and show nothing
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
@@ -149,9 +152,13 @@ function style(width, room) {
 }
 
 export class Graph {
-  /** @param {HTMLElement} box Where it is drawn; its height is set to what the drawing needs. */
+  /** @param {HTMLElement} box Where it is drawn; it grows to what the drawing needs. */
   constructor(box) {
     this.box = box;
+    this.sheet = document.createElement("div");
+    this.note = document.createElement("p");
+    this.note.className = "muted";
+    box.append(this.note, this.sheet);
     this.cy = null;
     this.width = 0;
     new ResizeObserver(() => {
@@ -173,8 +180,16 @@ export class Graph {
     const states = this.cy ? this.cy.nodes().map((n) => [n.id(), n.classes()]) : [];
     const same = this.cy && this.drawn === this.design;
     this.cy?.destroy();
+    this.cy = null;
+    const edges = this.design.spatial.length + this.design.temporal.length;
+    const gates = this.design.agents.reduce((sum, agent) => sum + (agent.gate?.watch.length ?? 0), 0);
+    const drawable = edges + gates + this.design.agents.length <= MOST_EDGES;
+    this.note.textContent = drawable ? "" : "This team is too large for a picture; the words say who hears whom.";
+    this.sheet.hidden = !drawable;
+    this.box.removeAttribute("tabindex");
+    if (!drawable) return;
     this.cy = cytoscape({
-      container: this.box,
+      container: this.sheet,
       elements: elements(this.design, (llm) => color(this.llmColor(llm))),
       style: style(agentWidth(this.design), this.box.clientWidth < NARROW ? 14 : 28),
       layout: { name: "preset" },
@@ -202,12 +217,18 @@ export class Graph {
     const room = { w: box.clientWidth - 2 * PAD, h: Math.max(380, Math.min(620, box.clientWidth * 1.5)) };
     const scales = ["LR", "TB"].map((direction) => {
       const { w, h } = this.#layout(direction);
-      return Math.min(LARGEST, room.w / w, room.h / h);
+      const zoom = Math.min(LARGEST, room.w / w, room.h / h);
+      return zoom < SMALLEST ? Math.min(SCROLLED, room.w / w) : zoom; // a long way down is better than one to the side
     });
     if (scales[0] >= scales[1] - 0.02) this.#layout("LR");
-    const zoom = Math.max(...scales);
+    const best = Math.max(...scales);
+    const zoom = best < SMALLEST ? SCROLLED : best;
     const bounds = cy.elements().boundingBox({ includeOverlays: false });
-    box.style.height = `${Math.ceil(bounds.h * zoom) + 2 * PAD}px`;
+    const wide = Math.ceil(bounds.w * zoom) + 2 * PAD;
+    this.sheet.style.height = `${Math.ceil(bounds.h * zoom) + 2 * PAD}px`;
+    this.sheet.style.width = wide > box.clientWidth ? `${wide}px` : "";
+    if (wide > box.clientWidth) box.tabIndex = 0; // so that the keyboard scrolls it
+    else box.removeAttribute("tabindex");
     cy.resize();
     cy.zoom(zoom);
     cy.center();
