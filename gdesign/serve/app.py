@@ -93,6 +93,8 @@ class Settings:
 
     Attributes:
         max_concurrent: Designs and runs under way at a time; more get a 429.
+        max_lag: Seconds that the event loop may be late, on average over about half a second; while it is later, the
+            server has more to do than it can, and new requests get a 429 before all become slow.
         max_body: Bytes of the largest request.
         deadline: Seconds after which a request that has no answer yet gets a 504.
         max_tokens: The most tokens of one completion; None for the endpoint's own limit.
@@ -106,6 +108,7 @@ class Settings:
     """
 
     max_concurrent: int = 64
+    max_lag: float = 0.1
     max_body: int = 1 << 20
     deadline: float = 300.0
     max_tokens: int | None = None
@@ -116,7 +119,15 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse limits that limit nothing, or everything."""
-        for name in ("max_concurrent", "max_body", "deadline", "max_tokens", "max_usd_per_request", "max_usd_per_key"):
+        for name in (
+            "max_concurrent",
+            "max_lag",
+            "max_body",
+            "deadline",
+            "max_tokens",
+            "max_usd_per_request",
+            "max_usd_per_key",
+        ):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise ConfigError(f"{name} is {value}; expected more than 0")
@@ -162,6 +173,7 @@ class Serving:
         self._under_way = 0
         self._stopping = False
         self._files = ThreadPoolExecutor(1, thread_name_prefix="files")
+        self._lag = Lag()
         self._drafting = Drafting(model, metrics=self._metrics)
         self._examples: list[str] | None = None
         self._guarded = Guard(
@@ -402,15 +414,21 @@ class Serving:
             raise ApiError(
                 503, "The server is ending; ask again in a moment.", kind="server_error", headers={"retry-after": "1"}
             )
+        busy = None
         if self._under_way >= self._settings.max_concurrent:
+            busy = f"{self._under_way} requests are under way, which is all that this server takes at a time"
+        elif self._under_way and self._lag.seconds > self._settings.max_lag:
+            busy = "This server has more to do than it can"
+        if busy is not None:
             self._metrics.shed.inc()
             raise ApiError(
                 429,
-                f"{self._under_way} requests are under way, which is all that this server takes at a time; try again.",
+                f"{busy}; try again.",
                 kind="requests",
                 code="rate_limit_exceeded",
                 headers={"retry-after": "1"},
             )
+        self._lag.watch()
         with self._purse(request.state.client).open():
             self._under_way += 1
             self._metrics.in_flight.set(self._under_way)
@@ -525,6 +543,37 @@ class Serving:
             "start": round(turn.start, 6),
             "end": round(turn.end, 6),
         }
+
+
+class Lag:
+    """How late the event loop is while there is something to do.
+
+    Attributes:
+        seconds: By how much, on average over about half a second.
+    """
+
+    _TICK = 0.02
+    _SHARE = 0.04
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._ticks_left = 0
+        self._ticking: asyncio.Task[None] | None = None
+
+    def watch(self) -> None:
+        """Measure for the next seconds."""
+        self._ticks_left = round(5 / self._TICK)
+        if self._ticking is None:
+            self._ticking = asyncio.create_task(self._tick())
+
+    async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._ticks_left:
+            due = loop.time() + self._TICK
+            await asyncio.sleep(self._TICK)
+            self.seconds += self._SHARE * (loop.time() - due - self.seconds)
+            self._ticks_left = max(0, self._ticks_left - 1)
+        self._ticking = None
 
 
 class Drafting:

@@ -332,6 +332,17 @@ def test_more_than_the_server_takes_is_shed_at_once_and_nobody_else_is_slowed(ru
         assert post(url, **chat("?")).status_code == 200
 
 
+def test_a_server_with_more_to_do_than_it_can_sheds_before_all_become_slow(run_folder):
+    def slowly(request):
+        time.sleep(0.1)  # keeps the event loop
+        return "Answer: 1"
+
+    with asking(run_folder, worlds.Scripted(slowly), max_lag=0.01) as url, ThreadPoolExecutor(8) as threads:
+        replies = list(threads.map(lambda _: post(url, **chat("?")), range(40)))
+        assert {r.status_code for r in replies} == {200, 429}
+        assert any("more to do than it can" in r.text for r in replies)
+
+
 def test_no_request_hangs_beyond_its_deadline(run_folder):
     llm = Waiting()
     with asking(run_folder, llm, deadline=0.3) as url:
