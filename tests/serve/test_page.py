@@ -259,6 +259,19 @@ def test_messages_arrive_while_the_run_goes_on_and_it_can_be_stopped(visit):
 
 
 @in_a_browser
+def test_a_new_team_ends_the_run_of_the_one_before(visit):
+    page = visit()
+    panel = design(page)
+    panel.get_by_role("button", name="Run this team").click()
+    panel.locator(".message").first.wait_for()
+    slide_to(page, 100)
+    panel.get_by_text("1 agent", exact=True).wait_for()
+    page.wait_for_timeout(1000)  # for what the server had sent before
+    assert panel.locator(".message").count() == 0
+    assert panel.get_by_role("button", name="Run this team").is_visible()
+
+
+@in_a_browser
 def test_a_silent_agent_and_a_failed_call_are_told_apart_from_those_that_spoke(visit):
     page = visit()
     panel = design(page, "this one fails")

@@ -165,7 +165,8 @@ export class Graph {
       if (this.cy && Math.abs(box.clientWidth - this.width) > 1) requestAnimationFrame(() => this.#place());
     }).observe(box);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
-    setInterval(() => this.cy?.nodes(".speaking").toggleClass("pulse"), 600);
+    const still = matchMedia("(prefers-reduced-motion: reduce)");
+    setInterval(() => still.matches || this.cy?.nodes(".speaking").toggleClass("pulse"), 600);
   }
 
   /** Draw a design. `llmColor` gives the CSS variable of an LLM's colour. */

@@ -147,11 +147,13 @@ export class Panel {
     this.#stop = new AbortController();
     const { signal } = this.#stop;
     this.talk.hidden = false;
+    this.replay.hidden = true;
     this.#buttons();
     this.#paint();
     this.say(`${this.title.textContent} runs.`);
     try {
       for await (const { event, data } of api.run(this.question, this.json, signal)) {
+        if (signal.aborted) return; // what had come before the stop is not shown after it
         if (event === "turn") {
           this.#hear(data);
           if (!still.matches) await new Promise((on) => setTimeout(on, PACE));
