@@ -42,11 +42,10 @@ print(json.dumps({"loaded": imported, "first": first[0], "first_cpu": first[1], 
 """
 
 
-def fresh(checkpoint: Path, seed: int, threads: int | None) -> dict[str, float]:
+def fresh(checkpoint: Path, seed: int) -> dict[str, float]:
     """Return what a fresh process measures, in seconds."""
-    env = dict(os.environ) if threads is None else {**os.environ, "OMP_NUM_THREADS": str(threads)}
     arguments = [sys.executable, "-c", FRESH, str(checkpoint), str(seed), str(NUM_QUESTIONS)]
-    done = subprocess.run(arguments, capture_output=True, text=True, check=True, env=env)
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout)
     return found
 
@@ -69,23 +68,22 @@ def main() -> None:
                 overrides += [f"encoder={encoder}", "+task.num_train=120", "split=null"]
                 subprocess.run([sys.executable, "train.py", *overrides], cwd=ROOT, check=True)
         for name, path in runs.items():
-            for threads in (None, 1):
-                found = [fresh(path, 700 + k, threads) for k in range(options.repeat)]
-                mid = {key: median(f[key] for f in found) for key in found[0]}
-                rows.append(
-                    f"| {name} | {'all' if threads is None else threads} | {mid['loaded']:.1f} s | {mid['first']:.1f} s "
-                    f"({mid['first_cpu']:.1f} s) | {1000 * mid['p50']:.1f} ms ({1000 * mid['p50_cpu']:.1f} ms) "
-                    f"| {1000 * mid['p95']:.1f} ms |"
-                )
-                print(rows[-1], flush=True)
+            found = [fresh(path, 700 + k) for k in range(options.repeat)]
+            mid = {key: median(f[key] for f in found) for key in found[0]}
+            rows.append(
+                f"| {name} | {mid['loaded']:.1f} s | {mid['first']:.1f} s ({mid['first_cpu']:.1f} s) "
+                f"| {1000 * mid['p50']:.1f} ms ({1000 * mid['p50_cpu']:.1f} ms) | {1000 * mid['p95']:.1f} ms |"
+            )
+            print(rows[-1], flush=True)
     page = [
         "# From the text of a question to its design",
         "",
         f"`{command()}`; {os.cpu_count()} cores, medians of {options.repeat} fresh processes. In brackets what the CPU "
-        "worked, over all cores: on a machine that does other things too, the clock says more than that.",
+        "worked, over all cores: on a machine that does other things too, the clock says more than that. The first two "
+        "count from the start of the process.",
         "",
-        "| designer, encoder | threads | `gdesign.load` | first design, from the start of the process | design, p50 | p95 |",
-        "|---|---|---|---|---|---|",
+        "| designer, encoder | loaded after | first design after | design, p50 | p95 |",
+        "|---|---|---|---|---|",
         *rows,
         "",
         f"{NUM_QUESTIONS} questions a process, none of which any process or file has seen: `gdesign.load` takes the "

@@ -486,7 +486,6 @@ def _ask(options: argparse.Namespace) -> None:
 
 
 def _serve(options: argparse.Namespace) -> None:
-    import torch
     from hydra.errors import InstantiationException
 
     from gdesign.serve.model import load
@@ -528,7 +527,6 @@ def _serve(options: argparse.Namespace) -> None:
                 max_wait=5.0,
                 max_concurrent=512,
             )
-        torch.set_num_threads(1)
         with friendly(wrapped_in=InstantiationException):
             model = load(options.checkpoint, llm=llm, trust=options.trust)
             model.executor()

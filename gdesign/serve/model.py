@@ -146,7 +146,7 @@ class Model:
         if lam is not None and lam < 0:
             raise ConfigError(f"lam is {lam:g}; expected 0 or more")
         task = self._seen(question)
-        with self._lock:
+        with self._alone():
             design, price = within(self._designer, self._problems, task, max_usd=max_usd, lowest=lam or 0.0)
             ((score, usd),) = self._expected([task], [design], [price])
         return Proposal(question=question, design=design, lam=price, score=score, usd=usd)
@@ -168,7 +168,7 @@ class Model:
         if not questions:
             return []
         tasks = [self._seen(question) for question in questions]
-        with self._lock:
+        with self._alone():
             chosen = greedy(self._designer, self._problems, tasks, usd_weight=prices)
             expected = self._expected(tasks, chosen, prices)
         return [
@@ -197,7 +197,7 @@ class Model:
         team = self._team()
         design = teams[kind]([max(team, key=self._price)] if kind == "single" else team[:TEAM])
         task = self._seen(question)
-        with self._lock:
+        with self._alone():
             ((score, usd),) = self._expected([task], [design], [price])
         return Proposal(question=question, design=design, lam=price, score=score, usd=usd)
 
@@ -217,6 +217,17 @@ class Model:
         # half a surrogate pair, as JSON may carry, is no text that an encoder or an endpoint takes
         text = question[:MAX_READ].encode("utf-8", "replace").decode("utf-8")
         return Task(id="question", question=text, answer="", benchmark=self.config.names.task)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Enter torch alone, with one of its threads: the networks are so small that more only wait for each other."""
+        with self._lock:
+            threads = torch.get_num_threads()
+            torch.set_num_threads(1)
+            try:
+                yield
+            finally:
+                torch.set_num_threads(threads)
 
     @torch.no_grad()
     def _expected(
