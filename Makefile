@@ -12,7 +12,7 @@ help:
 	@echo "make demo    train and evaluate on the simulated world: a table and pictures; no key, no data"
 	@echo "make test    every default test (ARGS='-m slow' for the slow ones)"
 	@echo "make check   ruff, mypy, import-linter"
-	@echo "make docs    the pages of docs/ as a site, in build/docs; every link is checked"
+	@echo "make docs    the pages of docs/ as a site, build/docs/docs/index.html; every link is checked"
 	@echo "make bench   measure speed"
 	@echo "make venv    only the .venv, with every extra (PYTHON=python3.12 for another interpreter)"
 
@@ -40,7 +40,7 @@ check: venv
 
 docs: venv
 	$(BIN)/python -m sphinx -q -W --keep-going -b html -c docs . build/docs
-	@echo "build/docs/index.html"
+	@echo "build/docs/docs/index.html"
 
 bench: venv
 	$(BIN)/python benchmarks/speed.py

@@ -350,7 +350,7 @@ def _shown(example: Example, llms: Sequence[str]) -> dict[str, Any]:
         drawn = picture(draw, describe(example.design))
     return {
         "title": example.title,
-        "question": _cut(example.question),
+        "question": _cut(row.get("question", row["task"])),
         "picture": drawn,
         "words": describe(example.design),
         "answer": row["answer"],

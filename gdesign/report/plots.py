@@ -204,7 +204,7 @@ def _save(figure: Figure, out: Path | BinaryIO) -> None:
 def _panels(num: int) -> tuple[Figure, list[Axes]]:
     figure = Figure(figsize=(7.0, 4.6 * num), dpi=120)
     FigureCanvasAgg(figure)
-    return figure, list(figure.subplots(num, squeeze=False)[:, 0])
+    return figure, list(figure.subplots(num, squeeze=False, gridspec_kw={"hspace": 0.35})[:, 0])
 
 
 def _looks(rows: Sequence[Row]) -> dict[str, tuple[str, str]]:
