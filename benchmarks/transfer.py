@@ -27,8 +27,10 @@ HELD_OUT = (1, 2, 3)
 EPOCHS = 6
 BLIND = Method(name="search", kind="search", overrides=("designer=search",))
 """One design for all questions, for comparison where a domain is left out."""
-PROBES = {"joint": ("+designer.num_probes=200",)}
-"""What lets a method ask agents alone, before training or when they are added; these runs count as training's."""
+PROBES = {"joint": ("+designer.num_probes=null",)}
+"""What lets a method ask agents alone before training; these runs count as training's."""
+NUM_ADDED = 300
+"""How many questions an agent is asked that is added later."""
 
 
 def some(slots: Sequence[int]) -> str:
@@ -71,8 +73,8 @@ def run_method(out: Path, method: Method, seed: int, training: str, common: tupl
             probes = PROBES.get(method.name, ())
             learn("pool.name=simulated_large", some([i for i in range(5) if i != int(what)]), *probes)
             if probes:
-                added = (f"start={here}", "trainer.max_epochs=0")
-                overrides = (*common, "pool.name=simulated_large", some(range(5)), *method.overrides, *probes, *added)
+                added = (f"start={here}", "trainer.max_epochs=0", f"+designer.num_probes={NUM_ADDED}")
+                overrides = (*common, "pool.name=simulated_large", some(range(5)), *method.overrides, *added)
                 train(("experiment=demo", *overrides), seed, out / f"added-{what}" / f"{method.name}-{seed}")
             else:
                 use(f"added-{what}", some(range(5)))
@@ -174,8 +176,9 @@ def main() -> None:
         f"{args.epochs} epochs, at most {args.epochs * RUNS_AN_EPOCH:,} runs. Nothing is trained again where a method "
         "is used on something else. The first table tests on 450 questions of one domain that no training has seen; "
         "the last offers the five honest agents of `simulated_large`, of which one specialist is left out of "
-        "training. joint asks each agent 200 training questions alone, the added one too; the others are told of it by "
-        "its text alone. share: gain of adding it over the gain of training with it, pooled over the three.\n"
+        "training. joint asks each agent the training questions alone before it is trained, and the added one "
+        f"{NUM_ADDED} of them; the other methods know the added one by its text alone. share: gain of adding it over "
+        "the gain of training with it, pooled over the three.\n"
     )
     if args.write:
         args.write.write_text(text)

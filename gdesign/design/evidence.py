@@ -6,12 +6,12 @@ and the profiles as keys, says how much each of them counts; its scale is the er
 questions it has not seen. So what cannot be told from the text does not count, and nobody says which questions are of
 one kind.
 
-An agent that was asked only some of the questions is taken to have replied to the others as its replies so far, and
-what all others replied there, let expect: right, wrong like most who are wrong, or wrong in its own way, each with its
-probability.
+An agent that was asked only some of the questions is taken to have replied to the others as its replies so far, what
+all others replied there, and the text let expect: right, wrong like most who are wrong, or wrong in its own way, each
+with its probability.
 
 Shape letters: T past questions, B new ones, C candidates, D text features, R numbers of a profile, L designs, K places
-of a shape, Q prices of cost, V ways to reply.
+of a shape, Q prices of cost, V ways to reply, F numbers that are told.
 """
 
 from collections.abc import Sequence
@@ -25,6 +25,8 @@ from gdesign.design.vocabulary import Shape, compose
 
 CHUNK = 1 << 22
 """Outcomes composed at once; bounds the memory that takes."""
+TEXT_WEIGHT = 3.0
+"""What text features count beside who else was right, where it is expected whether an agent is."""
 
 
 class Evidence(nn.Module):
@@ -35,7 +37,8 @@ class Evidence(nn.Module):
         ids: Equal for equal answers to one question; -1 for an unreadable one.
         scores: Of each agent alone.
         usd: Of each agent alone, USD for 1,000 questions.
-        seen: Which replies are known; all, of some agents. Profiles are made of these, the others' replies expected.
+        seen: Which replies are known; all, of some agents.
+        added: Which agents came after the others; none unless given.
         weight: Of the questions.
         num_factors: R at most.
         cost_weight: What a unit of log cost counts in a profile beside a unit of score.
@@ -49,6 +52,7 @@ class Evidence(nn.Module):
     chance: Float[Tensor, "V T C"]
     usd: Float[Tensor, "T C"]
     part: Bool[Tensor, " C"]
+    added: Bool[Tensor, " C"]
     weight: Float[Tensor, " T"]
     keys: Float[Tensor, "T R"]
     map: Float[Tensor, "D R"]
@@ -64,6 +68,7 @@ class Evidence(nn.Module):
         usd: Float[Tensor, "T C"],
         seen: Bool[Tensor, "T C"],
         weight: Float[Tensor, " T"],
+        added: Bool[Tensor, " C"] | None = None,
         num_factors: int = 4,
         cost_weight: float = 0.3,
         ridge: float = 1.0,
@@ -71,7 +76,8 @@ class Evidence(nn.Module):
     ) -> None:
         super().__init__()
         whole = seen.all(0)
-        outcomes = torch.cat([scores[:, whole], cost_weight * (usd[:, whole] + 1e-6).log()], dim=1).double()
+        ids, scores, chance, usd = _expected(x, ids, scores, usd, seen)
+        outcomes = torch.cat([(chance * scores).sum(0), cost_weight * (usd + 1e-6).log()], dim=1).double()
         centred = outcomes - outcomes.mean(0)
         _, singular, factors = torch.linalg.svd(centred, full_matrices=False)
         factors = factors[:num_factors][singular[:num_factors] > 1e-6]  # a direction without spread tells nothing
@@ -83,12 +89,12 @@ class Evidence(nn.Module):
         unseen = keys - (keys - features @ weights) / (1 - reach)  # predicted without the question itself
         scale = spread * (keys - unseen).square().mean(0).clamp_min(1e-6)
         self.register_buffer("x", x)
-        ids, scores, chance, usd = _expected(ids, scores, usd, seen)
         self.register_buffer("ids", ids)
         self.register_buffer("scores", scores)
         self.register_buffer("chance", chance)
         self.register_buffer("usd", usd)
         self.register_buffer("part", ~whole)
+        self.register_buffer("added", torch.zeros_like(whole) if added is None else added)
         self.register_buffer("weight", weight / weight.sum())
         self.register_buffer("keys", keys.to(x))
         self.register_buffer("map", weights.to(x))
@@ -194,7 +200,11 @@ class Evidence(nn.Module):
 
 
 def _expected(
-    ids: Int[Tensor, "T C"], scores: Float[Tensor, "T C"], usd: Float[Tensor, "T C"], seen: Bool[Tensor, "T C"]
+    x: Float[Tensor, "T D"],
+    ids: Int[Tensor, "T C"],
+    scores: Float[Tensor, "T C"],
+    usd: Float[Tensor, "T C"],
+    seen: Bool[Tensor, "T C"],
 ) -> tuple[Int[Tensor, "V T C"], Float[Tensor, "V T C"], Float[Tensor, "V T C"], Float[Tensor, "T C"]]:
     """Return answers, scores and chances of each way to reply, and USD; one way where all replies are known.
 
@@ -209,9 +219,10 @@ def _expected(
     ids, scores = ids.expand(3, -1, -1).clone(), scores.expand(3, -1, -1).clone()
     chance = torch.stack([torch.ones_like(usd), torch.zeros_like(usd), torch.zeros_like(usd)])
     usd = usd.clone()
+    told = torch.cat([scores[0][:, others], TEXT_WEIGHT * x], dim=1)
     for c in part:
         asked, unasked = seen[:, c], ~seen[:, c]
-        p = _logistic(scores[0][:, others], scores[0, :, c], asked)[unasked]
+        p = _logistic(told, scores[0, :, c], asked)[unasked]
         wrong = asked & (scores[0, :, c] == 0)
         with_most = (wrong & (ids[0, :, c] == popular) & (popular >= 0)).sum() / wrong.sum().clamp_min(1)
         ids[:, unasked, c] = torch.stack([right, popular, torch.full_like(right, -1)])[:, unasked]
@@ -232,10 +243,10 @@ def _commonest(ids: Int[Tensor, "T C"], keep: Bool[Tensor, "T C"]) -> Int[Tensor
 
 
 def _logistic(
-    known: Float[Tensor, "T C"], right: Float[Tensor, " T"], asked: Bool[Tensor, " T"], *, ridge: float = 3.0
+    told: Float[Tensor, "T F"], right: Float[Tensor, " T"], asked: Bool[Tensor, " T"], *, ridge: float = 3.0
 ) -> Float[Tensor, " T"]:
-    """Return the chance that an agent is right, by logistic regression on who else is; fitted where it was asked."""
-    x = (known - known.mean(0)).double()
+    """Return the chance that an agent is right, by logistic regression on what is told, fitted where it was asked."""
+    x = (told - told.mean(0)).double()
     x = torch.cat([x, torch.ones(len(x), 1, dtype=x.dtype)], dim=1)
     level = torch.zeros(2, x.shape[1], dtype=x.dtype)
     level[:, -1] = 1  # one reply right and one wrong, half each, keep the fit finite where all are alike
@@ -244,11 +255,11 @@ def _logistic(
     penalty = ridge * torch.eye(x.shape[1], dtype=x.dtype)
     penalty[-1, -1] = 0
     weights = x.new_zeros(x.shape[1])
-    for _ in range(30):  # Newton's steps
+    for _ in range(12):  # Newton's steps
         p = (rows @ weights).sigmoid()
         slope = (rows * (count * p * (1 - p))[:, None]).mT @ rows + penalty
         weights = weights + torch.linalg.solve(slope, rows.mT @ (count * (y - p)) - penalty @ weights)
-    out: Tensor = (x @ weights).sigmoid().to(known)
+    out: Tensor = (x @ weights).sigmoid().to(told)
     return out
 
 

@@ -9,10 +9,11 @@ of each, adds what messages, copies and the rest change; it is fitted to every r
 lambda enters in closed form, so one fit serves every price of cost. docs/methods/joint.md has the equations.
 
 Shape letters: B problems in a batch, N slots, C candidates, L designs, K places of a shape, T past questions, H hidden
-features, V nodes, D text features.
+features, V nodes, D text features, S slots of all problems.
 """
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -39,6 +40,12 @@ NUM_KNOWN = 2
 """Numbers that the critic reads of each agent: expected score and log USD alone."""
 MAX_LOG_USD = 4.0
 """What the critic may change the log of expected USD by; its exponential must not overflow."""
+
+HIDDEN = 0.3
+"""How often an agent's text is kept back from the critic in training where there is evidence. Agents that are added
+later come without theirs: the critic has not learned what it means, and goes by what they replied."""
+GOLDEN = 0.6180339887
+"""Multiples of it spread evenly between whole numbers."""
 
 MAX_LISTED = 5_000
 """Most designs that are all kept where there is evidence to choose by."""
@@ -423,9 +430,22 @@ class Critic(nn.Module):
         alone = known.alone[row, candidate]
         numbers[is_slot, NUM_FEATURES] = 4 * alone[:, 0] - 2
         numbers[is_slot, NUM_FEATURES + 1] = alone[:, 1].clamp_min(1e-6).log10()
+        if tables.evidence is not None:
+            hidden = self._hidden(problem, row, candidate) | tables.evidence.added.to(candidate.device)[candidate]
+            problem = copy(problem)
+            problem.x = problem.x.clone()
+            problem.x[is_slot.nonzero()[hidden, 0]] = 0.0
         encoded: Tensor = self.encoder(problem, numbers)
         agents = encoded.new_zeros(problem.num_graphs, len(tables.vocabulary.agents), encoded.shape[-1])
         return agents.index_put((row, candidate), encoded[is_slot])
+
+    def _hidden(self, problem: Batch, row: Int[Tensor, " S"], candidate: Int[Tensor, " S"]) -> Bool[Tensor, " S"]:
+        """Return whose texts are kept back in training; the last digits of the question's features decide."""
+        if not self.training:
+            return torch.zeros_like(candidate, dtype=torch.bool)
+        digits = 1e4 * problem.x[problem.slot < 0].sum(1).double()
+        out: Tensor = (digits[row] + (candidate + 1) * GOLDEN).frac().abs() < HIDDEN
+        return out
 
     def change(
         self, agents: Float[Tensor, "B C H"], shape: int, teams: Int[Tensor, "L K"] | Int[Tensor, "B 1 K"]
@@ -454,6 +474,7 @@ class Record:
         scores: Of each agent alone.
         usd: Of each agent alone, for 1,000 questions.
         seen: Who was asked what.
+        added: Who came after the others.
         weight: Of the questions.
         answers: The answers themselves, by question, so that those of agents added later can be compared.
     """
@@ -465,6 +486,7 @@ class Record:
     scores: Float[Tensor, "T C"]
     usd: Float[Tensor, "T C"]
     seen: Bool[Tensor, "T C"]
+    added: Bool[Tensor, " C"]
     weight: Float[Tensor, " T"]
     answers: tuple[tuple[str, ...], ...]
 
@@ -490,6 +512,7 @@ class Record:
             scores=scores,
             usd=usd,
             seen=torch.ones_like(ids, dtype=torch.bool),
+            added=torch.zeros(len(agents), dtype=torch.bool),
             weight=weight,
             answers=texts,
         )
@@ -528,6 +551,7 @@ class Record:
             scores=widened(self.scores, scores),
             usd=widened(self.usd, usd),
             seen=widened(self.seen, torch.ones_like(ids, dtype=torch.bool)),
+            added=torch.cat([self.added, torch.ones(num, dtype=torch.bool)]),
             weight=self.weight,
             answers=tuple(known),
         )
@@ -550,6 +574,7 @@ class Record:
             scores=self.scores[:, columns],
             usd=self.usd[:, columns],
             seen=self.seen[:, columns],
+            added=self.added[columns],
             weight=self.weight,
         )
 
@@ -559,7 +584,7 @@ class Record:
             "agents": [[a.role, a.llm, a.operator] for a in self.agents],
             "tasks": list(self.tasks),
             "answers": [list(row) for row in self.answers],
-            **{name: getattr(self, name) for name in ("x", "ids", "scores", "usd", "seen", "weight")},
+            **{name: getattr(self, name) for name in ("x", "ids", "scores", "usd", "seen", "added", "weight")},
         }
 
     @classmethod
@@ -569,7 +594,7 @@ class Record:
             agents=tuple(Agent(role=r, llm=m, operator=o) for r, m, o in state["agents"]),
             tasks=tuple(state["tasks"]),
             answers=tuple(tuple(row) for row in state["answers"]),
-            **{name: state[name] for name in ("x", "ids", "scores", "usd", "seen", "weight")},
+            **{name: state[name] for name in ("x", "ids", "scores", "usd", "seen", "added", "weight")},
         )
 
 
