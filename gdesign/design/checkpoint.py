@@ -52,12 +52,14 @@ def assemble(config: DictConfig) -> tuple[ProblemEncoder, Designer]:
     return problems, designer
 
 
-def read_config(folder: str | Path, *, trust: bool = False) -> DictConfig:
+def read_config(folder: str | Path, *, trust: bool = False, without: Collection[str] = ()) -> DictConfig:
     """Return the config of a run folder.
 
     Args:
         folder: The run folder.
         trust: Whether it may name things outside gdesign.
+        without: What is left out, for it will not be built. Checking what a config names imports it, and what trains
+            imports Lightning.
 
     Raises:
         MissingDataError: The folder holds no config.
@@ -74,6 +76,8 @@ def read_config(folder: str | Path, *, trust: bool = False) -> DictConfig:
         raise DataError(f"{path} is no config ({error})") from error
     if not isinstance(config, DictConfig):
         raise DataError(f"{path} is no config: expected a mapping")
+    for key in without:
+        config.pop(key, None)
     if not trust:
         refuse_foreign_targets(config, source=str(path))
     return config

@@ -351,7 +351,7 @@ def load(folder: str | Path, *, llm: LLMClient | None = None, trust: bool = Fals
         MissingDataError: A file is not there.
         ConfigError: The config names something outside gdesign and is not trusted, or does not fit the checkpoint.
     """
-    config = read_config(folder, trust=trust)
+    config = read_config(folder, trust=trust, without=("data", "learner"))
     encoding = OmegaConf.to_container(config)
     assert isinstance(encoding, dict)
     # the questions of a server's users do not belong in a file, and would fill memory without end

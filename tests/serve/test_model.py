@@ -35,10 +35,18 @@ def test_the_public_names_are_few_and_each_is_there():
         gdesign.lode  # noqa: B018
 
 
-def test_the_python_api_loads_no_lightning():
-    code = "import sys, gdesign; gdesign.load; print('torch' in sys.modules, 'lightning' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "True False"
+def test_the_python_api_loads_no_lightning(tmp_path):
+    trained = {
+        "data": {"_target_": "gdesign.learn.data.TaskData"},
+        "learner": {"_target_": "gdesign.learn.module.DesignModule"},
+    }
+    code = (
+        "import sys, gdesign; before = 'torch' in sys.modules; gdesign.load(sys.argv[1]).design('?'); "
+        "print(before, 'torch' in sys.modules, 'lightning' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(folder(tmp_path / "a", **trained))]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False True False"
 
 
 def test_a_design_comes_with_what_is_expected_of_it(model):
