@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -28,6 +29,7 @@ SMALL = (
     "trainer.enable_progress_bar=false",
 )
 FOLDER = {"config.yaml", "checkpoint", "metrics.csv", "runs.jsonl", "splits.json", "eval.json", "report.md"}
+FOLDER |= {"report.html", "commands.jsonl"}
 
 
 @pytest.fixture
@@ -78,6 +80,9 @@ def test_a_run_folder_holds_all_that_was_promised_and_can_be_evaluated_again(com
     assert not set(splits["train"]) & set(splits["test"])
     status, _, _ = command("eval", f"checkpoint={folder}")
     assert status == 0
+    page = (folder / "report.html").read_text()
+    assert f"python train.py {SMALL[0]}" in page
+    assert f"<pre>python eval.py checkpoint={folder}</pre>" in page
     second = json.loads((folder / "eval.json").read_text())
     assert {k: v for k, v in first.items() if k != "seconds"} == {k: v for k, v in second.items() if k != "seconds"}
 
@@ -103,6 +108,12 @@ def test_a_sweep_gives_each_run_a_folder(command, tmp_path, monkeypatch):
     names = {p.name for p in (tmp_path / "runs").iterdir()}
     assert len(names) == 4
     assert all(name.startswith(("single-synthetic-", "vote-synthetic-")) for name in names)
+    (folder,) = (tmp_path / "runs").glob("vote-synthetic-*-1")
+    (line,) = (folder / "commands.jsonl").read_text().splitlines()
+    assert "designer=vote seed=1" in json.loads(line)["command"]
+    _, _, *arguments = shlex.split(json.loads(line)["command"])
+    assert command("train", *arguments)[0] == 0
+    assert len((folder / "commands.jsonl").read_text().splitlines()) == 2
 
 
 def test_the_control_trains_on_questions_of_other_tasks(command, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -79,11 +80,20 @@ def as_typed(script: str, *, swept: Sequence[str], out: str) -> str:
     Args:
         script: `train.py` or `eval.py`.
         swept: Of a sweep, the overrides of this one of its runs; none outside a sweep.
-        out: The run folder, which is typed where a sweep chose it.
+        out: The run folder, which a sweep chooses and the command names then.
     """
-    chosen = any(override.startswith("out=") for override in swept)
-    arguments = [*swept, *([] if chosen else [f"out={out}"])] if swept else sys.argv[1:]
-    return shlex.join(["python", script, *arguments])
+    if not swept:
+        return shlex.join(["python", script, *sys.argv[1:]])
+    words = shlex.join(["python", script, *swept])
+    return words if any(override.startswith("out=") for override in swept) else f"{words} {typed('out', out)}"
+
+
+def typed(key: str, value: Any) -> str:
+    """Return an override as it can be typed: Hydra refuses `=` in a value without quotes, and shells take them off."""
+    text = f"{key}={value}"
+    if isinstance(value, str | Path) and re.search(r"[^\w./+-]", str(value)):
+        return f"\"{key}='{value}'\"" if not re.search(r"[\"'$`\\]", str(value)) else shlex.quote(text)
+    return shlex.quote(text)
 
 
 def write_command(folder: Path, command: str) -> None:

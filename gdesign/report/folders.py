@@ -1,7 +1,6 @@
 """Which runs there are: those that were evaluated, and those that lack something, with what it is."""
 
 import json
-import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import yaml
 from gdesign.design.checkpoint import BEST, CONFIG
 from gdesign.errors import DataError, MissingDataError
 from gdesign.learn.metrics import read_metrics
-from gdesign.learn.runfolder import flat
+from gdesign.learn.runfolder import flat, typed
 
 NUMBERS = (
     "score", "usd", "utility", "n", "label", "split", "num_samples", "interval", "utility_interval", "unreadable",
@@ -207,11 +206,3 @@ def _evaluate(folder: Path, config: Mapping[str, Any]) -> str:
     now = flat({k: v for k, v in config.items() if k not in (*NOT_TYPED, *groups)})
     words += [typed(f"++{k}", "null" if v is None else v) for k, v in now.items() if before.get(k) != v]
     return " ".join(["python eval.py", typed("checkpoint", parent), *words, f"split={split}", typed("out", folder)])
-
-
-def typed(key: str, value: Any) -> str:
-    """Return an override as it can be typed: Hydra refuses `=` in a value without quotes, and shells take them off."""
-    text = f"{key}={value}"
-    if isinstance(value, str | Path) and re.search(r"[^\w./+-]", str(value)):
-        return f"\"{key}='{value}'\"" if not re.search(r"[\"'$`\\]", str(value)) else shlex.quote(text)
-    return shlex.quote(text)

@@ -14,9 +14,10 @@ from gdesign.errors import BudgetExceededError, ConfigError, UserError
 from gdesign.execute.runs import read_runs
 from gdesign.learn.fit import bill
 from gdesign.learn.metrics import read_metrics
+from gdesign.learn.runfolder import typed
 from gdesign.report import html
 from gdesign.report.examples import by_difficulty, examples
-from gdesign.report.folders import Evaluation, Incomplete, find_evaluations, look_at, read_evaluation, typed
+from gdesign.report.folders import Evaluation, Incomplete, find_evaluations, look_at, read_evaluation
 from gdesign.report.html import HAS_MATPLOTLIB
 from gdesign.report.tables import Group, Row, make_groups, make_rows, markdown, panel
 from gdesign.report.text import describe
