@@ -35,13 +35,14 @@ def account(run: Run, *, grade: Grade, pool: AgentPool) -> Outcome:
         counted += usage.counted
         prompt_tokens += usage.prompt_tokens
         completion_tokens += usage.completion_tokens
-        price = pool.llm(run.design.agents[turn.agent].llm).usd(
-            prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens
-        )
+        llm = pool.llm(run.design.agents[turn.agent].llm)
+        price = llm.usd(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens)
         usd += price
         agent_usd[turn.agent] += price
         if turn.reply.label is Label.LIVE:
             paid_usd += price
+        elif (live := turn.reply.live) is not None:
+            paid_usd += llm.usd(prompt_tokens=live.prompt_tokens, completion_tokens=live.completion_tokens)
     return Outcome(
         score=score,
         usd=usd,

@@ -543,6 +543,7 @@ class Reply:
         num_calls: How many calls the answer took; more than one where an operator looks again.
         seconds: How long the endpoint took, waits and retries left out; 0 where nobody measured.
         faults: What went wrong before this answer came, one word each (`timeout`, `429`, ...).
+        live: What of `usage` was asked live, where that is only a part of it; None where the label says it of all.
     """
 
     text: str
@@ -553,6 +554,7 @@ class Reply:
     num_calls: int = 1
     seconds: float = field(default=0.0, compare=False)
     faults: tuple[str, ...] = field(default=(), compare=False)
+    live: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

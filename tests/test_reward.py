@@ -144,6 +144,12 @@ def test_only_live_calls_are_paid_now():
     assert worth(spoken(TWO, old, old)).paid_usd == 0
 
 
+def test_of_a_turn_that_was_asked_live_in_part_that_part_is_paid_now():
+    part = replace(reply(), label=Label.REPLAYED, live=Usage(prompt_tokens=50, completion_tokens=5))
+    outcome = worth(spoken(TWO, part, replace(reply(), label=Label.REPLAYED)))
+    assert outcome.paid_usd == worth(spoken(TWO, reply(), "down")).usd / 2
+
+
 def test_latency_is_that_of_the_slowest_chain_and_can_be_weighed():
     slow, quick = replace(reply(), seconds=2.0), replace(reply(), seconds=0.5)
     assert worth(spoken(TWO, slow, quick)).seconds == 2.0

@@ -17,7 +17,7 @@ from gdesign.errors import LLMError, UnsupportedRequestError
 from gdesign.tasks.base import Benchmark, RunsPrograms
 from gdesign.tasks.programs import parsed, program
 from gdesign.tasks.sandbox import Sandbox
-from gdesign.types import AgentPool, Message, Reply, Request, Task, Usage
+from gdesign.types import AgentPool, Label, Message, Reply, Request, Task, Usage
 
 Ask = Callable[[Request], Awaitable[Reply]]
 
@@ -118,20 +118,26 @@ class _Talk:
     def end(self, text: str) -> Reply:
         """Return last words with what all calls took."""
         replies = self._replies
+        live = [r for r in replies if r.label is Label.LIVE]
         return replace(
             replies[-1],
             text=text,
-            usage=Usage(
-                prompt_tokens=sum(r.usage.prompt_tokens for r in replies),
-                completion_tokens=sum(r.usage.completion_tokens for r in replies),
-                counted=any(r.usage.counted for r in replies),
-            ),
+            usage=_together(replies),
+            live=_together(live) if 0 < len(live) < len(replies) else None,
             label=max(r.label for r in replies),
             score=None,
             num_calls=sum(r.num_calls for r in replies),
             seconds=sum(r.seconds for r in replies),
             faults=tuple(f for r in replies for f in r.faults) + self._faults,
         )
+
+
+def _together(replies: Sequence[Reply]) -> Usage:
+    return Usage(
+        prompt_tokens=sum(r.usage.prompt_tokens for r in replies),
+        completion_tokens=sum(r.usage.completion_tokens for r in replies),
+        counted=any(r.usage.counted for r in replies),
+    )
 
 
 # --------------------------------------------------------------------------- programs

@@ -264,20 +264,19 @@ def reply_to_json(reply: Reply) -> dict[str, Any]:
     """Return the whole reply; what is not said of most is left out."""
     row: dict[str, Any] = {
         "text": reply.text,
-        "prompt_tokens": reply.usage.prompt_tokens,
-        "completion_tokens": reply.usage.completion_tokens,
+        **_usage_to_json(reply.usage),
         "finish_reason": reply.finish_reason,
         "seconds": reply.seconds,
         "label": str(reply.label),
     }
-    if reply.usage.counted:
-        row["counted"] = True
     if reply.num_calls != 1:
         row["num_calls"] = reply.num_calls
     if reply.faults:
         row["faults"] = list(reply.faults)
     if reply.score is not None:
         row["score"] = reply.score
+    if reply.live is not None:
+        row["live"] = _usage_to_json(reply.live)
     return row
 
 
@@ -285,17 +284,27 @@ def reply_from_json(row: Mapping[str, Any]) -> Reply:
     """Return the reply that `reply_to_json` wrote."""
     return Reply(
         text=row["text"],
-        usage=Usage(
-            prompt_tokens=row["prompt_tokens"],
-            completion_tokens=row["completion_tokens"],
-            counted=row.get("counted", False),
-        ),
+        usage=_usage_from_json(row),
         label=Label[row["label"].upper()],
         score=row.get("score"),
         finish_reason=row["finish_reason"],
         num_calls=row.get("num_calls", 1),
         seconds=row["seconds"],
         faults=tuple(row.get("faults", ())),
+        live=_usage_from_json(row["live"]) if "live" in row else None,
+    )
+
+
+def _usage_to_json(usage: Usage) -> dict[str, Any]:
+    row: dict[str, Any] = {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
+    return row | ({"counted": True} if usage.counted else {})
+
+
+def _usage_from_json(row: Mapping[str, Any]) -> Usage:
+    return Usage(
+        prompt_tokens=row["prompt_tokens"],
+        completion_tokens=row["completion_tokens"],
+        counted=row.get("counted", False),
     )
 
 

@@ -101,7 +101,7 @@ class Replay:
 
 
 def _replayed(reply: Reply) -> Reply:
-    return replace(reply, label=max(reply.label, Label.REPLAYED), faults=())
+    return replace(reply, label=max(reply.label, Label.REPLAYED), faults=(), live=None)
 
 
 def offline(*, path: str | Path, temperature: float = 0.0, max_tokens: int | None = None) -> LLMClient:

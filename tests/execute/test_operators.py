@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -9,6 +10,7 @@ from gdesign.execute.operators import MOST_CALLS, shown_tests, tools_of
 from gdesign.execute.run import run
 from gdesign.llm.cost import Allowance
 from gdesign.llm.simulated import SimulatedClient
+from gdesign.reward import account
 from gdesign.tasks.answers import number
 from gdesign.tasks.mbpp import MBPP
 from gdesign.tasks.programs import program
@@ -47,6 +49,17 @@ class Script:
             seconds=0.5,
             faults=("429",),
         )
+
+
+class AsIf:
+    """Says what another says, with one label after the other."""
+
+    def __init__(self, llm, *labels):
+        self.llm = llm
+        self.labels = list(labels)
+
+    async def __call__(self, request):
+        return replace(await self.llm(request), label=self.labels.pop(0))
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +103,14 @@ def test_a_turn_takes_what_all_its_calls_take(tools):
     assert turn.reply.usage == Usage(prompt_tokens=20, completion_tokens=2)
     assert (turn.reply.num_calls, turn.reply.seconds, turn.reply.faults) == (2, 1.0, ("429", "429"))
     assert turn.reply.label is Label.LIVE
+
+
+def test_a_turn_says_what_of_it_was_asked_live():
+    half = AsIf(Script("a", "b", "c"), Label.REPLAYED, Label.LIVE, Label.REPLAYED)
+    design = Design(agents=(Agent(role="r", llm="small", operator="self_refine"),))
+    done = asyncio.run(run(design, SUM, pool=POOL, llm=half, extract=lambda task, text: text))
+    outcome = account(done, grade=lambda task, text: 0.0, pool=POOL)
+    assert (outcome.label, outcome.usd, outcome.paid_usd) == (Label.REPLAYED, 33e-6, 11e-6)
 
 
 def test_a_program_is_repaired_until_it_passes_the_tests_in_the_question(tools):

@@ -46,6 +46,7 @@ OTHER = {
         "num_calls": 2,
         "seconds": 1.5,
         "faults": ("500",),
+        "live": Usage(prompt_tokens=1, completion_tokens=1),
     },
 }
 
