@@ -6,6 +6,8 @@ targets and scripts must exist, their configs compose, and the parser of the com
 arguments. So must those of blocks that are run, which keeps the slow ones honest between runs.
 """
 
+import itertools
+import json
 import os
 import re
 import shlex
@@ -14,6 +16,7 @@ import sys
 import tomllib
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -63,7 +66,9 @@ def commands():
     """Each different command, with the place where it stands first."""
     seen = {}
     for block in blocks():
-        if block.language in ("sh", "console", ""):
+        if block.text.startswith("curl "):  # one command, of several lines
+            seen[block.text] = block.where
+        elif block.language in ("sh", "console", ""):
             for line in block.text.replace("\\\n", " ").splitlines():
                 seen.setdefault(line.split("#")[0].strip(), block.where)
     return [pytest.param(line, id=f"{where}: {line[:60]}") for line, where in seen.items() if line]
@@ -110,6 +115,12 @@ def test_a_command_names_what_exists(line):
     match words:
         case ["git", "clone", *_] | ["source", _]:
             pass
+        case ["curl", *words]:
+            (url,) = (word for word in words if word.startswith("http"))
+            assert f'"{urlsplit(url).path}"' in (ROOT / "gdesign/serve/app.py").read_text(), "no such route"
+            for flag, value in itertools.pairwise(words):
+                if flag in ("-d", "--data"):
+                    json.loads(value)
         case ["export", assignment]:
             assert re.match(r"[A-Z_]+=.", assignment)
         case ["pip", "install", *wanted]:
