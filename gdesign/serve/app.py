@@ -108,7 +108,7 @@ class Settings:
     """
 
     max_concurrent: int = 64
-    max_lag: float = 0.1
+    max_lag: float = 0.02
     max_body: int = 1 << 20
     deadline: float = 300.0
     max_tokens: int | None = None
@@ -174,6 +174,7 @@ class Serving:
         self._stopping = False
         self._files = ThreadPoolExecutor(1, thread_name_prefix="files")
         self._lag = Lag()
+        self._metrics.lag.set_function(lambda: self._lag.seconds)
         self._drafting = Drafting(model, metrics=self._metrics)
         self._examples: list[str] | None = None
         self._guarded = Guard(

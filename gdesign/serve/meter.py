@@ -25,6 +25,7 @@ class Metrics:
             "gdesign_request_seconds", "From request to reply", ["route"], buckets=_SECONDS, registry=registry
         )
         self.in_flight = Gauge("gdesign_in_flight", "Designs and runs under way", registry=registry)
+        self.lag = Gauge("gdesign_lag_seconds", "How late the event loop is, on average", registry=registry)
         self.shed = Counter("gdesign_shed", "Requests turned away at the limit on concurrency", registry=registry)
         self.designs = Counter("gdesign_designs", "Designs made", ["kind"], registry=registry)
         self.design_seconds = Histogram(
