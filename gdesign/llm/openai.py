@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from random import Random
 from time import monotonic, perf_counter, time
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 import httpx2
@@ -412,7 +412,7 @@ class _Endpoint:
     def _read(self, request: Request, content: bytes, *, seconds: float) -> Reply:
         try:
             body = json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise _Fault("malformed", f"the reply is no JSON: {self._safe(content.decode(errors='replace'))}") from None
         try:
             choices = body.get("choices") or []
@@ -420,7 +420,7 @@ class _Endpoint:
                 raise _Fault("no_choices", f"the reply has no choices: {self._safe(content.decode())}")
             message = choices[0]["message"]
             text, refusal = _text(message.get("content")), _text(message.get("refusal"))
-            finish_reason = choices[0].get("finish_reason") or "stop"
+            finish_reason = _text(choices[0].get("finish_reason") or "stop")
             usage = _usage(request, text or refusal, body.get("usage"))
         except (AttributeError, LookupError, TypeError, ValueError):
             raise _Fault(
@@ -451,7 +451,7 @@ class _Endpoint:
             if request.llm in self._answered:
                 raise _Fault(str(status), reason, final=True)
             raise self._misconfigured(request, status, reason, location=error.response.headers.get("location"))
-        if code in UNSUPPORTED and error.param:
+        if code in UNSUPPORTED and isinstance(error.param, str):
             raise self._misconfigured(request, status, reason, field=error.param)
         raise _Fault(str(status), reason, passes=False)
 
@@ -460,6 +460,9 @@ class _Endpoint:
         # the SDK's transport calls some lost connections timeouts
         if isinstance(cause, TimeoutError):
             return _Fault("timeout", f"no connection to {self.name} within {CONNECT_SECONDS:g} s")
+        if isinstance(error.__cause__, httpx2.DecodingError):
+            self.silent = False
+            return _Fault("malformed", self._safe(f"the reply cannot be unpacked: {cause}"))
         if isinstance(cause, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
             self.silent = False
         return _Fault("connection", self._safe(f"lost connection: {cause or error.__cause__ or error}"))
@@ -467,17 +470,18 @@ class _Endpoint:
     def _misconfigured(
         self, request: Request, status: int, reason: str, *, location: str | None = None, field: str | None = None
     ) -> ConfigError:
+        where = self._safe(location or field or "")
         if status == 401:
             remedy = "see that the variable named by api_key_env holds this endpoint's key"
         elif status == 403:
             remedy = "the key may not use this model; ask for access, or leave the LLM out of the pool"
         elif status == 400:
             remedy = (
-                f"leave the field out by extra_by_llm.{request.llm}.{field}=null, or set another value; a limit on "
+                f"leave the field out by extra_by_llm.{request.llm}.{where}=null, or set another value; a limit on "
                 "tokens goes out under the name that token_limit says"
             )
         elif status < 400:
-            remedy = f"it redirects to {location}, and redirects are not followed: set base_url to where it is"
+            remedy = f"it redirects to {where}, and redirects are not followed: set base_url to where it is"
         else:
             remedy = "see that it serves a model of this name and that base_url is whole (most end with /v1)"
         return ConfigError(f"{self.name} refuses {request.llm} ({reason}): {remedy}")
@@ -486,24 +490,35 @@ class _Endpoint:
         """Return the text shortened and without the key, which some endpoints repeat in their errors."""
         text = " ".join(text.split())
         if self._key:
-            text = text.replace(self._key, "***")
+            text = text.replace(self._key, "***").replace(quote(self._key, safe=""), "***")
         return text if len(text) <= 300 else text[:300] + "..."
 
 
 def _normal(base_url: str) -> str:
+    """Return a base_url without slashes at its end; refuse one that nobody can ask, or that may carry a secret."""
     url = base_url.rstrip("/")
-    if url and urlsplit(url).scheme not in ("http", "https"):
-        raise ConfigError(f"base_url is {base_url!r}; expected something like {BASE_URL}")
-    if "@" in urlsplit(url).netloc:
+    if found := [sign for sign in "@?#" if sign in url]:  # what follows or precedes it is not repeated
         raise ConfigError(
-            "base_url carries a user name or a password; put the endpoint's key into an environment variable and name "
-            "that by api_key_env"
+            f"base_url has a {found[0]!r} in it, as if it carried a user name, a password, a query or a fragment; put "
+            "the endpoint's key into an environment variable and name that by api_key_env, and leave the rest out"
         )
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        whole = False
+    if url and not whole:
+        raise ConfigError(f"base_url is {base_url!r}; expected something like {BASE_URL}")
     return url
 
 
 def _key(base_url: str, variable: str | None, *, whose: str) -> str:
     key = os.environ.get(variable or "", "").strip()
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise ConfigError(
+            f"the environment variable {variable} holds characters that no key has (a line break, a space, a "
+            "typographic quote or the like); set it to the key alone"
+        )
     if key or variable == "" or is_loopback(base_url):
         return key
     asked = f"{base_url} is asked" + (f" for {whose}" if whose else "")
@@ -551,7 +566,8 @@ def _usage(request: Request, text: str, told: Any) -> Usage:
 
 def _told(usage: Any, name: str) -> int:
     value = usage.get(name) if isinstance(usage, Mapping) else None
-    return value if isinstance(value, int) and value > 0 else 0
+    # what no model can have used is no count, and would not fit into a recording
+    return value if type(value) is int and 0 < value < 2**31 else 0
 
 
 def _num_prompt_tokens(messages: Sequence[Message]) -> int:
@@ -575,7 +591,7 @@ def _retry_after(headers: httpx2.Headers) -> float | None:
         pass
     try:
         return max(0.0, parsedate_to_datetime(headers["retry-after"]).timestamp() - time())
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         return None
 
 

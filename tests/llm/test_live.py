@@ -82,7 +82,7 @@ def test_a_recording_of_another_endpoint_is_refused_before_anything_is_asked(tmp
     path = tmp_path / "calls.sqlite"
     with chat_server() as url:
         asyncio.run(endpoint(pool=pool(), base_url=url, record=path)(REQUEST))
-        endpoint(pool=pool(), base_url=f"{url}/?key=secret", record=path)
+        endpoint(pool=pool(), base_url=f"{url}/", record=path)
     with pytest.raises(ConfigError, match=rf"replies of m from {url}, not http://127\.0\.0\.1:9/v1"):
         endpoint(pool=pool(), base_url="http://127.0.0.1:9/v1", record=path)
 

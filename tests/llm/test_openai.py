@@ -55,6 +55,9 @@ def changed(**values):
     return answer
 
 
+ANY = {"model": "m", "messages": []}
+
+
 def error(status, **values):
     return Raw(status, json.dumps({"error": values}))
 
@@ -164,7 +167,15 @@ def test_a_reply_that_is_no_plain_answer_tells_why(answer, text, finish_reason):
 
 
 @pytest.mark.parametrize(
-    "usage", [None, {}, "many", {"prompt_tokens": 0, "completion_tokens": 0}, {"prompt_tokens": "5"}]
+    "usage",
+    [
+        None,
+        {},
+        "many",
+        {"prompt_tokens": 0, "completion_tokens": 0},
+        {"prompt_tokens": "5"},
+        {"prompt_tokens": 10**400, "completion_tokens": True},
+    ],
 )
 def test_usage_that_the_endpoint_does_not_tell_is_counted_and_marked(usage):
     with chat_server(changed(usage=usage)) as url:
@@ -198,6 +209,11 @@ def test_of_usage_that_is_half_told_the_half_is_kept():
         (Raw(200, "[]"), "malformed"),
         (Raw(200, '{"choices": [{}]}'), "malformed"),
         (Raw(200, '{"choices": [{"message": {"content": 4}}]}'), "malformed"),
+        (Raw(200, "[" * 200_000), "malformed"),
+        (Raw(200, "not packed", headers={"content-encoding": "gzip"}), "malformed"),
+        (changed(choice={"finish_reason": {"type": "stop"}})(ANY), "malformed"),
+        (Raw(429, headers={"retry-after": "Wed, 21 Oct 99999999999999 07:28:00 GMT"}), "429"),
+        (Raw(429, headers={"retry-after": "Wed, 21 Oct 2099 07:28:00 +99999999999999"}), "429"),
         (Raw(200, "{}"), "no_choices"),
         (Raw(200, '{"error": {"message": "overloaded", "code": 502}}'), "no_choices"),
         (NO_CHOICES, "no_choices"),
@@ -494,10 +510,51 @@ def test_no_error_holds_the_key(monkeypatch):
     assert caught.value.__cause__ is None
 
 
-def test_no_error_holds_a_secret_in_the_url():
-    with chat_server(lambda body: error(404, message="who?")) as url, pytest.raises(ConfigError) as caught:
-        ask(made(f"{url}?key=sk-secret"))
-    assert "sk-secret" not in str(caught.value)
+def test_no_error_holds_a_key_that_a_redirect_or_a_refused_field_repeats(monkeypatch):
+    monkeypatch.setenv("MY_KEY", "sk/secret")
+    for refusal in (
+        Raw(302, headers={"location": "https://login.example.org/?key=sk/secret"}),
+        Raw(302, headers={"location": "https://login.example.org/?key=sk%2Fsecret"}),
+        error(400, code="unsupported_value", param="sk/secret", message="no"),
+    ):
+        with chat_server(lambda body, refusal=refusal: refusal) as url, pytest.raises(ConfigError) as caught:
+            ask(made(url, api_key_env="MY_KEY"))
+        assert "***" in str(caught.value)
+        assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:9/v1?key=sk-secret",
+        "https://api.example.org/v1#sk-secret",
+        "https://me:sk-secret@api.example.org/v1",
+        "ftp://api.example.org/v1?key=sk-secret",
+        "https://[sk-secret/v1?key=sk-secret",
+    ],
+)
+def test_a_url_that_may_carry_a_secret_is_refused_without_repeating_it(url):
+    with pytest.raises(ConfigError, match="base_url") as caught:
+        OpenAIClient(base_url=url, api_key_env="")
+    assert "key=sk-secret" not in str(caught.value)
+    assert "sk-secret@" not in str(caught.value)
+    assert "#sk-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["http://[::1/v1", "http://lan:port/v1", "http://lan:99999/v1", "http:///v1", "lan/v1"])
+def test_a_url_that_leads_nowhere_is_refused(url):
+    with pytest.raises(ConfigError, match=r"base_url is .*expected something like"):
+        OpenAIClient(base_url=url, api_key_env="")
+
+
+@pytest.mark.parametrize(
+    "key", ["sk-se\ncret", "sk-s\u00e9cret", "\u201csk-secret\u201d", "sk-secret\x01", "sk- secret"]
+)
+def test_a_key_that_no_header_can_carry_is_refused_without_repeating_it(monkeypatch, key):
+    monkeypatch.setenv("MY_KEY", key)
+    with pytest.raises(ConfigError, match="MY_KEY") as caught:
+        made("http://127.0.0.1:9/v1", api_key_env="MY_KEY")
+    assert "cret" not in str(caught.value)
 
 
 def test_what_the_sdk_keeps_in_variables_of_its_own_goes_nowhere(monkeypatch):
