@@ -29,7 +29,7 @@ _MAX_MESSAGE = 64 << 20
 _SHOWN = 300
 
 
-class Gone(Exception):
+class Gone(BaseException):
     """The other side has ended, or sends what is no message."""
 
 
@@ -112,6 +112,7 @@ class Peer:
         self._number: dict[int, int] = {}
         self._known = _known()
         self.last: object = None
+        self.gone = False
 
     # messages
 
@@ -145,8 +146,21 @@ class Peer:
         return b"".join(parts)
 
     def ask(self, operation: str, *arguments: Any, names: dict[str, Any] | None = None) -> Any:
-        """Have the other side do something and return what comes of it, or raise what it raised."""
-        self.send((operation, list(arguments), names or {}))
+        """Have the other side do something and return what comes of it, or raise what it raised.
+
+        Raises:
+            Gone: There is no other side any more. It stays so, whoever catches this.
+        """
+        if self.gone:
+            raise Gone
+        try:
+            return self._ask(operation, arguments, names or {})
+        except Gone:
+            self.gone = True
+            raise
+
+    def _ask(self, operation: str, arguments: tuple[Any, ...], names: dict[str, Any]) -> Any:
+        self.send((operation, list(arguments), names))
         while True:
             message = self.receive()
             if message[0] == "ok":
@@ -542,7 +556,11 @@ def judge(tests: dict[str, Any], peer: Peer) -> tuple[str, str]:
     except MemoryError:
         return "memory", "the tests ran out of memory"
     except BaseException as error:
+        if peer.gone:
+            raise Gone from None
         return "error", _report(error, tests["source"], peer)
+    if peer.gone:  # tests that expect an exception may have caught it
+        raise Gone
     return "ok", ""
 
 

@@ -213,6 +213,10 @@ def test_nothing_is_left_running(hasty):
         "import os, time\nfor act in (os.setsid, os.fork):\n    try: act()\n    except OSError: pass\ntime.sleep(100)"
     )
     hasty.check("import time\nf = time.sleep", tests="f(100)", names=["f"])
+    for _ in range(100):  # what was killed takes a moment to go, on a busy machine
+        if children() == before:
+            break
+        time.sleep(0.02)
     assert children() == before
 
 
@@ -577,6 +581,21 @@ def f(x): return 1
     for attack in attacks:
         done = box.check(forged.format(attack=attack), tests=TESTS, names=["f"])
         assert done.why in ("error", "timeout", "memory"), (attack, done)
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "try: f(-1)\nexcept Exception: pass",
+        "try: f(-1)\nexcept: pass",
+        "import unittest\nwith unittest.TestCase().assertRaises(Exception): f(-1)",
+        "import contextlib\nfor x in (1, 2):\n    with contextlib.suppress(BaseException): f(x)",
+    ],
+)
+def test_a_program_that_ends_does_not_pass_where_an_exception_is_expected(box, tests):
+    assert box.check("def f(x): raise ValueError", tests=tests, names=["f"]).ok
+    done = box.check("import os\ndef f(x): os._exit(0)", tests=tests, names=["f"])
+    assert (done.why, done.detail) == ("error", "it ended before it should, with exit code 0")
 
 
 def test_iterating_without_end_ends(hasty):
