@@ -287,7 +287,8 @@ def _execute(
             finally:
                 with _gone_is_fine():
                     os.killpg(process.pid, signal.SIGKILL)
-        stdout, stderr, words = (part.decode("utf-8", "replace") for part in said)
+        # its name is another each time, and a prompt that shows it would be no recording's
+        stdout, stderr, words = (part.decode("utf-8", "replace").replace(folder, "/box") for part in said)
     detail = _WENT_OVER.get(why, "").format(wall_seconds=wall_seconds, output_bytes=output_bytes, **limits)
     if not why:
         why, _, detail = words.partition("\n")

@@ -130,6 +130,43 @@ def test_repairs_come_to_an_end_and_the_failed_tests_are_told(tools):
     assert "Tests say of this program:\n> fails: assert double(0) == 0" in turn.reply.text
 
 
+@pytest.mark.parametrize("isolation", ["", "none"])
+@pytest.mark.parametrize(
+    ("operator", "written"),
+    [
+        ("test", "def double(x):\n    return (y for y in range(x))"),
+        ("test", "import os\ndef double(x):\n    raise Exception(os.getcwd())"),
+        ("test", "import os\nraise Exception(os.getcwd(), object())"),
+        ("program", "import os\nraise Exception(os.getcwd(), object())"),
+        ("program", "import os\nprint(os.getcwd(), object())"),
+    ],
+)
+def test_what_is_asked_is_the_same_on_every_run_of_a_program(operator, written, isolation, monkeypatch):
+    monkeypatch.setenv("GDESIGN_SANDBOX", isolation)
+    says = [f"```python\n{written}\n```"] * (1 if "print" in written else MOST_CALLS[operator] - (operator == "test"))
+    first, again = (turn_of(operator, DOUBLE, *says, tools=Sandbox(wall_seconds=10.0)) for _ in range(2))
+    assert first[1] == again[1]
+    assert first[0].reply.text == again[0].reply.text
+
+
+def test_a_program_that_ends_before_its_tests_does_not_pass_them(tools):
+    ends = "```python\ndef double(x):\n    return 0\n\nimport sys\nsys.exit(0)\n```"
+    turn, asked = turn_of("test", DOUBLE, ends, RIGHT, tools=tools)
+    assert "> It ends before it can be tried: SystemExit(0)" in asked[1][3].content
+    main = WRONG.replace("\n```", "\n\nif __name__ == '__main__':\n    raise SystemExit\n```")
+    turn, asked = turn_of("test", DOUBLE, main, RIGHT, tools=tools)
+    assert "> fails: assert double(0) == 0" in asked[1][3].content
+
+
+def test_a_program_that_cannot_be_tried_is_shown_where(tools):
+    wrong = "```python\nfrom __future__ import annotations\n\ndef f():\n    return 1 / 0\n\nf()\n```"
+    _, asked = turn_of("test", DOUBLE, wrong, RIGHT, tools=tools)
+    said = asked[1][3].content
+    assert "> " + '  File "program.py", line 4, in f\n>     return 1 / 0' in said
+    assert "> ZeroDivisionError: division by zero" in said
+    assert "exec" not in said
+
+
 def test_where_the_question_shows_no_tests_the_agent_writes_some(tools):
     task = Task(id="3", question="Double it.", answer="", benchmark="b")
     own = "```python\nassert double(3) == 6\n```"
