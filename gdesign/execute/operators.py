@@ -10,6 +10,7 @@ import ast
 import asyncio
 import itertools
 import re
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
@@ -17,7 +18,7 @@ from gdesign.agents.prompt import quoted
 from gdesign.errors import LLMError, UnsupportedRequestError
 from gdesign.tasks.base import Benchmark, RunsPrograms
 from gdesign.tasks.programs import parsed, program
-from gdesign.tasks.sandbox import Sandbox
+from gdesign.tasks.sandbox import Result, Sandbox
 from gdesign.types import AgentPool, Label, Message, Reply, Request, Task, Usage
 
 Ask = Callable[[Request], Awaitable[Reply]]
@@ -154,7 +155,7 @@ async def _computed(talk: _Talk, task: Task, tools: Sandbox) -> Reply:
             written = program(text)
             if written is None:
                 return talk.end(text)
-            done = await asyncio.to_thread(tools.run, written)
+            done = await _run(written, tools)
             printed = _same_each_time(done.stdout).strip()
             if done.ok and printed:
                 answer = printed.splitlines()[-1].strip()
@@ -169,6 +170,14 @@ async def _computed(talk: _Talk, task: Task, tools: Sandbox) -> Reply:
     except LLMError as error:
         talk.fail(error)
     return talk.end(text)
+
+
+async def _run(source: str, tools: Sandbox) -> Result:
+    stop = threading.Event()
+    try:
+        return await asyncio.to_thread(tools.run, source, stop=stop)
+    finally:
+        stop.set()  # a thread cannot be cancelled, and at its end the event loop waits for it
 
 
 def _last_lines(text: str, num_lines: int = 12) -> str:
@@ -269,7 +278,7 @@ for test in tests:
 
 async def _trial(written: str, tests: Sequence[str], tools: Sandbox) -> str:
     """Return what tests say against a program; empty if nothing."""
-    done = await asyncio.to_thread(tools.run, _TRIAL.format(written=written, tests=list(tests)))
+    done = await _run(_TRIAL.format(written=written, tests=list(tests)), tools)
     if done.ok:
         return _same_each_time(done.stdout).strip() if "fails: " in done.stdout else ""
     return _last_lines(done.stderr) or f"It ends with {done.why}: {done.detail}"

@@ -124,7 +124,7 @@ class Sandbox:
         """
         return _in_force(self._isolation, os.environ.get("GDESIGN_SANDBOX", ""), shutil.which("bwrap"))
 
-    def run(self, program: str, *, stdin: str = "") -> Result:
+    def run(self, program: str, *, stdin: str = "", stop: threading.Event | None = None) -> Result:
         """Run a program as a script.
 
         Its result is `ok` also where it says `sys.exit(0)`.
@@ -132,20 +132,21 @@ class Sandbox:
         Args:
             program: Its source.
             stdin: What it can read from standard input.
+            stop: Ends it (`killed`) once it is set, by another thread; None for never.
 
         Raises:
             ConfigError: See `isolation`.
         """
-        return self._execute({"program": program, "before": "", "tested": False}, None, stdin)
+        return self._execute({"program": program, "before": "", "tested": False}, None, stdin, stop)
 
     def check(self, program: str, *, tests: str, names: Sequence[str], before: str = "") -> Result:
         """Execute a program and hold it to tests that it can neither read nor answer for.
 
         The tests run in another process than the program. There, a name under test stands for what the program
         defines: calls, attributes, items, iteration and so on go to the program, and plain values come back (numbers,
-        strings, bytes, lists, tuples, sets, dicts, ranges, dates, decimals, fractions; those of derived classes as
-        those they derive from). What is no plain value, such as an instance of a class of the program, stays there; it
-        equals no plain value. Arguments that are changed in place are changed in the tests too.
+        strings, bytes, lists, deques, tuples, sets, dicts, ranges, dates, decimals, fractions; those of derived classes
+        as those they derive from). What is no plain value, such as an instance of a class of the program, stays there;
+        it equals no plain value. Arguments that are changed in place are changed in the tests too.
 
         Args:
             program: The source under test.
@@ -157,13 +158,15 @@ class Sandbox:
             ConfigError: See `isolation`.
         """
         judge: dict[str, object] = {"source": tests, "names": list(names), "before": before}
-        return self._execute({"program": program, "before": before, "tested": True}, judge, "")
+        return self._execute({"program": program, "before": before, "tested": True}, judge, "", None)
 
-    def _execute(self, job: dict[str, object], tests: dict[str, object] | None, stdin: str) -> Result:
+    def _execute(
+        self, job: dict[str, object], tests: dict[str, object] | None, stdin: str, stop: threading.Event | None
+    ) -> Result:
         isolation = self.isolation
         with self._room:
             return _execute(
-                isolation, job | {"limits": self._limits}, tests, stdin, self._wall_seconds, self._output_bytes
+                isolation, job | {"limits": self._limits}, tests, stdin, self._wall_seconds, self._output_bytes, stop
             )
 
 
@@ -207,7 +210,7 @@ def _unusable(isolation: Isolation, bwrap: str | None) -> str | None:
         limits = {"cpu_seconds": 5, "memory_bytes": 512 << 20, "file_bytes": 1 << 20}
         job = {"program": _PROBE.format(outside=str(outside)), "before": "", "tested": False, "limits": limits}
         try:
-            result = _execute(isolation, job, None, "", 20.0, 10_000)
+            result = _execute(isolation, job, None, "", 20.0, 10_000, None)
         except (SeccompError, OSError) as error:
             return str(error)
     if result.ok and result.stdout == "":
@@ -242,6 +245,7 @@ def _execute(
     stdin: str,
     wall_seconds: float,
     output_bytes: int,
+    stop: threading.Event | None,
 ) -> Result:
     began = monotonic()
     python = str(Path(sys.executable).resolve())
@@ -283,6 +287,7 @@ def _execute(
                     deadline=began + wall_seconds,
                     limit=output_bytes,
                     watched=watched,
+                    stop=stop,
                 )
             finally:
                 with _gone_is_fine():
@@ -301,6 +306,7 @@ def _execute(
 _WENT_OVER = {
     "timeout": "more than {wall_seconds:g} s",
     "output": "it prints more than {output_bytes} bytes, or writes more than {file_bytes} to files",
+    "killed": "it was stopped",
 }
 
 
@@ -312,9 +318,17 @@ def _of_judge(returncode: int, last: str) -> tuple[str, str]:
 
 
 def _listen(
-    fds: Sequence[int], *, deadline: float, limit: int, watched: tuple[str, int] | None
+    fds: Sequence[int],
+    *,
+    deadline: float,
+    limit: int,
+    watched: tuple[str, int] | None,
+    stop: threading.Event | None,
 ) -> tuple[list[bytes], str]:
-    """Return what came through pipes until all are closed, and which limit it went over, if one."""
+    """Return what came through pipes until all are closed, and which limit it went over, if one.
+
+    `killed` stands for having been told to stop.
+    """
     said = [bytearray() for _ in fds]
     look = monotonic()
     with selectors.DefaultSelector() as selector:
@@ -324,6 +338,8 @@ def _listen(
             left = deadline - monotonic()
             if left <= 0:
                 return [bytes(b) for b in said], "timeout"
+            if stop is not None and stop.is_set():
+                return [bytes(b) for b in said], "killed"
             ready = selector.select(min(left, _LOOK_SECONDS))
             for key, _ in ready:
                 part = os.read(key.fd, 1 << 16)

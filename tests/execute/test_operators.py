@@ -1,5 +1,6 @@
 import asyncio
 from dataclasses import replace
+from time import monotonic
 
 import pytest
 
@@ -154,7 +155,7 @@ def test_a_program_that_ends_before_its_tests_does_not_pass_them(tools):
     turn, asked = turn_of("test", DOUBLE, ends, RIGHT, tools=tools)
     assert "> It ends before it can be tried: SystemExit(0)" in asked[1][3].content
     main = WRONG.replace("\n```", "\n\nif __name__ == '__main__':\n    raise SystemExit\n```")
-    turn, asked = turn_of("test", DOUBLE, main, RIGHT, tools=tools)
+    _, asked = turn_of("test", DOUBLE, main, RIGHT, tools=tools)
     assert "> fails: assert double(0) == 0" in asked[1][3].content
 
 
@@ -165,6 +166,20 @@ def test_a_program_that_cannot_be_tried_is_shown_where(tools):
     assert "> " + '  File "program.py", line 4, in f\n>     return 1 / 0' in said
     assert "> ZeroDivisionError: division by zero" in said
     assert "exec" not in said
+
+
+@pytest.mark.parametrize("operator", ["program", "test"])
+def test_nobody_waits_for_the_program_of_a_run_that_is_broken_off(operator):
+    async def broken_off():
+        llm = Script("```python\nimport time\ntime.sleep(8)\n```")
+        design = Design(agents=(Agent(role="r", llm="small", operator=operator),))
+        tools = Sandbox(wall_seconds=9.0)
+        await asyncio.wait_for(run(design, DOUBLE, pool=POOL, llm=llm, extract=number, tools=tools), 0.5)
+
+    began = monotonic()
+    with pytest.raises(TimeoutError):
+        asyncio.run(broken_off())  # which waits for its threads
+    assert monotonic() - began < 5.0
 
 
 def test_where_the_question_shows_no_tests_the_agent_writes_some(tools):
