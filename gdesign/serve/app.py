@@ -787,7 +787,10 @@ async def _told(request: Request, error: Exception) -> Response:
     """Return the response for an error."""
     if isinstance(error, HTTPException):
         told = ApiError(
-            error.status_code, f"{request.method} {request.url.path[:80]}: {error.detail}.", code="unknown_url"
+            error.status_code,
+            f"{request.method} {request.url.path[:80]}: {error.detail}.",
+            code="unknown_url",
+            headers=error.headers,
         )
     elif isinstance(error, ApiError):
         told = error
