@@ -21,9 +21,12 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable, Iterator
     from types import TracebackType
     from typing import Any, NoReturn
+else:
+    from _collections import deque  # collections itself takes long to import
 
 _MAX_MESSAGE = 64 << 20
 _SHOWN = 300
@@ -164,11 +167,13 @@ class Peer:
         while True:
             message = self.receive()
             if message[0] == "ok":
-                for number, value in message[2]:
-                    _become(arguments[number], value)
+                for key, value in message[2]:
+                    _become(names[key] if type(key) is str else arguments[key], value)
                 self.last = message[1]
                 return message[1]
             if message[0] == "raise":
+                if message[1] == "StopIteration" and operation != "next":
+                    raise CandidateError("StopIteration")  # which would stop whatever loop this is in, unseen
                 raise _exception(message[1], message[2])
             self.serve(message)
 
@@ -182,10 +187,10 @@ class Peer:
                 act = _OPERATIONS["call"]
             else:
                 raise Gone
-            before = [self.pack(a) if type(a) in _IN_PLACE else None for a in arguments]
+            given = {**dict(enumerate(arguments)), **names}
+            before = {key: self.pack(a) for key, a in given.items() if type(a) in _IN_PLACE}
             value = act(*arguments, **names)
-            pairs = zip(arguments, before, strict=True)
-            changed = [(i, a) for i, (a, b) in enumerate(pairs) if b is not None and self.pack(a) != b]
+            changed = [(key, given[key]) for key, packed in before.items() if self.pack(given[key]) != packed]
             answer = self.pack(("ok", value, changed))
         except Gone:
             raise
@@ -228,6 +233,8 @@ class Peer:
             self._pack_all(b"u", list(set.__iter__(value)), parts)
         elif isinstance(value, frozenset):
             self._pack_all(b"z", list(frozenset.__iter__(value)), parts)
+        elif isinstance(value, deque):
+            self._pack_all(b"q", [value.maxlen, *deque.__iter__(value)], parts)
         elif kind is bytearray:
             _put(parts, b"a", bytes(value))
         elif kind is range:
@@ -235,7 +242,7 @@ class Peer:
         elif (kind.__module__, kind.__name__) in self._known and kind is _standard(kind.__module__, kind.__name__):
             text = self._known[kind.__module__, kind.__name__][0](value)
             self._pack_all(b"k", [kind.__module__, kind.__name__, text], parts)
-        elif _is_builtin(value):
+        elif _is_builtin(value) and (isinstance(value, type) or not self._obliging):
             _put(parts, b"y", value.__name__.encode())
         else:
             number = self._number.setdefault(id(value), len(self._here))
@@ -284,6 +291,8 @@ class Peer:
                     return frozenset(values), at
                 case b"d":
                     return dict(zip(values[::2], values[1::2], strict=True)), at
+                case b"q":
+                    return deque(values[1:], values[0]), at
                 case b"r":
                     return range(*values), at
             module, name, text = values
@@ -322,9 +331,9 @@ class Peer:
         raise ValueError
 
 
-_CONTAINERS = (b"l", b"t", b"u", b"z", b"d", b"r", b"k")
+_CONTAINERS = (b"l", b"t", b"u", b"z", b"d", b"q", b"r", b"k")
 _NAMED = (type, type(len))
-_IN_PLACE = (list, dict, set, bytearray)
+_IN_PLACE = (list, dict, set, bytearray, deque)
 
 
 def _put(parts: list[bytes], tag: bytes, body: bytes) -> None:
@@ -346,6 +355,9 @@ def _become(old: Any, new: Any) -> None:
     elif isinstance(old, dict | set):
         old.clear()
         old.update(new)
+    elif isinstance(old, deque):
+        old.clear()
+        old.extend(new)
 
 
 def _exception(name: str, words: str) -> Exception:

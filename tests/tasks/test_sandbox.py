@@ -434,6 +434,39 @@ else:
     assert done.ok, done
 
 
+@pytest.mark.parametrize(
+    ("program", "tests"),
+    [
+        ("f = max", "assert f([1, 2]) == 2 and f(1, 3, key=abs) == 3"),
+        ("f = int", "assert f('4') == 4"),
+        ("def f(act): return act([1, 2])", "assert f(max) == 2"),
+        ("def f(*, a): a.append(1)", "xs = []\nf(a=xs)\nassert xs == [1]"),
+        ("def f(x, **more): more['d'].clear()", "xs, d = [], {1: 2}\nf(xs, d=d, e=xs)\nassert (xs, d) == ([], {})"),
+    ],
+)
+def test_what_any_caller_may_do_tests_may_do(box, program, tests):
+    done = box.check(program, tests=tests, names=["f"])
+    assert done.ok, done
+
+
+def test_a_deque_is_a_plain_value(box):
+    program = """
+from collections import deque
+def last(xs, n): return deque(xs, maxlen=n)
+def turn(xs): xs.rotate(1)
+"""
+    tests = """
+from collections import deque
+assert last([1, 2, 3], 2) == deque([2, 3]) and last([1], 2) != [1]
+assert last([1], 5).maxlen == 5 and last([1], None).maxlen is None
+xs = deque([1, 2, 3])
+turn(xs)
+assert xs == deque([3, 1, 2])
+"""
+    done = box.check(program, tests=tests, names=["last", "turn"])
+    assert done.ok, done
+
+
 def test_what_is_given_before_is_there_for_program_and_tests(box):
     given = "import math\ndef g(x): return math.floor(x)\ndef f(x):\n    'to be written'\n"
     assert box.check("def f(x): return g(x) + 1", tests="assert f(1.5) == g(2.5)", names=["f"], before=given).ok
@@ -596,6 +629,17 @@ def test_a_program_that_ends_does_not_pass_where_an_exception_is_expected(box, t
     assert box.check("def f(x): raise ValueError", tests=tests, names=["f"]).ok
     done = box.check("import os\ndef f(x): os._exit(0)", tests=tests, names=["f"])
     assert (done.why, done.detail) == ("error", "it ended before it should, with exit code 0")
+
+
+def test_a_program_that_raises_stop_iteration_stops_no_loop_of_the_tests(box):
+    tests = "assert all(map(lambda x: f(x) == 4711, [1, 2]))"
+    assert box.check("def f(x): return 4711", tests=tests, names=["f"]).ok
+    done = box.check("def f(x): raise StopIteration", tests=tests, names=["f"])
+    assert done.why == "error"
+    assert done.detail.startswith("CandidateError: StopIteration")
+    assert box.check(
+        "def f(x): return iter([x])", tests="i = f(1)\nassert next(i) == 1 and list(i) == []", names=["f"]
+    ).ok
 
 
 def test_iterating_without_end_ends(hasty):
