@@ -152,7 +152,7 @@ def test_what_is_asked_is_the_same_on_every_run_of_a_program(operator, written, 
 
 def test_a_program_that_ends_before_its_tests_does_not_pass_them(tools):
     ends = "```python\ndef double(x):\n    return 0\n\nimport sys\nsys.exit(0)\n```"
-    turn, asked = turn_of("test", DOUBLE, ends, RIGHT, tools=tools)
+    _, asked = turn_of("test", DOUBLE, ends, RIGHT, tools=tools)
     assert "> It ends before it can be tried: SystemExit(0)" in asked[1][3].content
     main = WRONG.replace("\n```", "\n\nif __name__ == '__main__':\n    raise SystemExit\n```")
     _, asked = turn_of("test", DOUBLE, main, RIGHT, tools=tools)
