@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from gdesign.types import AgentPool, Design, Task
 
 
+KEY_HELP = "environment variable with the endpoint's key (OPENAI_API_KEY at OpenAI, none on this machine)"
+
+
 def say(text: str) -> None:
     """Write a line for the user."""
     sys.stdout.write(text + "\n")
@@ -171,7 +174,7 @@ def parser() -> argparse.ArgumentParser:
     ask.add_argument(
         "--llm", metavar="URL", help="an OpenAI-compatible endpoint (default: what the run was trained on)"
     )
-    ask.add_argument("--api-key-env", metavar="NAME", help="environment variable with the endpoint's key")
+    ask.add_argument("--api-key-env", metavar="NAME", help=KEY_HELP)
     ask.add_argument("--verbose", action="store_true", help="print what every agent said")
     ask.set_defaults(run=_ask)
 
@@ -263,7 +266,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     add("--checkpoint", required=True, type=Path, help="a run folder, such as runs/gdesigner-synthetic-0")
     add("--trust", action="store_true", help="let its config.yaml build things from outside gdesign")
     add("--llm", metavar="URL", help="an OpenAI-compatible endpoint (default: what the run was trained on)")
-    add("--api-key-env", metavar="NAME", help="environment variable with the endpoint's key")
+    add("--api-key-env", metavar="NAME", help=KEY_HELP)
     add("--host", default="127.0.0.1", help="where to listen (127.0.0.1); others than this machine need --key-env")
     add("--port", type=int, default=8000, help="where to listen (8000); 0 for any that is free")
     add(
@@ -457,8 +460,7 @@ def _ask(options: argparse.Namespace) -> None:
     if options.llm:
         from gdesign.llm.openai import OpenAIClient
 
-        key = {"api_key_env": options.api_key_env} if options.api_key_env else {}
-        llm: LLMClient = OpenAIClient(base_url=options.llm, **key)
+        llm: LLMClient = OpenAIClient(base_url=options.llm, api_key_env=options.api_key_env)
         if "recorded" in config.task:
             config.task.recorded = False  # what the endpoint says was not recorded
     else:
@@ -517,10 +519,9 @@ def _serve(options: argparse.Namespace) -> None:
         if options.llm:
             from gdesign.llm.openai import OpenAIClient
 
-            key = {"api_key_env": options.api_key_env} if options.api_key_env else {}
             llm = OpenAIClient(
                 base_url=options.llm,
-                **key,
+                api_key_env=options.api_key_env,
                 timeout=settings.deadline,
                 max_retries=2,  # who waits for an answer is told of a fault rather than left waiting
                 backoff=0.25,

@@ -78,6 +78,14 @@ def test_an_endpoint_can_answer_instead(run_folder, capsys):
     assert "live" in err
 
 
+def test_the_usual_key_goes_to_no_endpoint_that_only_a_url_names(run_folder, capsys, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    with pytest.raises(SystemExit) as exit_:
+        main(["ask", "--llm", "https://api.example.org/v1", "--checkpoint", str(run_folder), "What is the answer?"])
+    assert exit_.value.code == 2
+    assert "--api-key-env" in capsys.readouterr().err
+
+
 def test_a_key_without_an_endpoint_is_refused(run_folder, capsys):
     with pytest.raises(SystemExit) as exit_:
         main(["ask", "--api-key-env", "MY_KEY", "--checkpoint", str(run_folder), "What is the answer?"])

@@ -204,6 +204,8 @@ def test_a_spent_budget_ends_the_training_and_more_of_it_goes_on(command, own_ta
 def test_a_live_run_elsewhere_is_not_begun_before_somebody_agreed(command, own_task, tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
     arguments = ("train", *own_task, "llm=openai", "llm.base_url=https://api.example.org/v1", "llm.record=null")
+    assert "OPENAI_API_KEY goes to https://api.openai.com alone" in command(*arguments)[2]
+    arguments += ("llm.api_key_env=OPENAI_API_KEY",)
     with Path(os.devnull).open() as nobody:
         monkeypatch.setattr(sys, "stdin", nobody)
         status, out, err = command(*arguments)

@@ -111,9 +111,10 @@ def refuse_unnamed_endpoints(
         target = node.get("_target_")
         if target is None or getattr(get_object(str(target)), "__module__", "") not in LIVE:
             continue
-        from gdesign.llm.openai import API_KEY_ENV, BASE_URL, is_loopback  # it needs an extra that other clients do not
+        from gdesign.llm.openai import BASE_URL, is_loopback, variable_of  # it needs an extra that other clients do not
 
-        url, variable = str(node.get("base_url", BASE_URL)), node.get("api_key_env", API_KEY_ENV)
+        url = str(node.get("base_url", BASE_URL))
+        variable = node.get("api_key_env") or variable_of(url) or "NAME"
         if url not in named and not is_loopback(url):
             raise ConfigError(
                 f"{source} would send questions, and the key that the environment variable {variable} holds, to "

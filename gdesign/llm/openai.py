@@ -22,6 +22,8 @@ from gdesign.types import AgentPool, Label, Message, Reply, Request, Usage
 
 BASE_URL = "https://api.openai.com/v1"
 API_KEY_ENV = "OPENAI_API_KEY"
+OPENAI_HOST = "api.openai.com"
+"""Who gets the key in API_KEY_ENV without being asked to."""
 
 OWN_TERMS = ("max_concurrent", "max_per_minute", "timeout", "token_limit", "extra")
 """What an item of `endpoints` may set for one endpoint."""
@@ -65,8 +67,9 @@ class OpenAIClient:
 
     Args:
         base_url: Where the endpoint is.
-        api_key_env: Name of the environment variable that holds the key; empty where none is wanted.
-            An endpoint on this machine (localhost, 127.0.0.1, ::1) needs no key.
+        api_key_env: Name of the environment variable that holds the key; empty where none is wanted. None is
+            OPENAI_API_KEY for https://api.openai.com, and no key for an endpoint on this machine (localhost,
+            127.0.0.1, ::1), which needs none; any other endpoint's must be named.
         pool: Whose LLMs are asked, each where it says; None for any LLM at the client's own endpoint.
         max_retries: How often a call is tried again.
         timeout: Seconds that one try may take, from sending to the reply's last byte.
@@ -88,7 +91,7 @@ class OpenAIClient:
         self,
         *,
         base_url: str = BASE_URL,
-        api_key_env: str = API_KEY_ENV,
+        api_key_env: str | None = None,
         pool: AgentPool | None = None,
         max_retries: int = 8,
         timeout: float = 120.0,
@@ -116,11 +119,11 @@ class OpenAIClient:
         made: dict[tuple[str, str | None], _Endpoint] = {}
 
         def endpoint(url: str, variable: str | None, whose: str) -> _Endpoint:
-            where = _normal(url), variable
+            where = _normal(url), variable_of(_normal(url)) if variable is None else variable
             if where not in made:
                 made[where] = _Endpoint(
                     base_url=where[0],
-                    key=_key(where[0], variable, whose=whose),
+                    key=_key(*where, whose=whose),
                     **{**common, **{name: own[where[0]][name] for name in OWN_TERMS if name in own.get(where[0], {})}},
                 )
             return made[where]
@@ -524,8 +527,8 @@ def _key(base_url: str, variable: str | None, *, whose: str) -> str:
     asked = f"{base_url} is asked" + (f" for {whose}" if whose else "")
     if variable is None:
         raise ConfigError(
-            f"{asked}, and no api_key_env names the variable that holds its key (the key of another endpoint is not "
-            "sent); name it, or give an empty one where no key is wanted"
+            f"{asked}, and nothing names the variable that holds its key ({API_KEY_ENV} goes to https://{OPENAI_HOST} "
+            "alone); name it by api_key_env (--api-key-env), or give an empty name where no key is wanted"
         )
     raise ConfigError(
         f"{asked}, and its key is not there: set the environment variable {variable}, or name another one by "
@@ -593,6 +596,12 @@ def _retry_after(headers: httpx2.Headers) -> float | None:
         return max(0.0, parsedate_to_datetime(headers["retry-after"]).timestamp() - time())
     except (KeyError, ValueError, OverflowError):
         return None
+
+
+def variable_of(base_url: str) -> str | None:
+    """Return the variable whose key an endpoint gets that names none; None for no key."""
+    parts = urlsplit(base_url)
+    return API_KEY_ENV if (parts.scheme, parts.hostname) == ("https", OPENAI_HOST) else None
 
 
 def is_loopback(base_url: str) -> bool:

@@ -497,6 +497,35 @@ def test_an_endpoint_on_this_machine_needs_no_key(monkeypatch, url):
     OpenAIClient(base_url=url, api_key_env="MY_KEY")
 
 
+def test_openai_gets_the_usual_key_and_nobody_else_does(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    seen = []
+    with chat_server(seen=seen) as url:
+        ask(made(url))
+        ask(made(url, api_key_env="OPENAI_API_KEY"))
+    assert [authorization(sent) for sent in seen] == [None, "Bearer sk-secret"]
+    OpenAIClient()
+    for url in ("https://api.example.org/v1", "https://api.openai.com.example.org/v1", "http://api.openai.com/v1"):
+        with pytest.raises(
+            ConfigError, match=r"OPENAI_API_KEY goes to https://api\.openai\.com alone.*api_key_env"
+        ) as caught:
+            OpenAIClient(base_url=url)
+        assert "sk-secret" not in str(caught.value)
+        OpenAIClient(base_url=url, api_key_env="OPENAI_API_KEY")
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with pytest.raises(ConfigError, match="set the environment variable OPENAI_API_KEY"):
+        OpenAIClient()
+
+
+def test_an_llm_of_a_pool_that_names_openai_gets_the_usual_key(monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    far = pool({"name": "far", "base_url": "https://api.openai.com/v1"})
+    with pytest.raises(ConfigError, match=r"'far'.*OPENAI_API_KEY"):
+        made("http://127.0.0.1:9/v1", pool=far)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    made("http://127.0.0.1:9/v1", pool=far)
+
+
 def test_an_endpoint_elsewhere_may_want_no_key():
     OpenAIClient(base_url="http://vllm.example.org:8000/v1", api_key_env="")
 
