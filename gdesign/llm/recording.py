@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any, TextIO, cast
 
 from gdesign.errors import ConfigError, DataError, MissingDataError
@@ -102,7 +103,7 @@ class Recording:
 
     def _open(self) -> None:
         if not self._one("SELECT count(*) FROM sqlite_master"):
-            self._file.execute("PRAGMA journal_mode = WAL")
+            self._write_ahead()
             self._file.executescript(TABLES)
         if self._one("PRAGMA application_id") != APPLICATION:
             raise DataError(f"{self.path} is no recording of gdesign but another SQLite file; name another file")
@@ -112,6 +113,17 @@ class Recording:
                 "with the gdesign that wrote it (gdesign calls export) and merge that into a new one"
             )
         self._file.execute("PRAGMA synchronous = NORMAL")
+
+    def _write_ahead(self) -> None:
+        deadline = monotonic() + PATIENCE
+        while True:
+            try:
+                self._file.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:  # the one statement that SQLite does not let wait
+                if not error.sqlite_errorname.startswith("SQLITE_BUSY") or monotonic() > deadline:
+                    raise
+            sleep(0.02)
 
     def get(self, request: Request) -> Reply | None:
         """Return the reply that is recorded for a request; None if there is none."""

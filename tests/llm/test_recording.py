@@ -2,6 +2,7 @@ import gzip
 import json
 import sqlite3
 from dataclasses import fields, replace
+from threading import Timer
 
 import pytest
 
@@ -120,6 +121,18 @@ def test_a_merged_recording_brings_its_endpoints_and_an_export_brings_none(recor
     assert elsewhere.merge(calls_of(tmp_path / "calls.jsonl")).num_added == 5
     assert free.merge(calls_of(recording.path)).num_added == 5
     assert free.endpoints == {"m": "http://a/v1"}
+
+
+@pytest.mark.parametrize("busy", [["BEGIN IMMEDIATE"], ["BEGIN", "SELECT count(*) FROM sqlite_master"]])
+def test_a_new_recording_waits_for_another_process_that_has_the_file(tmp_path, busy):
+    other = sqlite3.connect(tmp_path / "calls.sqlite", isolation_level=None, check_same_thread=False)
+    for statement in busy:
+        other.execute(statement).fetchall()
+    let_go = Timer(0.2, other.execute, ["COMMIT"])
+    let_go.start()
+    assert len(Recording(tmp_path / "calls.sqlite", create=True)) == 0
+    let_go.join()
+    other.close()
 
 
 def test_the_file_is_whole_and_alone_when_it_is_closed(recording):
