@@ -1,7 +1,8 @@
 """Your own questions, as JSON Lines."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ class JSONL:
     (the answer is a letter or one of the options); without one it is `choice` for a question with
     options, else `exact`. With the grader `code` the answer is a program that is right and `tests` is Python that
     raises where a program is wrong, such as lines `assert f(1) == 2`; they use names that the answer defines, and what
-    it imports; `Sandbox.check` says what they can do. A test question may not be among those for training: questions
+    it imports; `Sandbox.check` says what they can do. What is loaded is run against its own tests once, unless answers
+    are recorded. A test question may not be among those for training: questions
     are compared by their normalised text.
 
     Args:
@@ -88,14 +90,27 @@ class JSONL:
         """Return the tasks of a split.
 
         Raises:
-            ConfigError: There is no such split; own questions have no lock-box.
+            ConfigError: There is no such split; own questions have no lock-box. Or a program is to be run, and there is
+                no way to keep it from the network and from files here.
+            DataError: A program that shall be right fails its own tests.
         """
         check_split(split)
         if split == "lockbox":
             raise ConfigError("own questions have no lock-box; choose split=test")
-        if split == "all":
-            return first([t for tasks in self._splits.values() for t in tasks], self.limit)
-        return first(self._splits[split], self.limit)
+        tasks = [t for part in self._splits.values() for t in part] if split == "all" else self._splits[split]
+        tasks = first(tasks, self.limit)
+        if not self.recorded:
+            self._check_references([t for t in tasks if t.id in self._problems])
+        return tasks
+
+    def _check_references(self, tasks: Sequence[Task]) -> None:
+        with ThreadPoolExecutor() as threads:  # the sandbox runs as many at a time as there is room for
+            scores = list(threads.map(lambda t: self._run(self._problems[t.id], t.answer), tasks))
+        for task, score in zip(tasks, scores, strict=True):
+            if score == 0:
+                problem = self._problems[task.id]
+                done = self._run.sandbox.check(task.answer, tests=problem.tests, names=problem.names)
+                raise DataError(f"the answer of the question {task.id!r} fails its tests: {done.detail or done.why}")
 
     def extract(self, task: Task, text: str) -> str | None:
         """Return what the question's grader reads; the text itself if it was recorded, None if that is empty.

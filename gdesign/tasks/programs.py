@@ -2,6 +2,7 @@
 
 import ast
 import re
+import symtable
 import textwrap
 import warnings
 from collections.abc import Collection, Iterator, Sequence
@@ -90,6 +91,8 @@ class Grader:
 def names_under_test(reference: str, tests: str, *, where: str) -> tuple[str, ...]:
     """Return the names that a reference program defines and its tests use, in the order of the program.
 
+    A name that the tests define too is theirs.
+
     Args:
         reference: A program that passes.
         tests: Source of the tests.
@@ -98,17 +101,37 @@ def names_under_test(reference: str, tests: str, *, where: str) -> tuple[str, ..
     Raises:
         DataError: One of them is no Python, or the tests use nothing of the program.
     """
-    trees = []
+    trees = {}
     for what, source in (("reference", reference), ("tests", tests)):
         try:
-            trees.append(parsed(source))
+            trees[what] = parsed(source)
         except (SyntaxError, ValueError) as error:
             raise DataError(f"{where}: the {what} cannot be read as Python ({error})") from error
-    used = {node.id for node in ast.walk(trees[1]) if isinstance(node, ast.Name)}
-    names = tuple(name for name in dict.fromkeys(_defined(trees[0].body)) if name in used)
+    used = _used(tests)
+    names = tuple(name for name in dict.fromkeys(_defined(trees["reference"].body)) if name in used)
     if not names:
-        raise DataError(f"{where}: the tests use nothing that the reference defines; they would pass for any program")
+        raise DataError(
+            f"{where}: the tests use nothing that the reference alone defines; they would pass for any program"
+        )
     return names
+
+
+def _used(source: str) -> set[str]:
+    """Return the global names that a program reads and does not define."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tables = [symtable.symtable(source, "tests.py", "exec")]
+    read, defined = set(), set()
+    while tables:
+        table = tables.pop()
+        tables += table.get_children()
+        for symbol in table.get_symbols():
+            if symbol.is_global() or table.get_type() == "module":
+                if symbol.is_referenced():
+                    read.add(symbol.get_name())
+                if symbol.is_assigned() or symbol.is_imported():
+                    defined.add(symbol.get_name())
+    return read - defined
 
 
 def parsed(source: str) -> ast.Module:

@@ -7,6 +7,7 @@ from gdesign.errors import ConfigError, DataError, MissingDataError
 from gdesign.tasks.jsonl import JSONL
 
 TINY = Path(__file__).parents[2] / "data" / "tiny"
+OWN = "def f(x):\n    return 1\nassert f(3) == 1"
 
 
 @pytest.fixture
@@ -83,6 +84,7 @@ def test_a_test_question_among_the_training_ones_is_refused(write):
         ([line(grader="code", tests="assert f(1)", answer="def f(")], DataError, "the reference cannot be read"),
         ([line(grader="code", tests="assert", answer="def f(x): pass")], DataError, "the tests cannot be read"),
         ([line(grader="code", tests="assert g(1)", answer="def f(x): pass")], DataError, "use nothing"),
+        ([line(grader="code", tests=OWN, answer="def f(x): return 1")], DataError, "use nothing"),
         ([line(grader="fuzzy")], ConfigError, "exact, number, choice, code"),
         ([line(grader="number")], DataError, "'so' is not one"),
         ([line(grader="choice")], DataError, "needs options"),
@@ -94,6 +96,19 @@ def test_a_test_question_among_the_training_ones_is_refused(write):
 def test_a_line_that_does_not_fit_is_named(write, lines, error, says):
     with pytest.raises(error, match=says):
         JSONL(train=write("a", *lines), test=write("b", line(id="9", question="Who?")))
+
+
+def test_a_reference_program_that_fails_its_own_tests_is_named(write):
+    code = {"grader": "code", "answer": "def f(x): return x"}
+    wrong = line(id="2", question="How?", tests="assert f(1) == 1\nassert f(2) == 3", **code)
+    right = line(id="3", question="Who?", tests="assert f(1) == 1", **code)
+    own = JSONL(train=write("a", line()), test=write("b", right, wrong))
+    with pytest.raises(DataError, match=r"'jsonl/2' fails its tests: AssertionError\nin the test: assert f\(2\) == 3"):
+        own.load("test")
+    limited = JSONL(train=write("a", line()), test=write("b", right, wrong), limit=1)
+    assert [t.id for t in limited.load("test")] == ["jsonl/3"]
+    recorded = JSONL(train=write("a", line()), test=write("b", right, wrong), recorded=True)
+    assert len(recorded.load("test")) == 2
 
 
 def test_a_missing_file_and_a_lock_box_are_refused(tiny, tmp_path):
