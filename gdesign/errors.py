@@ -16,7 +16,13 @@ GdesignError
 
 
 class GdesignError(Exception):
-    """The root of all errors that gdesign raises on purpose."""
+    """The root of all errors that gdesign raises on purpose.
+
+    Attributes:
+        faults: Where a call to an LLM ended so: what went wrong in its tries, as in `LLMError`.
+    """
+
+    faults: tuple[str, ...] = ()
 
 
 class UserError(GdesignError, ValueError):

@@ -175,6 +175,9 @@ class OpenAIClient:
         while True:
             try:
                 reply = await endpoint.ask(request, body)
+            except (ConfigError, BudgetExceededError) as error:
+                error.faults = tuple(faults)
+                raise
             except _Fault as fault:
                 faults.append(fault.word)
                 if endpoint.silent and fault.word == "connection":
@@ -339,17 +342,21 @@ class _Endpoint:
     def failure(self, request: Request, fault: _Fault, faults: tuple[str, ...]) -> LLMError | ConfigError:
         """Return what a call fails with whose last try ended so, after those that ended in `faults`."""
         if fault.final:
-            return self._misconfigured(request, int(fault.word), fault.reason)
+            error = self._misconfigured(request, int(fault.word), fault.reason)
+            error.faults = faults
+            return error
         # a question that is refused says nothing of the others, unless none was ever answered
         self._num_failed += fault.passes or not self._answered
         tries = f", after {len(faults)} tries" if len(faults) > 1 else ""
         reason = f"{request.llm}: {fault.reason}{tries}"
         if self._num_failed < FAILURES_IN_A_ROW:
             return LLMError(reason, faults=faults)
-        return ConfigError(
+        error = ConfigError(
             f"{self.name} has answered none of the last {self._num_failed} calls, and going on would only count "
             f"failures as wrong answers (the last: {reason}); see what is wrong there and start again"
         )
+        error.faults = faults
+        return error
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""

@@ -52,8 +52,9 @@ class Budget:
 
     What was spent is never said too low. A failed call counts as a call. If the endpoint turned it down by a status,
     it costs nothing else; if its end is not known (a timeout, a lost connection, Ctrl-C), it may have been billed, and
-    it counts with all that was set aside for it. A try that was lost before the reply came counts as much as the
-    reply, as far as what was set aside goes. A reply that is longer than its `max_tokens` counts as it is.
+    it counts with all that was set aside for it, also where the last of its tries ends the work. A try that was lost
+    before the reply came counts as much as the reply, as far as what was set aside goes. A reply that is longer than
+    its `max_tokens` counts as it is.
 
     Budgets may stand around each other. What a recording answers is no call: a recording stands around a budget.
 
@@ -122,8 +123,9 @@ class Budget:
             if error.faults and not _num_lost(error.faults):
                 spent = Cost(calls=1)
             raise
-        except (BudgetExceededError, UserError):  # nothing was asked
-            spent = Cost()
+        except (BudgetExceededError, UserError) as error:
+            if not _num_lost(error.faults):  # else a try before it may have been billed
+                spent = Cost(calls=1) if error.faults else Cost()
             raise
         finally:
             self._settle(most, spent)

@@ -4,9 +4,11 @@ import random
 
 import pytest
 
-from gdesign.errors import BudgetExceededError, ConfigError, LLMError, PoolError
+from gdesign.errors import BudgetExceededError, ConfigError, GdesignError, LLMError, PoolError
+from gdesign.llm.openai import OpenAIClient
 from gdesign.llm.wrappers import Budget
 from gdesign.types import LLM, AgentPool, Label, Message, Reply, Request, Role, Usage
+from tests.llm.chat_server import CUT, Raw, chat_server
 
 POOL = AgentPool(
     name="p",
@@ -200,6 +202,32 @@ def test_failed_calls_count():
         asyncio.run(budget(request("fail")))
     with pytest.raises(BudgetExceededError, match="1 calls"):
         asyncio.run(budget(request()))
+
+
+@pytest.mark.parametrize("kind", [ConfigError, BudgetExceededError])
+@pytest.mark.parametrize(("faults", "calls", "billed"), [((), 0, False), (("429",), 1, False), (("timeout",), 1, True)])
+def test_a_call_that_ends_the_work_counts_as_billed_if_a_try_of_it_may_have_been(kind, faults, calls, billed):
+    async def ends(request):
+        error = kind("it is over")
+        error.faults = faults
+        raise error
+
+    budget = Budget(llm=ends, pool=POOL, usd=1.0)
+    with pytest.raises(kind):
+        asyncio.run(budget(short()))
+    assert (budget.num_calls, budget.spent_usd > 50e-6) == (calls, billed)
+
+
+@pytest.mark.parametrize("last", [Raw(401, "{}"), Raw(405, "{}")])
+def test_a_lost_try_counts_as_billed_where_the_endpoint_then_refuses_all(last):
+    answers = [CUT, last]
+    with chat_server(lambda body: answers.pop(0)) as url:
+        llm = OpenAIClient(base_url=url, backoff=0.001)
+        budget = Budget(llm=llm, pool=POOL, usd=1.0)
+        with pytest.raises(GdesignError):
+            asyncio.run(budget(short()))
+    assert not answers
+    assert budget.spent_usd > 50e-6
 
 
 class Faulty:
