@@ -60,13 +60,18 @@ def friendly(*, resume: str = "", wrapped_in: type[Exception] = GdesignError) ->
     except BudgetExceededError as error:
         complain(f"{error}.{on}")
         raise SystemExit(3) from None
-    except (UserError, wrapped_in) as error:
+    except (UserError, OSError, wrapped_in) as error:
         cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, UserError):
+        while cause is not None and not isinstance(cause, UserError | OSError):
             cause = cause.__cause__
-        if cause is None:
+        if isinstance(cause, OSError) and not isinstance(cause, UserError):
+            if cause.filename is None:  # a pipe or a socket, of which no user can say which
+                raise
+            complain(f"error: {cause.filename}: {cause.strerror}; name another, or see that you may use it so")
+        elif cause is None:
             raise
-        complain(f"error: {cause}")
+        else:
+            complain(f"error: {cause}")
         raise SystemExit(2) from None
 
 
@@ -618,6 +623,8 @@ def _calls_chosen(options: argparse.Namespace) -> "Iterator[Call]":
 def _calls_show(options: argparse.Namespace) -> None:
     from gdesign.report.calls import show
 
+    if options.last < 0:
+        raise ConfigError(f"--last is {options.last}; expected 0 or more")
     for call in deque(_calls_chosen(options), maxlen=options.last):
         say(show(call))
 
@@ -625,6 +632,7 @@ def _calls_show(options: argparse.Namespace) -> None:
 def _calls_export(options: argparse.Namespace) -> None:
     from gdesign.llm.recording import write_lines
 
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     say(f"{write_lines(_calls_chosen(options), options.out)} calls written to {options.out}")
 
 

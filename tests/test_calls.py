@@ -92,3 +92,22 @@ def test_dropped_calls_are_asked_again(path, capsys):
 def test_a_file_that_is_not_there_is_named(name, action, tmp_path, capsys):
     assert f"{name} is not there" in refused(capsys, action, tmp_path / name)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_number_of_calls_that_cannot_be_is_refused(path, capsys):
+    assert "--last is -1; expected 0 or more" in refused(capsys, "show", path, "--last", -1)
+
+
+def test_an_export_makes_its_folder_or_says_that_it_cannot(path, tmp_path, capsys):
+    calls("export", path, tmp_path / "new/calls.jsonl")
+    assert (tmp_path / "new/calls.jsonl").is_file()
+    assert "calls.sqlite: File exists" in refused(capsys, "export", path, path / "calls.jsonl")
+
+
+def test_every_command_takes_a_pool_by_the_same_rule(path, capsys):
+    for name, words in (("nothere.yaml", "there is no pool file nothere.yaml"), ("nothere", "no built-in pool")):
+        for command in (["calls", "stats", str(path)], ["simulate"]):
+            with pytest.raises(SystemExit) as exit_:
+                main([*command, "--pool", name])
+            assert exit_.value.code == 2
+            assert words in capsys.readouterr().err

@@ -213,6 +213,25 @@ def test_what_a_user_can_mend_is_one_line_and_a_status(error, status, words, cap
     assert words in capsys.readouterr().err
 
 
+def test_a_file_that_cannot_be_reached_is_one_line_too(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError) as caught:
+        (tmp_path / "file/calls").mkdir()
+    wrapping = LookupError()
+    wrapping.__cause__ = caught.value
+    for error in (caught.value, wrapping):
+        with pytest.raises(SystemExit) as exit_, friendly(wrapped_in=LookupError):
+            raise error
+        assert exit_.value.code == 2
+        assert f"{tmp_path / 'file/calls'}: Not a directory" in capsys.readouterr().err
+
+
+def test_other_failures_of_the_system_are_not_hidden():
+    for error in (BrokenPipeError(32, "Broken pipe"), OSError(24, "Too many open files")):
+        with pytest.raises(OSError, match=error.strerror), friendly():
+            raise error
+
+
 class Terminal:
     """A terminal at which somebody types."""
 

@@ -66,7 +66,7 @@ def load(path: str | Path, *, attacks: Mapping[str, str] | None = None) -> Agent
     path = Path(path)
     if not path.is_file():
         raise MissingDataError(f"there is no pool file {path}; give the path of a YAML file with roles and llms")
-    return attacked(_parse(path.read_text(encoding="utf-8"), name=path.stem, source=str(path)), attacks or {})
+    return attacked(_parse(path.read_bytes(), name=path.stem, source=str(path)), attacks or {})
 
 
 def builtin(name: str, *, attacks: Mapping[str, str] | None = None) -> AgentPool:
@@ -85,7 +85,7 @@ def builtin(name: str, *, attacks: Mapping[str, str] | None = None) -> AgentPool
         raise PoolError(
             f"there is no built-in pool {name!r}; there are {', '.join(names)} (a file of your own: `load`)"
         )
-    text = (folder / f"{name}.yaml").read_text(encoding="utf-8")
+    text = (folder / f"{name}.yaml").read_bytes()
     return attacked(_parse(text, name=name, source=f"built-in pool {name}"), attacks or {})
 
 
@@ -200,6 +200,8 @@ class _Loader(yaml.SafeLoader):
         """Return the mapping."""
         seen = set()
         for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                continue  # nothing that can be a key, as SafeLoader says
             key = key_node.value
             if key in seen:
                 raise yaml.MarkedYAMLError(problem=f"the key {key!r} is given twice", problem_mark=key_node.start_mark)
@@ -207,11 +209,13 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _parse(text: str, *, name: str, source: str) -> AgentPool:
+def _parse(text: bytes, *, name: str, source: str) -> AgentPool:
     try:
         data = yaml.load(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
+    except yaml.YAMLError as error:
         raise PoolError(f"{source} is not YAML: {error}; mend the line it names") from None
+    except (ValueError, RecursionError) as error:  # a date that is none, brackets by the thousand
+        raise PoolError(f"{source} is not YAML with the text of a pool: {error}") from None
     top = _entry(
         data,
         source,

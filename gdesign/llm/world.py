@@ -30,9 +30,11 @@ def load(path: str | Path) -> World:
     if not path.is_file():
         raise MissingDataError(f"there is no file {path}; give a YAML file with settings of a world, such as `seed: 1`")
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.MarkedYAMLError as error:
+        data = yaml.safe_load(path.read_bytes())
+    except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not YAML: {error}; mend the line it names") from None
+    except (ValueError, RecursionError) as error:  # a date that is none, brackets by the thousand
+        raise ConfigError(f"{path} is not YAML with settings of a world: {error}") from None
     return _read(World, data, str(path))
 
 

@@ -89,6 +89,24 @@ def test_what_is_wrong_with_a_file_is_named_with_the_file(written, text, message
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        "name: caf\u00e9".encode("latin-1"),
+        b"roles: \x01",
+        b"? [a, b]\n: c",
+        b"roles: 2026-13-45",
+        b"roles: " + b"[" * 5000,
+    ],
+    ids=["not UTF-8", "control character", "list as key", "no date", "deep"],
+)
+def test_a_file_that_is_no_yaml_is_named(tmp_path, data):
+    path = tmp_path / "pool.yaml"
+    path.write_bytes(data)
+    with pytest.raises(PoolError, match=r"pool\.yaml is not YAML"):
+        load(path)
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(MissingDataError, match=r"none\.yaml"):
         load(tmp_path / "none.yaml")

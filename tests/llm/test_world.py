@@ -67,6 +67,18 @@ def test_a_setting_that_cannot_be_is_named(written, data, words):
         load(written(data))
 
 
+@pytest.mark.parametrize(
+    "data",
+    ["seed: caf\u00e9".encode("latin-1"), b"seed: \x01", b"? [a, b]\n: c", b"seed: " + b"[" * 5000],
+    ids=["not UTF-8", "control character", "list as key", "deep"],
+)
+def test_a_file_that_is_no_yaml_is_named(tmp_path, data):
+    path = tmp_path / "world.yaml"
+    path.write_bytes(data)
+    with pytest.raises(ConfigError, match=r"world\.yaml is not YAML"):
+        load(path)
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(MissingDataError, match=r"no file .*world\.yaml"):
         load(tmp_path / "world.yaml")
