@@ -10,6 +10,7 @@ comes back bit by bit, lone surrogates and NULs included. Keys and headers of an
 
 import gzip
 import json
+import math
 import sqlite3
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
@@ -130,7 +131,10 @@ class Recording:
         key = _key(_request_text(request))
         with self._named():
             row = self._file.execute("SELECT reply FROM calls WHERE key = ?", (key,)).fetchone()
-        return None if row is None else reply_from_json(json.loads(row[0]))
+        if row is None:
+            return None
+        with _readable(str(self.path)):
+            return reply_from_json(json.loads(row[0]))
 
     def put(self, request: Request, reply: Reply, *, time: str | None = None) -> Reply:
         """Write a call and return the reply that the file holds from then on: whoever wrote first has won.
@@ -162,10 +166,10 @@ class Recording:
         Raises:
             ConfigError: They are those of a recording with other endpoints.
         """
-        if isinstance(calls, Recording):
-            self.bind(calls.endpoints)
         num = {"added": 0, "known": 0, "different": 0}
         with self._together():
+            if isinstance(calls, Recording):
+                self._bind(calls.endpoints)
             for call in calls:
                 before = self._file.total_changes
                 kept = self.put(call.request, call.reply, time=call.time)
@@ -176,10 +180,15 @@ class Recording:
         return Merged(num_added=num["added"], num_known=num["known"], num_different=num["different"])
 
     def drop(self, calls: Iterable[Call]) -> int:
-        """Delete calls, so that they are asked again, and return how many were there."""
+        """Delete calls, so that they are asked again, and return how many were there.
+
+        An LLM of which no call is left may be served by another endpoint from then on.
+        """
         keys = [(_key(_request_text(call.request)),) for call in calls]
         with self._together():
-            return self._file.executemany("DELETE FROM calls WHERE key = ?", keys).rowcount
+            num = self._file.executemany("DELETE FROM calls WHERE key = ?", keys).rowcount
+            self._file.execute("DELETE FROM endpoints WHERE llm NOT IN (SELECT llm FROM calls)")
+        return num
 
     def bind(self, endpoints: Mapping[str, str]) -> None:
         """Write down by which endpoint each LLM is served.
@@ -190,10 +199,13 @@ class Recording:
         Raises:
             ConfigError: The file holds replies of an LLM of this name from elsewhere.
         """
-        with self._named():
-            self._file.executemany(
-                "INSERT INTO endpoints (llm, url) VALUES (?, ?) ON CONFLICT DO NOTHING", endpoints.items()
-            )
+        with self._together():
+            self._bind(endpoints)
+
+    def _bind(self, endpoints: Mapping[str, str]) -> None:
+        self._file.executemany(
+            "INSERT INTO endpoints (llm, url) VALUES (?, ?) ON CONFLICT DO NOTHING", endpoints.items()
+        )
         self.check(endpoints)
 
     def check(self, endpoints: Mapping[str, str]) -> None:
@@ -221,9 +233,13 @@ class Recording:
         """Yield the calls, oldest first."""
         with self._named():
             for time, request, reply in self._file.execute("SELECT time, request, reply FROM calls ORDER BY id"):
-                yield Call(
-                    request=request_from_json(json.loads(request)), reply=reply_from_json(json.loads(reply)), time=time
-                )
+                with _readable(str(self.path)):
+                    call = Call(
+                        request=request_from_json(json.loads(request)),
+                        reply=reply_from_json(json.loads(reply)),
+                        time=time,
+                    )
+                yield call
 
     def close(self) -> None:
         """Close the file."""
@@ -262,14 +278,26 @@ def request_to_json(request: Request) -> dict[str, Any]:
 
 
 def request_from_json(row: Mapping[str, Any]) -> Request:
-    """Return the request that `request_to_json` wrote."""
+    """Return the request that `request_to_json` wrote.
+
+    Raises:
+        TypeError: A value is none of a request.
+        LookupError: One is missing.
+    """
     return Request(
-        llm=row["llm"],
-        messages=tuple(Message(m["role"], m["content"]) for m in row["messages"]),
-        temperature=row["temperature"],
-        max_tokens=row["max_tokens"],
-        sample=row["sample"],
+        llm=_text_in(row, "llm"),
+        messages=tuple(_message(m) for m in _list_in(row, "messages")),
+        temperature=_number_in(row, "temperature"),
+        max_tokens=None if row["max_tokens"] is None else _count_in(row, "max_tokens"),
+        sample=_count_in(row, "sample"),
     )
+
+
+def _message(row: Mapping[str, Any]) -> Message:
+    role = row["role"]
+    if role not in ("system", "user", "assistant"):
+        raise TypeError(f"role is {role!r}; expected system, user or assistant")
+    return Message(role, _text_in(row, "content"))
 
 
 def reply_to_json(reply: Reply) -> dict[str, Any]:
@@ -293,16 +321,21 @@ def reply_to_json(reply: Reply) -> dict[str, Any]:
 
 
 def reply_from_json(row: Mapping[str, Any]) -> Reply:
-    """Return the reply that `reply_to_json` wrote."""
+    """Return the reply that `reply_to_json` wrote.
+
+    Raises:
+        TypeError: A value is none of a reply.
+        LookupError: One is missing.
+    """
     return Reply(
-        text=row["text"],
+        text=_text_in(row, "text"),
         usage=_usage_from_json(row),
-        label=Label[row["label"].upper()],
-        score=row.get("score"),
-        finish_reason=row["finish_reason"],
-        num_calls=row.get("num_calls", 1),
-        seconds=row["seconds"],
-        faults=tuple(row.get("faults", ())),
+        label=Label[_text_in(row, "label").upper()],
+        score=_number_in(row, "score") if "score" in row else None,
+        finish_reason=_text_in(row, "finish_reason"),
+        num_calls=_count_in(row, "num_calls") if "num_calls" in row else 1,
+        seconds=_number_in(row, "seconds"),
+        faults=_words_in(row, "faults") if "faults" in row else (),
         live=_usage_from_json(row["live"]) if "live" in row else None,
     )
 
@@ -314,10 +347,58 @@ def _usage_to_json(usage: Usage) -> dict[str, Any]:
 
 def _usage_from_json(row: Mapping[str, Any]) -> Usage:
     return Usage(
-        prompt_tokens=row["prompt_tokens"],
-        completion_tokens=row["completion_tokens"],
-        counted=row.get("counted", False),
+        prompt_tokens=_count_in(row, "prompt_tokens"),
+        completion_tokens=_count_in(row, "completion_tokens"),
+        counted=_flag_in(row, "counted") if "counted" in row else False,
     )
+
+
+def _text_in(row: Mapping[str, Any], name: str) -> str:
+    if not isinstance(value := row[name], str):
+        raise TypeError(f"{name} is {value!r}; expected text")
+    return value
+
+
+def _list_in(row: Mapping[str, Any], name: str) -> list[Any]:
+    if not isinstance(value := row[name], list):
+        raise TypeError(f"{name} is {value!r}; expected a list")
+    return value
+
+
+def _words_in(row: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    value = _list_in(row, name)
+    if not all(isinstance(word, str) for word in value):
+        raise TypeError(f"{name} is {value!r}; expected a list of words")
+    return tuple(value)
+
+
+def _flag_in(row: Mapping[str, Any], name: str) -> bool:
+    if not isinstance(value := row[name], bool):
+        raise TypeError(f"{name} is {value!r}; expected true or false")
+    return value
+
+
+def _count_in(row: Mapping[str, Any], name: str) -> int:
+    if type(value := row[name]) is not int or value < 0:
+        raise TypeError(f"{name} is {value!r}; expected 0, 1, 2, ...")
+    return value
+
+
+def _number_in(row: Mapping[str, Any], name: str) -> float:
+    if type(value := row[name]) not in (int, float) or not 0 <= value < math.inf:
+        raise TypeError(f"{name} is {value!r}; expected a number, 0 or more")
+    return cast("float", value)
+
+
+_NO_CALL = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+
+
+@contextmanager
+def _readable(where: str) -> Iterator[None]:
+    try:
+        yield
+    except _NO_CALL as error:
+        raise DataError(f"{where}: no recorded call ({type(error).__name__}: {error})") from error
 
 
 def write_lines(calls: Iterable[Call], path: str | Path) -> int:
@@ -349,11 +430,13 @@ def read_lines(path: str | Path) -> Iterator[Call]:
                 number, line = next(lines)
                 row = json.loads(line)
                 call = Call(
-                    request=request_from_json(row["request"]), reply=reply_from_json(row["reply"]), time=row["time"]
+                    request=request_from_json(row["request"]),
+                    reply=reply_from_json(row["reply"]),
+                    time=_text_in(row, "time"),
                 )
             except StopIteration:
                 return
-            except (ValueError, LookupError, TypeError, AttributeError, OSError, EOFError) as error:
+            except (*_NO_CALL, OSError, EOFError) as error:
                 raise DataError(f"{path}, line {number}: no recorded call ({type(error).__name__}: {error})") from error
             yield call
 

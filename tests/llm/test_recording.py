@@ -103,6 +103,66 @@ def test_dropped_calls_are_gone(recording):
     assert [c.request.sample for c in recording] == [0, 3, 4]
 
 
+def test_an_llm_whose_calls_were_all_dropped_may_be_served_elsewhere(recording):
+    recording.bind({"m": "http://a/v1"})
+    recording.drop([call(1)])
+    assert recording.endpoints == {"m": "http://a/v1"}
+    recording.drop(list(recording))
+    recording.bind({"m": "http://b/v1"})
+
+
+NONSENSE = [
+    ("time", 5),
+    ("request", []),
+    ("request.llm", None),
+    ("request.messages", {}),
+    ("request.messages", [{"role": "boss", "content": "q"}]),
+    ("request.messages", [{"role": "user", "content": 5}]),
+    ("request.temperature", "x"),
+    ("request.temperature", float("nan")),
+    ("request.max_tokens", 1.5),
+    ("request.sample", True),
+    ("reply.text", 7),
+    ("reply.prompt_tokens", "1"),
+    ("reply.completion_tokens", -1),
+    ("reply.finish_reason", None),
+    ("reply.seconds", float("inf")),
+    ("reply.label", "dead"),
+    ("reply.label", 1),
+    ("reply.counted", 1),
+    ("reply.score", "x"),
+    ("reply.faults", "timeout"),
+    ("reply.live", 5),
+]
+
+
+@pytest.mark.parametrize(("where", "value"), NONSENSE)
+def test_a_line_whose_values_are_no_call_is_refused(tmp_path, where, value):
+    row = {"time": "t", "request": request_to_json(call().request), "reply": reply_to_json(call().reply)}
+    *outer, name = where.split(".")
+    (row[outer[0]] if outer else row)[name] = value
+    (tmp_path / "calls.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(DataError, match=r"calls\.jsonl, line 1: no recorded call"):
+        list(read_lines(tmp_path / "calls.jsonl"))
+
+
+def test_a_line_that_is_nested_without_end_is_refused(tmp_path):
+    (tmp_path / "calls.jsonl").write_text('{"time": ' + "[" * 100_000)
+    with pytest.raises(DataError, match=r"calls\.jsonl, line 1: no recorded call"):
+        list(read_lines(tmp_path / "calls.jsonl"))
+
+
+def test_a_damaged_row_of_a_recording_is_named(recording):
+    file = sqlite3.connect(recording.path)
+    file.execute("UPDATE calls SET reply = '{}' WHERE id = 2")
+    file.commit()
+    file.close()
+    with pytest.raises(DataError, match=r"calls\.sqlite: no recorded call"):
+        list(recording)
+    with pytest.raises(DataError, match=r"calls\.sqlite: no recorded call"):
+        recording.get(call(1).request)
+
+
 def test_an_llm_is_bound_to_one_endpoint(recording):
     recording.bind({"m": "http://a/v1"})
     recording.check({"m": "http://a/v1", "n": "http://b/v1"})
@@ -117,10 +177,16 @@ def test_a_merged_recording_brings_its_endpoints_and_an_export_brings_none(recor
     elsewhere.bind({"m": "http://b/v1"})
     with pytest.raises(ConfigError, match="replies of m from http://b/v1, not http://a/v1"):
         elsewhere.merge(recording)
+    recording.bind({"a": "http://a/v1"})
+    with pytest.raises(ConfigError, match="replies of m"):
+        elsewhere.merge(recording)
+    with pytest.raises(ConfigError, match="replies of m"):
+        elsewhere.bind({"a": "http://a/v1", "m": "http://a/v1"})
     assert len(elsewhere) == 0
+    assert elsewhere.endpoints == {"m": "http://b/v1"}
     assert elsewhere.merge(calls_of(tmp_path / "calls.jsonl")).num_added == 5
     assert free.merge(calls_of(recording.path)).num_added == 5
-    assert free.endpoints == {"m": "http://a/v1"}
+    assert free.endpoints == recording.endpoints
 
 
 @pytest.mark.parametrize("busy", [["BEGIN IMMEDIATE"], ["BEGIN", "SELECT count(*) FROM sqlite_master"]])
