@@ -639,9 +639,10 @@ def _calls_export(options: argparse.Namespace) -> None:
 def _calls_merge(options: argparse.Namespace) -> None:
     from gdesign.llm.recording import Recording, calls_of
 
+    sources = [calls_of(file) for file in options.files]  # before anything is made
     recording = Recording(options.out, create=True)
-    for file in options.files:
-        done = recording.merge(calls_of(file))
+    for file, source in zip(options.files, sources, strict=True):
+        done = recording.merge(source)
         known = f"{done.num_known} known, {done.num_different} known with another reply, which stays"
         say(f"{file}: {done.num_added} calls added, {known}")
 

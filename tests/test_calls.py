@@ -80,6 +80,12 @@ def test_an_export_merged_anew_is_the_same_recording(path, tmp_path, capsys):
     assert not list(tmp_path.glob("*-wal"))
 
 
+def test_a_merge_of_what_is_not_there_makes_nothing(path, tmp_path, capsys):
+    said = refused(capsys, "merge", tmp_path / "new" / "all.sqlite", path, tmp_path / "nothere.sqlite")
+    assert "nothere.sqlite is not there" in said
+    assert not (tmp_path / "new").exists()
+
+
 def test_dropped_calls_are_asked_again(path, capsys):
     calls("drop", path, "--reason", "malformed")
     assert "1 calls dropped" in capsys.readouterr().out
