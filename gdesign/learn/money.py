@@ -17,6 +17,7 @@ from gdesign.design.base import Designer, Searched
 from gdesign.design.checkpoint import LIVE, mappings
 from gdesign.design.choose import greedy
 from gdesign.encode.problem import ProblemEncoder
+from gdesign.errors import ConfigError
 from gdesign.execute.limits import Limits
 from gdesign.execute.operators import MOST_CALLS
 from gdesign.learn.data import TaskData
@@ -25,6 +26,8 @@ from gdesign.llm.cost import Allowance
 from gdesign.llm.recording import Recording
 from gdesign.types import AgentPool, Design, Task
 
+LIMITS = ("question", "agent", "longest_reply")
+"""What `limits` of a config may hold."""
 NUM_SAMPLES = 32
 """Designs that an estimate looks at."""
 NUM_RECORDED = 10_000
@@ -40,8 +43,26 @@ def limits_of(config: DictConfig) -> Limits | None:
 
     Args:
         config: May have `limits`; `llm.max_tokens` is the longest reply unless `limits.longest_reply` says another.
+
+    Raises:
+        ConfigError: An entry is unknown or of another kind.
     """
     found = config.get("limits") or {}
+    if not isinstance(found, Mapping):
+        raise ConfigError(f"limits is {found!r}; expected a mapping with any of {', '.join(LIMITS)}")
+    if unknown := [name for name in found if name not in LIMITS]:
+        raise ConfigError(f"limits has the entry {unknown[0]!r}; expected any of {', '.join(LIMITS)}")
+    for name in ("question", "agent"):
+        given = found.get(name) or {}
+        if not isinstance(given, Mapping):
+            raise ConfigError(
+                f"limits.{name} is {given!r}; expected a mapping with any of usd, tokens, calls, such as "
+                f"limits.{name}.usd=0.01"
+            )
+        if unknown := [key for key in given if key not in ("usd", "tokens", "calls")]:
+            raise ConfigError(f"limits.{name} has the limit {unknown[0]!r}; expected any of usd, tokens, calls")
+    if not isinstance(found.get("longest_reply"), int | None):
+        raise ConfigError(f"limits.longest_reply is {found.get('longest_reply')!r}; expected a whole number")
     allowances = {
         name: Allowance(**given)
         for name in ("question", "agent")

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from hashlib import blake2b
+from inspect import signature
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from gdesign.errors import ConfigError
 from gdesign.llm.base import LLMClient
-from gdesign.llm.openai import BASE_URL, OpenAIClient
+from gdesign.llm.openai import BASE_URL, OpenAIClient, expect
 from gdesign.llm.replay import Replay
 from gdesign.llm.wrappers import Budget, Sampling
 from gdesign.types import LLM, AgentPool
@@ -40,8 +41,17 @@ def endpoint(
             tokens does not know the longest reply, or a value is out of range.
         DataError: `record` names a file that is no recording.
     """
+    known = signature(OpenAIClient).parameters
+    if odd := [name for name in options if name not in known]:
+        raise ConfigError(f"llm has the option {odd[0]!r}; expected any of {', '.join(known)}")
+    expect("a number", temperature=temperature)
+    expect("a whole number or null", max_tokens=max_tokens)
     client: LLMClient = OpenAIClient(base_url=base_url, pool=pool, **options)
     if budget is not None:
+        if not isinstance(budget, Mapping):
+            raise ConfigError(
+                f"budget is {budget!r}; expected a mapping with any of usd, tokens, calls, such as +llm.budget.usd=5"
+            )
         if unknown := [name for name in budget if name not in ("usd", "tokens", "calls")]:
             raise ConfigError(f"the budget has the limit {unknown[0]!r}; expected any of usd, tokens, calls")
         client = Budget(llm=client, pool=pool, **budget)  # type: ignore[arg-type]

@@ -104,6 +104,12 @@ class OpenAIClient:
         extra_by_llm: Mapping[str, Mapping[str, Any]] | None = None,
         endpoints: Sequence[Mapping[str, Any]] = (),
     ) -> None:
+        expect("a whole number", max_retries=max_retries)
+        expect("a number", backoff=backoff, max_wait=max_wait)
+        expect("a mapping or null", extra=extra, extra_by_llm=extra_by_llm)
+        expect("a mapping", **{f"extra_by_llm.{name}": fields for name, fields in (extra_by_llm or {}).items()})
+        if isinstance(endpoints, str) or not isinstance(endpoints, Sequence) or not all(map(_is_mapping, endpoints)):
+            raise ConfigError(f"endpoints is {endpoints!r}; expected a list of mappings, each with a base_url")
         if max_retries < 0 or not backoff >= 0 or not max_wait >= 0:
             raise ConfigError(
                 f"max_retries is {max_retries}, backoff {backoff} s and max_wait {max_wait} s; expected 0 or more each"
@@ -253,6 +259,11 @@ class _Endpoint:
         token_limit: str,
         extra: Mapping[str, Any],
     ) -> None:
+        expect("a number", timeout=timeout)
+        expect("a number or null", max_per_minute=max_per_minute)
+        expect("a whole number", max_concurrent=max_concurrent)
+        expect("a text", token_limit=token_limit)
+        expect("a mapping", extra=extra)
         if not timeout > 0 or max_concurrent < 1:
             raise ConfigError(
                 f"timeout is {timeout} s and max_concurrent {max_concurrent} for {base_url}; expected more than 0, "
@@ -504,8 +515,41 @@ class _Endpoint:
         return text if len(text) <= 300 else text[:300] + "..."
 
 
+KINDS: Mapping[str, Any] = {
+    "a number": int | float,
+    "a number or null": int | float | None,
+    "a whole number": int,
+    "a whole number or null": int | None,
+    "a text": str,
+    "a text or null": str | None,
+    "a mapping": Mapping,
+    "a mapping or null": Mapping | None,
+}
+"""Kinds of values that a command line may give."""
+
+
+def expect(kind: str, **values: Any) -> None:
+    """Refuse options of another kind.
+
+    Args:
+        kind: A key of `KINDS`.
+        **values: Options by name.
+
+    Raises:
+        ConfigError: One is of another kind.
+    """
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, KINDS[kind]):
+            raise ConfigError(f"{name} is {value!r}; expected {kind}")
+
+
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, Mapping)
+
+
 def _normal(base_url: str) -> str:
     """Return a base_url without slashes at its end; refuse one that nobody can ask, or that may carry a secret."""
+    expect("a text", base_url=base_url)
     url = base_url.rstrip("/")
     if found := [sign for sign in "@?#" if sign in url]:  # what follows or precedes it is not repeated
         raise ConfigError(
@@ -523,6 +567,7 @@ def _normal(base_url: str) -> str:
 
 
 def _key(base_url: str, variable: str | None, *, whose: str) -> str:
+    expect("a text or null", api_key_env=variable)
     key = os.environ.get(variable or "", "").strip()
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise ConfigError(

@@ -138,3 +138,18 @@ def test_no_limits_are_none(limits):
 def test_a_limit_that_is_none_is_refused(usd):
     with pytest.raises(ConfigError, match="the limit on usd is"):
         limits_of(config_of(limits={"question": {"usd": usd}}))
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        (5, "limits is 5; expected a mapping"),
+        ({"question": 5}, r"limits\.question is 5; expected a mapping.*limits\.question\.usd=0\.01"),
+        ({"agent": {"euros": 5}}, r"limits\.agent has the limit 'euros'; expected any of usd, tokens, calls"),
+        ({"agents": {"usd": 5}}, "limits has the entry 'agents'; expected any of question, agent, longest_reply"),
+        ({"agent": {"usd": 5}, "longest_reply": "abc"}, r"limits\.longest_reply is 'abc'; expected a whole number"),
+    ],
+)
+def test_limits_of_another_kind_are_named_with_what_is_expected(limits, words):
+    with pytest.raises(ConfigError, match=words):
+        limits_of(config_of(limits=limits))

@@ -59,6 +59,37 @@ def test_an_option_of_an_endpoint_out_of_range_is_refused(values):
         endpoint(pool=pool(), base_url="http://127.0.0.1:9/v1", **values)
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"budget": 5}, r"budget is 5; expected a mapping.*\+llm\.budget\.usd=5"),
+        ({"budget": {"usd": "much"}}, "limit on usd is 'much'; expected a number"),
+        ({"max_tokens": "abc"}, "max_tokens is 'abc'; expected a whole number"),
+        ({"temperature": "abc"}, "temperature is 'abc'; expected a number"),
+        ({"timeout": "abc"}, "timeout is 'abc'; expected a number"),
+        ({"timeout": True}, "timeout is True; expected a number"),
+        ({"max_retries": 1.5}, "max_retries is 1.5; expected a whole number"),
+        ({"max_concurrent": "many"}, "max_concurrent is 'many'; expected a whole number"),
+        ({"max_per_minute": "many"}, "max_per_minute is 'many'; expected a number"),
+        ({"token_limit": 5}, "token_limit is 5; expected a text"),
+        ({"extra": 5}, "extra is 5; expected a mapping"),
+        ({"extra_by_llm": 5}, "extra_by_llm is 5; expected a mapping"),
+        ({"extra_by_llm": {"m": 5}}, r"extra_by_llm\.m is 5; expected a mapping"),
+        ({"endpoints": 5}, "endpoints is 5; expected a list of mappings"),
+        ({"endpoints": ["foo"]}, "endpoints is .*'foo'.*; expected a list of mappings"),
+        ({"endpoints": [{"base_url": "http://127.0.0.1:9/v1", "timeout": "abc"}]}, "timeout is 'abc'"),
+        ({"endpoints": [{"base_url": 5}]}, "base_url is 5; expected a text"),
+        ({"endpoints": [{"timeout": 5}]}, "endpoints names no base_url"),
+        ({"base_url": 5}, "base_url is 5; expected a text"),
+        ({"api_key_env": 5}, "api_key_env is 5; expected a text"),
+        ({"timeot": 5}, "option 'timeot'; expected any of .*timeout"),
+    ],
+)
+def test_an_option_of_another_kind_is_named_with_what_is_expected(options, words):
+    with pytest.raises(ConfigError, match=words):
+        endpoint(**{"pool": pool(), "base_url": "http://127.0.0.1:9/v1", **options})
+
+
 def test_a_budget_that_needs_the_longest_reply_says_so_before_anything_is_asked():
     with pytest.raises(ConfigError, match=r"limit on usd .* llm\.max_tokens"):
         endpoint(pool=pool(), base_url="http://127.0.0.1:9/v1", budget={"usd": 3})
