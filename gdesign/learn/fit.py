@@ -154,7 +154,8 @@ def spent(folder: Path) -> dict[str, int | float]:
     """Return what training cost.
 
     Returns:
-        runs, calls, usd: By the runs it wrote, lost work included.
+        runs, calls, usd: By the runs that ended, those of epochs that were gone through again included; calls of runs
+            that were broken off are not in it.
         paid_usd: What of it was asked live, so paid then; the rest came from a recording.
         faults: Number of faults that were survived by asking again; only where there were some.
         seconds: How long it took.
