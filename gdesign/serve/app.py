@@ -87,6 +87,10 @@ class RunRequest(BaseModel):
     seed: int = Field(default=0, ge=0, lt=1 << 31)
 
 
+FEW = 4
+"""Requests under way that are no load yet: where the event loop is late with fewer, something else is to blame."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """How much a server gives.
@@ -94,7 +98,8 @@ class Settings:
     Attributes:
         max_concurrent: Designs and runs under way at a time; more get a 429.
         max_lag: Seconds that the event loop may be late, on average over about half a second; while it is later, the
-            server has more to do than it can, and new requests get a 429 before all become slow.
+            server has more to do than it can, and new requests get a 429 before all become slow, unless few are
+            under way.
         max_body: Bytes of the largest request.
         deadline: Seconds after which a request that has no answer yet gets a 504.
         max_tokens: The most tokens of one completion; None for the endpoint's own limit.
@@ -418,7 +423,7 @@ class Serving:
         busy = None
         if self._under_way >= self._settings.max_concurrent:
             busy = f"{self._under_way} requests are under way, which is all that this server takes at a time"
-        elif self._under_way and self._lag.seconds > self._settings.max_lag:
+        elif self._under_way >= FEW and self._lag.seconds > self._settings.max_lag:
             busy = "This server has more to do than it can"
         if busy is not None:
             self._metrics.shed.inc()

@@ -343,6 +343,15 @@ def test_a_server_with_more_to_do_than_it_can_sheds_before_all_become_slow(run_f
         assert any("more to do than it can" in r.text for r in replies)
 
 
+def test_a_slow_machine_turns_nobody_away_while_few_ask(run_folder):
+    def slowly(request):
+        time.sleep(0.1)
+        return "Answer: 1"
+
+    with asking(run_folder, worlds.Scripted(slowly), max_lag=0.01) as url, ThreadPoolExecutor(2) as threads:
+        assert {r.status_code for r in threads.map(lambda _: post(url, **chat("?")), range(10))} == {200}
+
+
 def test_no_request_hangs_beyond_its_deadline(run_folder):
     llm = Waiting()
     with asking(run_folder, llm, deadline=0.3) as url:
