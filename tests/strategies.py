@@ -17,6 +17,21 @@ POOL = AgentPool(
 )
 """Holds every agent that these strategies draw."""
 
+CASCADE = Design(
+    agents=(
+        Agent(role="solver", llm="a"),
+        Agent(role="solver", llm="b", operator="cot"),
+        Agent(role="solver", llm="c", gate=Gate(watch=(0, 1), quorum=2)),
+    )
+)
+DEBATE = Design(
+    agents=(Agent(role="x", llm="a"), Agent(role="y", llm="b")),
+    spatial=(Edge(0, 1),),
+    temporal=(Edge(1, 0),),
+    num_rounds=2,
+    decision=Decision(kind="vote"),
+)
+
 
 @st.composite
 def design_args(

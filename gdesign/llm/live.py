@@ -68,7 +68,7 @@ def _place(llm: LLM, base_url: str, options: Mapping[str, Any]) -> str:
     """Return where an LLM is asked and with which fields that no request shows, as far as it is nobody's secret."""
     url = llm.base_url or base_url
     parts = urlsplit(url)
-    place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+    place = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
     there = [own for own in options.get("endpoints", ()) if own["base_url"].rstrip("/") == url.rstrip("/")]
     fields = [
         options.get("extra"),

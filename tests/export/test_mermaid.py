@@ -1,23 +1,8 @@
 from hypothesis import given, settings
 
 from gdesign.export.mermaid import mermaid
-from gdesign.types import Agent, Decision, Design, Edge, Gate
-from tests.strategies import designs
-
-CASCADE = Design(
-    agents=(
-        Agent(role="solver", llm="a"),
-        Agent(role="solver", llm="b", operator="cot"),
-        Agent(role="solver", llm="c", gate=Gate(watch=(0, 1), quorum=2)),
-    )
-)
-DEBATE = Design(
-    agents=(Agent(role="x", llm="a"), Agent(role="y", llm="b")),
-    spatial=(Edge(0, 1),),
-    temporal=(Edge(1, 0),),
-    num_rounds=2,
-    decision=Decision(kind="vote"),
-)
+from gdesign.types import Agent, Decision, Design, Edge
+from tests.strategies import CASCADE, DEBATE, designs
 
 
 def test_a_flowchart_has_messages_watches_and_the_decision():
