@@ -263,7 +263,10 @@ def _whole_value(value: object, where: str) -> int:
 def _number(value: object, where: str) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise DataError(f"{where} must be a number; got {_shown(value)}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise DataError(f"{where} is too large a number; got {_shown(value)}") from error
 
 
 def _shown(value: object) -> str:

@@ -151,6 +151,15 @@ def test_what_is_no_document_is_named(row, message):
     assert not VALIDATOR.is_valid(row)
 
 
+def test_a_number_that_no_float_can_hold_is_named():
+    huge = 10**400
+    with pytest.raises(DataError, match=r"decision.weights\[1\] is too large a number; got 1000"):
+        design_from_json(with_(decision={"kind": "weighted_vote", "weights": [1, huge]}))
+    llm = {"name": "m", "usd_per_1M_input": huge, "usd_per_1M_output": 1}
+    with pytest.raises(DataError, match=r"pool.llms\[0\].usd_per_1M_input is too large a number"):
+        pool_from_json(with_(pool={"name": "p", "roles": [], "llms": [llm]}))
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
