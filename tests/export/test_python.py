@@ -2,6 +2,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
 from threading import Barrier
 from types import ModuleType
@@ -200,10 +201,20 @@ def test_agents_that_wait_for_nobody_are_asked_at_the_same_time(monkeypatch):
         ("Answer:\n\n  (B)", "(b)"),
         ("> Answer: 3\nI do not know.", None),
         ("no idea", None),
+        ("Answer is below.\n- **Answer: 5**", "5"),
     ],
 )
 def test_answers_are_read(text, answer):
     assert loaded(to_python(DESIGNS["vote"], pool=POOL)).read_answer(text) == answer
+
+
+@pytest.mark.parametrize("line", ["- ", "", "answer" + " " * 50])
+def test_reading_a_reply_that_repeats_itself_takes_no_time(line):
+    read_answer = loaded(to_python(DESIGNS["vote"], pool=POOL)).read_answer
+    text = f"{line}\n" * 20_000
+    started = time.process_time()
+    assert read_answer(text) is None
+    assert time.process_time() - started < 1
 
 
 def test_agents_that_work_in_several_calls_are_refused():
