@@ -16,12 +16,12 @@ from gdesign.types import AgentPool, Reply, Request
 
 
 class Sampling:
-    """Asks every request at one temperature and with one limit of the completion.
+    """Asks every request at one temperature and with a limit of the completion.
 
     Args:
         llm: Who is asked; it sees both in the request.
         temperature: 0 or more.
-        max_tokens: Limit of the completion; None for what the request says, and without that for the endpoint's own.
+        max_tokens: Limit of the completion, where the request has no smaller one; None for none but the request's.
 
     Raises:
         ConfigError: A value is out of range.
@@ -38,8 +38,9 @@ class Sampling:
 
     async def __call__(self, request: Request) -> Reply:
         """Ask so."""
-        max_tokens = request.max_tokens if self._max_tokens is None else self._max_tokens
-        return await self._llm(replace(request, temperature=self._temperature, max_tokens=max_tokens))
+        # the smaller one, since whoever set it in the request may have reckoned with it what the call can cost
+        limits = [limit for limit in (request.max_tokens, self._max_tokens) if limit is not None]
+        return await self._llm(replace(request, temperature=self._temperature, max_tokens=min(limits, default=None)))
 
 
 class Budget:

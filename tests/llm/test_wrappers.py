@@ -6,7 +6,7 @@ import pytest
 
 from gdesign.errors import BudgetExceededError, ConfigError, GdesignError, LLMError, PoolError
 from gdesign.llm.openai import OpenAIClient
-from gdesign.llm.wrappers import Budget
+from gdesign.llm.wrappers import Budget, Sampling
 from gdesign.types import LLM, AgentPool, Label, Message, Reply, Request, Role, Usage
 from tests.llm.chat_server import CUT, Raw, chat_server
 
@@ -44,6 +44,16 @@ class Slow:
         if text == "fail":
             raise LLMError("failed")
         return Reply(text=text, usage=Usage(prompt_tokens=10, completion_tokens=20), label=Label.LIVE)
+
+
+# ------------------------------------------------------------------ Sampling
+
+
+@pytest.mark.parametrize(("own", "asked", "sent"), [(9, None, 9), (None, 9, 9), (9, 100, 9), (100, 9, 9), (None,) * 3])
+def test_the_smaller_of_two_limits_on_a_completion_is_sent(own, asked, sent):
+    llm = Slow()
+    asyncio.run(Sampling(llm=llm, temperature=0.7, max_tokens=own)(request(max_tokens=asked)))
+    assert llm.asked == [request(max_tokens=sent, temperature=0.7)]
 
 
 # ------------------------------------------------------------------ Budget

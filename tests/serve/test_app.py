@@ -22,6 +22,7 @@ from gdesign.errors import BudgetExceededError, ConfigError, LLMError, Unsupport
 from gdesign.execute.runs import RunsFile
 from gdesign.export.schema import design_from_json, design_to_json
 from gdesign.llm.openai import OpenAIClient
+from gdesign.llm.wrappers import Sampling
 from gdesign.reward import account
 from gdesign.serve.app import Serving, Settings, conversation
 from gdesign.serve.guard import LOOPBACK, JsonLines
@@ -275,6 +276,19 @@ def test_a_run_may_spend_no_more_than_allowed(run_folder, model):
     settings = Settings(max_usd_per_request=1e-9, max_tokens=1000)
     with serving(Serving(model, folder=run_folder, hosts=LOOPBACK, settings=settings)) as url:
         assert "the limit of 1e-09 usd for a question" in failed(post(url, **chat(QUESTION)), 402)
+
+
+def test_a_run_spends_no_more_than_allowed_whatever_limit_its_own_client_has(run_folder):
+    class Endless:
+        async def __call__(self, request):
+            usage = Usage(prompt_tokens=1, completion_tokens=request.max_tokens)
+            return Reply(text="Answer: 1", usage=usage, label=Label.LIVE)
+
+    llm = Sampling(llm=Endless(), max_tokens=8000)
+    with asking(run_folder, llm, max_tokens=100, max_usd_per_request=0.002) as url:
+        reply = post(url, **chat("?", model="gdesign:100")).json()
+        assert 0 < reply["gdesign"]["usd"] <= 0.002
+        assert {turn["completion_tokens"] for turn in reply["gdesign"]["turns"]} == {100}
 
 
 def test_a_key_may_spend_no_more_than_allowed_and_others_go_on(run_folder, model):
