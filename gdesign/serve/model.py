@@ -37,8 +37,10 @@ MAX_READ = 20_000
 TEAM = 4
 """The most agents of a standard team."""
 
-_CACHED = "gdesign.encode.text.CachedEncoder"
 _RECENT = "gdesign.encode.text.Recent"
+_ENDPOINT = "gdesign.llm.live.endpoint"
+_WRITERS = {"gdesign.encode.text.CachedEncoder": "encoder", "gdesign.llm.replay.Replay": "llm"}
+"""What writes down what it is asked, and the argument that says who answers instead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -344,7 +346,8 @@ def load(folder: str | Path, *, llm: LLMClient | None = None, trust: bool = Fals
 
     Args:
         folder: As train.py writes it, such as `runs/gdesigner-synthetic-0`.
-        llm: Who answers the agents; None for what the run was trained on.
+        llm: Who answers the agents; None for what the run was trained on, without its recording: nothing is written
+            down, and nobody gets a reply to somebody else.
         trust: Whether its config may build things from outside gdesign, and ask endpoints that it names itself.
 
     Raises:
@@ -352,10 +355,12 @@ def load(folder: str | Path, *, llm: LLMClient | None = None, trust: bool = Fals
         ConfigError: The config names something outside gdesign and is not trusted, or does not fit the checkpoint.
     """
     config = read_config(folder, trust=trust, without=("data", "learner"))
-    encoding = OmegaConf.to_container(config)
-    assert isinstance(encoding, dict)
-    # the questions of a server's users do not belong in a file, and would fill memory without end
-    config.encoder = {"_target_": _RECENT, "encoder": _without_caches(encoding["encoder"])}
+    parts = OmegaConf.to_container(config)
+    assert isinstance(parts, dict)
+    # the questions of a server's users do not belong in a file, nor is a reply to one of them for the next; embeddings
+    # of all would fill memory without end
+    config.encoder = {"_target_": _RECENT, "encoder": _without_files(parts["encoder"])}
+    config.llm = _without_files(parts["llm"])
     with _own_errors():
         problems, designer = assemble(config)
     restore(designer, Path(folder) / BEST)
@@ -384,13 +389,14 @@ def load(folder: str | Path, *, llm: LLMClient | None = None, trust: bool = Fals
     )
 
 
-def _without_caches(node: Any) -> Any:
-    """Return the config of an encoder without the caches around its parts."""
+def _without_files(node: Any) -> Any:
+    """Return the config of an encoder or a client without the caches and recordings around its parts."""
     if isinstance(node, dict):
-        if node.get("_target_") == _CACHED:
-            return _without_caches(node["encoder"])
-        return {key: _without_caches(value) for key, value in node.items()}
-    return [_without_caches(value) for value in node] if isinstance(node, list) else node
+        target = node.get("_target_")
+        if (inner := node.get(_WRITERS.get(str(target)))) is not None:
+            return _without_files(inner)
+        return {key: _without_files(value) for key, value in node.items() if (target, key) != (_ENDPOINT, "record")}
+    return [_without_files(value) for value in node] if isinstance(node, list) else node
 
 
 @contextmanager

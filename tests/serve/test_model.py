@@ -12,6 +12,7 @@ from gdesign.llm.cost import Allowance
 from gdesign.tasks.synthetic import Synthetic
 from gdesign.types import Label
 from tests import worlds
+from tests.llm.chat_server import chat_server
 from tests.serve.folders import SWARM, folder
 
 TASKS = Synthetic().load("test")
@@ -157,6 +158,18 @@ def test_turns_are_told_as_they_end(model):
 def test_questions_are_kept_in_no_file(model, run_folder):
     model.design("A secret of mine.")
     assert not (run_folder / "embeddings.sqlite").exists()
+
+
+def test_questions_to_live_agents_and_their_answers_are_kept_in_no_file_and_asked_each_time(tmp_path):
+    seen = []
+    with chat_server(seen=seen) as url:
+        live = {"_target_": "gdesign.llm.live.endpoint", "pool": "${pool}", "base_url": url}
+        live["record"] = str(tmp_path / "calls.sqlite")
+        model = gdesign.load(folder(tmp_path / "a", llm=live), trust=True)
+        first, second = (model.ask("A secret of mine.", lam=100.0) for _ in range(2))
+    assert len(seen) == first.outcome.calls + second.outcome.calls
+    assert second.outcome.label is Label.LIVE
+    assert not any(b"A secret" in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
 
 
 def test_threads_may_share_a_model(model):
