@@ -8,6 +8,9 @@ import networkx as nx
 from gdesign.execute.decide import deciders
 from gdesign.types import Design, Edge
 
+NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""A character that no XML can hold (XML 1.0, section 2.2)."""
+
 
 def graph(design: Design) -> "nx.MultiDiGraph[int]":
     """Return the design as a graph: agents are nodes; messages and watches are edges, told apart by `kind`.
@@ -45,8 +48,5 @@ def graphml(design: Design) -> str:
     """Return the design as GraphML (see `graph`); characters that no XML can hold are left out."""
     drawn = graph(design)
     for _, attributes in drawn.nodes(data=True):
-        attributes.update({k: _NO_XML.sub("", v) for k, v in attributes.items() if isinstance(v, str)})
+        attributes.update({k: NO_XML.sub("", v) for k, v in attributes.items() if isinstance(v, str)})
     return "\n".join(nx.generate_graphml(drawn, named_key_ids=True))
-
-
-_NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, section 2.2

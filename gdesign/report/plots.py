@@ -18,6 +18,7 @@ from matplotlib.patches import FancyArrowPatch
 from matplotlib.text import Text
 
 from gdesign.execute.decide import deciders
+from gdesign.export.graphml import NO_XML
 from gdesign.report.curves import Learning
 from gdesign.report.tables import Row
 from gdesign.types import Design
@@ -64,7 +65,7 @@ def score_against_cost(rows: Sequence[Row], out: Path | BinaryIO) -> None:
                 color=colour,
                 elinewidth=0.9,
                 capsize=2,
-                label=fill(method, 40),
+                label=_plain(fill(method, 40)),
             )
             for r in same if len(same) > 1 else ():
                 axes.annotate(
@@ -72,7 +73,7 @@ def score_against_cost(rows: Sequence[Row], out: Path | BinaryIO) -> None:
                 )
         axes.set_xlabel("USD per 1,000 questions")
         axes.set_ylabel("score")
-        axes.set_title(f"{task}, {split} ({label})")
+        axes.set_title(_plain(f"{task}, {split} ({label})"))
         dear = [r.usd for r in members if r.usd > 0]
         if dear and max(dear) > 20 * min(dear):
             axes.set_xscale("log")
@@ -111,19 +112,23 @@ def utility_against_runs(rows: Sequence[Row], out: Path | BinaryIO) -> None:
                 fmt=marker,
                 color=colour,
                 capsize=3,
-                label=fill(r.method, 40),
+                label=_plain(fill(r.method, 40)),
             )
         if untrained := [r for r in members if r.training_runs == 0]:
             best = max(untrained, key=lambda r: r.utility)
             axes.axhline(
-                best.utility, color=INK, linestyle="--", linewidth=1, label=fill(f"untrained: {best.method}", 40)
+                best.utility,
+                color=INK,
+                linestyle="--",
+                linewidth=1,
+                label=_plain(fill(f"untrained: {best.method}", 40)),
             )
         counts = [r.training_runs for r in members if r.training_runs > 0]
         if counts and max(counts) > 20 * min(counts):
             axes.set_xscale("log")
         axes.set_xlabel("runs that training took, validation included")
         axes.set_ylabel("utility")
-        axes.set_title(f"{task}, {split} ({label}), lambda {usd_weight:g}")
+        axes.set_title(_plain(f"{task}, {split} ({label}), lambda {usd_weight:g}"))
         _finish(axes)
     _save(figure, out)
 
@@ -152,7 +157,7 @@ def learning_curves(trainings: Sequence[Learning], out: Path | BinaryIO) -> None
         found[-1].set_xlabel("executed runs, validation included")
         found[0].set_xlabel("training steps")
         found[0].set_ylabel("validation utility")
-        found[0].set_title(f"{task} ({label}), lambda {usd_weight:g}")
+        found[0].set_title(_plain(f"{task} ({label}), lambda {usd_weight:g}"))
         values = [utility for t in members for c in t.curves for utility in c.utility]
         margin = 0.15 * (max(values) - min(values)) + 0.01  # a band of two seeds would leave no room for the curves
         for axes in found:
@@ -182,7 +187,7 @@ def _curve(axes: Axes, training: Learning, xs: Sequence[Sequence[float]], colour
         marker="o",
         markersize=3,
         linewidth=1.8,
-        label=fill(training.method, 40),
+        label=_plain(fill(training.method, 40)),
     )
     if len(xs) > 1:
         from gdesign.report.student import interval
@@ -191,6 +196,11 @@ def _curve(axes: Axes, training: Learning, xs: Sequence[Sequence[float]], colour
         axes.fill_between(
             at, [low for low, _ in band], [high for _, high in band], color=colour, alpha=0.15, linewidth=0
         )
+
+
+def _plain(text: str) -> str:
+    """Return what draws a text as it stands: no dollars begin mathematics, and what no SVG can hold is marked."""
+    return NO_XML.sub("\N{REPLACEMENT CHARACTER}", text).replace("$", r"\$")
 
 
 def _save(figure: Figure, out: Path | BinaryIO) -> None:
@@ -266,7 +276,7 @@ def draw_designs(
     for axes, (title, design), depth in zip(panels[:, 0], designs, depths, strict=True):
         _draw(axes, design, depth, {m: COLOURS[i % len(COLOURS)] for i, m in enumerate(llms)})
         axes.set_xlim(-0.55, max(widths) - 0.45)
-        axes.set_title(fill(shorten(title, 150), 75), fontsize=9, loc="left", color=INK)
+        axes.set_title(_plain(fill(shorten(title, 150), 75)), fontsize=9, loc="left", color=INK)
     figure.tight_layout()
     figure.draw_without_rendering()  # arrows end at the boxes, whose size is known once they are drawn
     _save(figure, out)
@@ -296,7 +306,7 @@ def _draw(axes: Axes, design: Design, depth: Sequence[int], colours: dict[str, s
         deciding = i in deciders(design)
         box = axes.text(
             *place[i],
-            f"{fill(agent.role, 16)}\n{fill(agent.llm, 18)}{operator}",
+            _plain(f"{fill(agent.role, 16)}\n{fill(agent.llm, 18)}{operator}"),
             ha="center",
             va="center",
             fontsize=7.5,
