@@ -29,8 +29,8 @@ KEY_HELP = "environment variable with the endpoint's key (OPENAI_API_KEY at Open
 
 
 def say(text: str) -> None:
-    """Write a line for the user."""
-    sys.stdout.write(text + "\n")
+    """Write a line for the user; half a character, which LLMs may say, as its number."""
+    sys.stdout.write(text.encode(errors="backslashreplace").decode() + "\n")
     sys.stdout.flush()
 
 
@@ -436,7 +436,7 @@ def _put(text: str, out: Path | None) -> None:
         say(text)
         return
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(text + "\n", encoding="utf-8")
+    out.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")  # as `say` does
     say(f"written to {out}")
 
 

@@ -65,7 +65,7 @@ def write_page(folder: Path, *, stopped: str | None = None) -> Path:
     path = folder / "report.md"
     if stopped is not None or not (folder / "eval.json").is_file():
         command = _goes_on(folder)
-        path.write_text("\n".join(_so_far(folder, stopped, command)), encoding="utf-8")
+        _write(path, _so_far(folder, stopped, command))
         if stopped is None and command is None:
             command = f"python eval.py {typed('checkpoint', folder)}"
         html.write_run(
@@ -104,7 +104,7 @@ def write_page(folder: Path, *, stopped: str | None = None) -> Path:
             lines += ["## Training", "", "![validation utility and score](training.png)", ""]
     else:
         lines.append(NO_PICTURES)
-    path.write_text("\n".join(lines), encoding="utf-8")
+    _write(path, lines)
     html.write_run(
         folder,
         evaluation=evaluation,
@@ -115,6 +115,10 @@ def write_page(folder: Path, *, stopped: str | None = None) -> Path:
         curve=curve,
     )
     return path
+
+
+def _write(path: Path, lines: Sequence[str]) -> None:
+    path.write_text("\n".join(lines), encoding="utf-8", errors="backslashreplace")  # LLMs may say lone surrogates
 
 
 def _with_others(evaluation: Evaluation, rows: Sequence[Row]) -> Sequence[Row]:
@@ -214,7 +218,7 @@ def write_overview(paths: Sequence[Path], out: Path, *, baseline: str | None = N
             "",
         ]
     path = out / "report.md"
-    path.write_text("\n".join(lines), encoding="utf-8")
+    _write(path, lines)
     missing = [[str(run.folder), run.missing, run.command or ""] for run in incomplete]
     sections: list[tuple[str, list[tuple[str, html.Table]], list[str]]] = []
     if compared or apart:

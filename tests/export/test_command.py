@@ -1,3 +1,4 @@
+import contextlib
 import json
 
 import pytest
@@ -9,6 +10,7 @@ from gdesign.export.mermaid import mermaid
 from gdesign.export.python import to_python
 from gdesign.export.schema import design_to_json
 from gdesign.report.text import describe
+from gdesign.types import Agent, Design
 from tests.export.worlds import DESIGNS, POOL
 
 STAR = DESIGNS["star"]
@@ -55,6 +57,17 @@ def test_or_from_the_design_where_they_were_saved_with_it(tmp_path, capsys):
     path.write_text(json.dumps(design_to_json(STAR, pool=POOL)))
     main(["export", str(path), "--format", "langgraph"])
     assert capsys.readouterr().out == to_python(STAR, pool=POOL)
+
+
+@pytest.mark.parametrize("format", ["text", "mermaid", "dot", "graphml", "json"])
+def test_half_a_character_in_a_name_is_written_as_its_number(format, tmp_path):
+    path, out = tmp_path / "d.json", tmp_path / "out"
+    path.write_text(json.dumps(design_to_json(Design(agents=(Agent(role="half \ud83d", llm="small"),)))))
+    with path.with_name("printed").open("w", encoding="utf-8") as printed, contextlib.redirect_stdout(printed):
+        main(["export", str(path), "--format", format])
+    main(["export", str(path), "--format", format, "--out", str(out)])
+    assert out.read_text() == path.with_name("printed").read_text()
+    assert "half" in out.read_text()
 
 
 def test_what_is_missing_is_named(saved, tmp_path, capsys):

@@ -62,6 +62,13 @@ def test_a_page_says_where_answers_come_from_what_training_took_and_what_was_run
     assert "3. solver (c): speaks only while fewer than 2 of 1, 2 agree" in text
 
 
+def test_a_page_is_written_whatever_a_question_holds(tmp_path):
+    folder = write(tmp_path / "a")
+    lines = (folder / "runs.jsonl").read_text()
+    (folder / "runs.jsonl").write_text(lines.replace("Question 0?", r"What is $\\sqrt x$, half \ud83d?"))
+    assert r"> What is $\sqrt x$, half \ud83d?" in page.write_page(folder).read_text()
+
+
 def test_a_spent_budget_leaves_a_page_of_what_there_is(tmp_path):
     folder = write(tmp_path / "a")
     row = {"phase": "fit:train", "calls": 3, "usd": 0.5, "label": "live", "score": 1.0, "faults": 2, "turns": []}
