@@ -509,7 +509,7 @@ class _Endpoint:
 
     def _safe(self, text: str) -> str:
         """Return the text shortened and without the key, which some endpoints repeat in their errors."""
-        text = " ".join(text.split())
+        text = " ".join(_text(text).split())
         if self._key:
             text = text.replace(self._key, "***").replace(quote(self._key, safe=""), "***")
         return text if len(text) <= 300 else text[:300] + "..."

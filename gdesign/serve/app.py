@@ -39,6 +39,7 @@ from gdesign.serve.model import Answer, Kind, Model, Proposal
 from gdesign.serve.protocol import (
     DONE,
     ApiError,
+    clean,
     completion,
     events,
     models,
@@ -250,7 +251,7 @@ class Serving:
         decided = None if run.decided_by is None else run.turns[run.decided_by].reply
         assert decided is not None
         reply = Reply(
-            text=_clean(decided.text),
+            text=clean(decided.text),
             usage=Usage(prompt_tokens=outcome.prompt_tokens, completion_tokens=outcome.completion_tokens),
             label=Label.LIVE if outcome.label is None else outcome.label,
             finish_reason=decided.finish_reason if decided.finish_reason in _WORDS else "stop",
@@ -512,7 +513,7 @@ class Serving:
     def _some_questions(self) -> list[str]:
         benchmark, _, _ = self._model.executor()
         try:
-            return [_clean(task.question) for task in benchmark.load("validation")[:NUM_EXAMPLES]]
+            return [clean(task.question) for task in benchmark.load("validation")[:NUM_EXAMPLES]]
         except UserError:  # the questions of its training need not be where it serves
             return []
 
@@ -541,9 +542,9 @@ class Serving:
             "role": agent.role,
             "llm": agent.llm,
             "silent": turn.silent,
-            "text": None if turn.reply is None else _clean(turn.reply.text),
-            "answer": _clean(turn.answer),
-            "error": _clean(turn.error),
+            "text": None if turn.reply is None else clean(turn.reply.text),
+            "answer": clean(turn.answer),
+            "error": clean(turn.error),
             **tokens,
             "usd": self._model.pool.llm(agent.llm).usd(**tokens),
             "start": round(turn.start, 6),
@@ -750,7 +751,7 @@ def _proposal_json(proposal: Proposal) -> dict[str, Any]:
 def _outcome_json(answer: Answer) -> dict[str, Any]:
     outcome = answer.outcome
     return {
-        "answer": _clean(answer.answer),
+        "answer": clean(answer.answer),
         "decided_by": answer.run.decided_by,
         "usd": outcome.usd,
         "prompt_tokens": outcome.prompt_tokens,
@@ -761,11 +762,6 @@ def _outcome_json(answer: Answer) -> dict[str, Any]:
         "seconds": round(answer.run.seconds, 6),
         "label": None if outcome.label is None else str(outcome.label),
     }
-
-
-def _clean(text: str | None) -> Any:
-    """Return a text that UTF-8 can carry: an endpoint may send half a surrogate pair."""
-    return text if text is None or text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _spent(message: str) -> ApiError:

@@ -8,7 +8,7 @@ from typing import Any
 
 from gdesign.execute.runs import design_from_json
 from gdesign.export.schema import design_to_json
-from gdesign.serve.protocol import ApiError
+from gdesign.serve.protocol import ApiError, clean
 
 RUNS = "runs.jsonl"
 _BLOCK = 1 << 20
@@ -99,7 +99,8 @@ class History:
     def _row(self, path: Path, starts: "array[int]", number: int) -> dict[str, Any]:
         with path.open("rb") as file:
             file.seek(starts[number])
-            row: dict[str, Any] = json.loads(file.read(starts[number + 1] - starts[number]))
+            line = json.loads(file.read(starts[number + 1] - starts[number]))
+        row: dict[str, Any] = json.loads(clean(json.dumps(line, ensure_ascii=False)))
         return row
 
     def _short(self, row: dict[str, Any], number: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 import orjson
 
@@ -15,6 +15,7 @@ from gdesign.errors import GdesignError
 from gdesign.types import Message, Reply, Usage
 
 Speaker = Literal["system", "user", "assistant"]
+Text = TypeVar("Text", str, str | None)
 
 ROLES: Mapping[str, Speaker] = {
     "system": "system",
@@ -52,6 +53,7 @@ class ApiError(GdesignError):
         param: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
+        message = clean(message)
         super().__init__(message)
         self.status = status
         self.headers = headers or {}
@@ -60,6 +62,11 @@ class ApiError(GdesignError):
     def body(self) -> bytes:
         """Return the error as OpenAI's clients read it."""
         return orjson.dumps({"error": self._error})
+
+
+def clean(text: Text) -> Text:
+    """Return a text that UTF-8 can carry: an endpoint may send half a surrogate pair."""
+    return text if text is None or text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -132,6 +132,12 @@ def test_half_a_character_in_a_reply_breaks_nothing():
     assert reply.text == "Answer: ?"
 
 
+def test_half_a_character_in_an_error_breaks_nothing():
+    with chat_server(lambda body: Raw(400, r'{"error": {"message": "bad \ud83d thing"}}')) as url:
+        with pytest.raises(LLMError, match=r"bad \? thing"):
+            ask(made(url))
+
+
 def test_half_a_character_in_a_question_breaks_nothing():
     seen = []
     with chat_server(seen=seen) as url:

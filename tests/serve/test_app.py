@@ -688,6 +688,25 @@ def test_half_a_character_from_an_endpoint_breaks_no_reply(run_folder):
         assert post(url, **chat("?")).json()["choices"][0]["message"]["content"] == "Answer: ?"
 
 
+def test_half_a_character_in_a_past_run_breaks_no_page(tmp_path):
+    path = folder(tmp_path / "a")
+    model = gdesign.load(path, llm=worlds.Scripted(lambda request: "Answer: \ud800"))
+    answer = model.ask("What is \ud83d?", lam=100.0)
+    with RunsFile(path / "runs.jsonl") as runs:
+        runs.append(answer.run, account(answer.run, grade=lambda *_: 1.0, pool=model.pool), phase="test", words=True)
+    with serving(Serving(model, folder=path, hosts=LOOPBACK)) as url:
+        assert httpx2.get(f"{url}/history").json()[0]["answer"] == "?"
+        assert httpx2.get(f"{url}/history/0").json()["turns"][0]["text"] == "Answer: ?"
+
+
+def test_half_a_character_in_an_error_of_an_endpoint_breaks_no_error(run_folder):
+    def fail(request):
+        raise LLMError("bad \ud83d thing", faults=("400",))
+
+    with asking(run_folder, worlds.Scripted(fail)) as url:
+        assert "bad ? thing" in failed(post(url, **chat("?")), 502)
+
+
 def test_a_thousand_open_connections_keep_nobody_out(url):
     host, port = url.removeprefix("http://").removesuffix("/v1").split(":")
     open_ones = []
