@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import quote
 
 from jinja2 import Environment, StrictUndefined
 
@@ -247,7 +248,7 @@ def write_many(
             "folders": [
                 {
                     "name": str(folder),
-                    "report": Path(os.path.relpath(folder / path.name, path.parent)).as_posix()
+                    "report": quote(os.fsencode(Path(os.path.relpath(folder / path.name, path.parent)).as_posix()))
                     if (folder / path.name).is_file()
                     else None,
                     "last": _commands(folder)[-1:],

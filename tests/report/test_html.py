@@ -1,4 +1,5 @@
 import json
+import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -171,3 +172,14 @@ def test_an_overview_holds_the_same_as_its_table_and_leads_to_each_report(tmp_pa
     assert "<b>" not in re.sub(r"<b>[\d.]+</b>|<b>4</b>", "", text)
     assert SUMMARY["label"] in text
     assert text.count("data:image/svg+xml") == 2
+
+
+def test_an_overview_leads_to_reports_in_folders_of_any_name(tmp_path):
+    folders = [tmp_path / os.fsdecode(name) for name in (b"a #1 ?x%20", b"b:c", b"\xff")]
+    for folder in folders:
+        write(folder)
+        (folder / "report.html").touch()
+    about = {"rows": [], "unsaid": {}, "drawings": {}, "sections": [], "best": None}
+    path = html.write_many(tmp_path / "report.html", title="Runs", folders=folders, **about)
+    links = {attributes["href"] for tag, attributes in Elements(path.read_text()).tags if tag == "a"}
+    assert {"a%20%231%20%3Fx%2520/report.html", "b%3Ac/report.html", "%FF/report.html"} <= links
