@@ -1,9 +1,10 @@
 """What calls cost: sums without rounding, the most that a call can cost, and limits on both."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from gdesign.errors import ConfigError
+from gdesign.errors import ConfigError, GdesignError, LLMError
 from gdesign.types import LLM, Message, Reply, Request
 
 SCALE = 10**15
@@ -45,6 +46,40 @@ class Cost:
 def cost_of(reply: Reply, *, price: LLM) -> Cost:
     """Return what a reply cost, by its usage."""
     return _cost(price, reply.usage.prompt_tokens, reply.usage.completion_tokens, reply.num_calls)
+
+
+def spent_on(reply: Reply, *, price: LLM, most: Cost) -> Cost:
+    """Return what the call that got a reply spent: each try that was lost before counts as the reply, within the most.
+
+    Args:
+        reply: What came.
+        price: What the LLM costs.
+        most: What was set aside for the call.
+    """
+    once = cost_of(reply, price=price)
+    tries = 1 + _num_lost(reply.faults)
+    return Cost(
+        parts=max(once.parts, min(most.parts, once.parts * tries)),
+        tokens=max(once.tokens, min(most.tokens, once.tokens * tries)),
+        calls=once.calls,
+    )
+
+
+def spent_in_vain(error: GdesignError, *, most: Cost) -> Cost:
+    """Return what a call spent that ended in an error: all that was set aside for it where a try may have been billed.
+
+    Args:
+        error: How it ended.
+        most: What was set aside for the call.
+    """
+    if _num_lost(error.faults) or (isinstance(error, LLMError) and not error.faults):  # or its client does not say
+        return most
+    return Cost(calls=1) if error.faults else Cost()
+
+
+def _num_lost(faults: Sequence[str]) -> int:
+    """Return how many tries may have been billed: all that the endpoint did not turn down by a status."""
+    return sum(not fault.isdigit() for fault in faults)
 
 
 def most_of(request: Request, *, price: LLM, max_tokens: int | None) -> Cost:

@@ -6,12 +6,11 @@ counts what was really asked.
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import replace
 
-from gdesign.errors import BudgetExceededError, ConfigError, LLMError, UserError
+from gdesign.errors import BudgetExceededError, ConfigError, GdesignError
 from gdesign.llm.base import LLMClient
-from gdesign.llm.cost import Allowance, Cost, cost_of, most_of
+from gdesign.llm.cost import Allowance, Cost, most_of, spent_in_vain, spent_on
 from gdesign.types import AgentPool, Reply, Request
 
 
@@ -47,7 +46,7 @@ class Budget:
     """Ends the work before a limit on calls, tokens or USD is passed, however many calls are in flight.
 
     The most that a call can cost is set aside before it is made, and what it did cost is counted when it ends; see
-    `gdesign.llm.cost.most`. A call for which too little is left waits, with all that come after it, until those in
+    `gdesign.llm.cost.most_of`. A call for which too little is left waits, with all that come after it, until those in
     flight have ended. If there is still too little then, it is refused, and so is every later one: the work is at its
     end, and nothing that was paid for is cut off by it.
 
@@ -119,14 +118,9 @@ class Budget:
         spent = most  # unless it ends in one of the ways below
         try:
             reply = await self._llm(request)
-            spent = _with_lost_tries(cost_of(reply, price=price), most, _num_lost(reply.faults))
-        except LLMError as error:
-            if error.faults and not _num_lost(error.faults):
-                spent = Cost(calls=1)
-            raise
-        except (BudgetExceededError, UserError) as error:
-            if not _num_lost(error.faults):  # else a try before it may have been billed
-                spent = Cost(calls=1) if error.faults else Cost()
+            spent = spent_on(reply, price=price, most=most)
+        except GdesignError as error:
+            spent = spent_in_vain(error, most=most)
             raise
         finally:
             self._settle(most, spent)
@@ -180,16 +174,3 @@ class Budget:
         self._set_aside -= most
         self._spent += spent
         self._admit()
-
-
-def _num_lost(faults: Sequence[str]) -> int:
-    """Return how many tries may have been billed: all that the endpoint did not turn down by a status."""
-    return sum(not fault.isdigit() for fault in faults)
-
-
-def _with_lost_tries(once: Cost, most: Cost, num_lost: int) -> Cost:
-    return Cost(
-        parts=max(once.parts, min(most.parts, once.parts * (1 + num_lost))),
-        tokens=max(once.tokens, min(most.tokens, once.tokens * (1 + num_lost))),
-        calls=once.calls,
-    )

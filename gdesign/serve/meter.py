@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from gdesign.errors import BudgetExceededError, LLMError, UserError
+from gdesign.errors import GdesignError
 from gdesign.llm.base import LLMClient
-from gdesign.llm.cost import SCALE, Cost, cost_of, most_of
+from gdesign.llm.cost import SCALE, Cost, most_of, spent_in_vain, spent_on
 from gdesign.serve.protocol import ApiError
 from gdesign.types import AgentPool, Reply, Request
 
@@ -86,20 +86,16 @@ class Meter:
             request = replace(request, max_tokens=self._max_tokens)
         price = self._pool.llm(request.llm)
         metrics, name = self._metrics, request.llm
-        spent = most_of(request, price=price, max_tokens=request.max_tokens)
+        spent = most = most_of(request, price=price, max_tokens=request.max_tokens)
         self.num_asked += 1
         try:
             reply = await self._llm(request)
-            spent = cost_of(reply, price=price)
-        except LLMError as error:
-            if all(map(str.isdigit, error.faults)):  # turned down by a status, which costs nothing
-                spent = Cost(calls=1)
-            metrics.failed_calls.labels(name).inc()
+            spent = spent_on(reply, price=price, most=most)
+        except GdesignError as error:
+            spent = spent_in_vain(error, most=most)
+            metrics.failed_calls.labels(name).inc(spent.calls)
             for fault in error.faults:
                 metrics.faults.labels(fault).inc()
-            raise
-        except (BudgetExceededError, UserError):
-            spent = Cost()
             raise
         finally:
             self.spent += spent

@@ -2,11 +2,11 @@ import asyncio
 
 import pytest
 
-from gdesign.errors import LLMError
+from gdesign.errors import BudgetExceededError, ConfigError, LLMError
 from gdesign.llm.cost import Cost
 from gdesign.serve.meter import Meter, Metrics, Purse
 from gdesign.serve.protocol import ApiError
-from gdesign.types import Message, Request
+from gdesign.types import Label, Message, Reply, Request, Usage
 from tests import worlds
 
 POOL = worlds.pool(1)
@@ -46,15 +46,28 @@ def test_a_purse_without_a_limit_counts_only():
     assert purse.spent_usd == 5
 
 
-@pytest.mark.parametrize(("faults", "billed"), [(("503", "429"), False), (("timeout",), True)])
-def test_a_call_whose_end_is_not_known_counts_as_all_that_it_may_cost(faults, billed):
+@pytest.mark.parametrize("kind", [LLMError, ConfigError, BudgetExceededError])
+@pytest.mark.parametrize(("faults", "billed"), [(("503", "429"), False), (("429", "timeout"), True)])
+def test_a_call_whose_end_is_not_known_counts_as_all_that_it_may_cost(kind, faults, billed):
     def fail(request):
-        raise LLMError("no", faults=faults)
+        error = kind("no")
+        error.faults = faults
+        raise error
 
     meter = metered(fail)
-    with pytest.raises(LLMError):
+    with pytest.raises(kind):
         asyncio.run(meter(REQUEST))
     assert (meter.spent.usd >= 100 * 0.4e-6) is billed
+
+
+def test_a_try_that_was_lost_before_the_reply_counts_as_the_reply():
+    async def answer(request):
+        usage = Usage(prompt_tokens=10, completion_tokens=5)
+        return Reply(text="hi", usage=usage, label=Label.LIVE, faults=("429", "timeout"))
+
+    meter = Meter(answer, pool=POOL, metrics=Metrics())
+    asyncio.run(meter(REQUEST))
+    assert meter.spent.usd == pytest.approx(2 * POOL.llms[0].usd(prompt_tokens=10, completion_tokens=5))
 
 
 def test_a_reply_counts_as_what_it_took():
