@@ -548,7 +548,7 @@ def _serve(options: argparse.Namespace) -> None:
             folder=options.checkpoint,
             settings=settings,
             keys=keys,
-            hosts={*LOOPBACK, *options.allow_host} if not keys or options.allow_host else None,
+            hosts={*LOOPBACK, sock.getsockname()[0], *options.allow_host} if not keys or options.allow_host else None,
             simulated=llm is None and model.config.names.llm == "simulated",
         )
         say(f"listening on {url_of(sock)}/v1")

@@ -159,7 +159,7 @@ class Guard:
         if method != "POST":
             return
         origin = headers.get(b"origin")
-        if origin is not None and urlsplit(origin.decode("latin-1").lower()).netloc != host:
+        if origin is not None and origin.decode("latin-1").lower().partition("://")[2] != host:
             raise ApiError(403, "Pages of other sites may not ask this server.", code="foreign_origin")
         kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
         if kind != b"application/json":

@@ -1,7 +1,6 @@
 """Past runs of a run folder: `runs.jsonl` as the page and other programs read it."""
 
 import json
-import os
 from array import array
 from pathlib import Path
 from typing import Any
@@ -23,12 +22,11 @@ class History:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._lines: dict[str, array[int]] = {}
+        self._lines: dict[str, tuple[tuple[int, int, int], array[int]]] = {}
 
     def folders(self) -> list[str]:
-        """Return the names of the folders that hold runs; the run folder itself is the empty name."""
-        inner = sorted(p.parent.name for p in self._folder.glob(f"*/{RUNS}"))
-        return (["", *inner]) if (self._folder / RUNS).is_file() else inner
+        """Return the names of the folders that may hold runs; the run folder itself is the empty name."""
+        return ["", *sorted(p.parent.name for p in self._folder.glob(f"*/{RUNS}"))]
 
     def page(self, *, folder: str, limit: int, offset: int) -> tuple[list[dict[str, Any]], int]:
         """Return some runs, newest first, and how many there are.
@@ -56,7 +54,9 @@ class History:
         path = self._path(folder)
         starts = self._starts(path, folder)
         if not (id.isascii() and id.isdigit() and len(id) < 12 and int(id) < len(starts) - 1):
-            raise ApiError(404, f"There is no run {id[:40]!r}; there are 0 to {len(starts) - 2}.", code="no_such_run")
+            raise ApiError(
+                404, f"There is no run {id[:40]!r}; there are {len(starts) - 1}, counted from 0.", code="no_such_run"
+            )
         row = self._row(path, starts, int(id))
         design = design_from_json(row["design"])
         words = "question" in row
@@ -83,18 +83,13 @@ class History:
 
     def _starts(self, path: Path, folder: str) -> "array[int]":
         """Return where lines begin, and where the last whole one ends."""
-        starts = self._lines.setdefault(folder, array("Q", [0]))
-        if os.path.getsize(path) < starts[-1]:  # written anew
-            starts = self._lines[folder] = array("Q", [0])
-        with path.open("rb") as file:
-            file.seek(starts[-1])
-            position = starts[-1]
-            while block := file.read(_BLOCK):
-                at = -1
-                while (at := block.find(b"\n", at + 1)) >= 0:
-                    starts.append(position + at + 1)
-                position += len(block)
-        return starts
+        if not path.is_file():  # nothing was run yet
+            return array("Q", [0])
+        found = path.stat()
+        state = (found.st_ino, found.st_size, found.st_mtime_ns)
+        if folder not in self._lines or self._lines[folder][0] != state:
+            self._lines[folder] = state, _line_starts(path)
+        return self._lines[folder][1]
 
     def _row(self, path: Path, starts: "array[int]", number: int) -> dict[str, Any]:
         with path.open("rb") as file:
@@ -111,3 +106,15 @@ class History:
             "num_agents": len(row["design"]["agents"]),
             **{name: row[name] for name in names},
         }
+
+
+def _line_starts(path: Path) -> "array[int]":
+    starts = array("Q", [0])
+    position = 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            at = -1
+            while (at := block.find(b"\n", at + 1)) >= 0:
+                starts.append(position + at + 1)
+            position += len(block)
+    return starts

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -511,7 +512,9 @@ def test_past_runs_are_listed_newest_first_and_shown(tmp_path):
     model = gdesign.load(path)
     answers = model.asks([t.question for t in TASKS[:5]])
     with serving(Serving(model, folder=path, hosts=LOOPBACK)) as url:
-        failed(httpx2.get(f"{url}/history"), 404)
+        none = httpx2.get(f"{url}/history")
+        assert (none.json(), none.headers["x-total-count"]) == ([], "0")
+        failed(httpx2.get(f"{url}/history/0"), 404)
         for name in (".", "validation"):
             with RunsFile(path / name / "runs.jsonl") as runs:
                 for a in answers:
@@ -528,6 +531,19 @@ def test_past_runs_are_listed_newest_first_and_shown(tmp_path):
         for wrong in ("5", "-1", "x", "..%2f..%2fconfig.yaml", "9" * 400):
             failed(httpx2.get(f"{url}/history/{wrong}"), 404)
         assert "limit" in failed(httpx2.get(f"{url}/history?limit=-3"), 400)
+
+
+def test_past_runs_that_are_written_anew_are_read_anew(tmp_path, model):
+    path = folder(tmp_path / "a")
+    answers = model.asks([t.question for t in TASKS[:5]])
+    with serving(Serving(model, folder=path, hosts=LOOPBACK)) as url:
+        for some in (answers[:2], answers[1:]):
+            (path / "runs.jsonl").unlink(missing_ok=True)
+            with RunsFile(path / "runs.jsonl") as runs:
+                for a in some:
+                    runs.append(a.run, account(a.run, grade=lambda *_: 1.0, pool=model.pool), phase="test", words=True)
+            rows = httpx2.get(f"{url}/history").json()
+            assert [row["question"] for row in rows] == [a.proposal.question for a in reversed(some)]
 
 
 def test_the_page_knows_what_is_served(url):
@@ -650,6 +666,7 @@ def test_paths_lead_nowhere_else(url, path):
         ({"host": "[::1"}, 403),
         ({"origin": "http://evil.example"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "http://[::1"}, 403),
         ({"origin": "http://localhost:1"}, 403),
         ({"content-type": "text/plain"}, 415),
         ({"content-type": "application/x-www-form-urlencoded"}, 415),
@@ -740,6 +757,25 @@ def test_the_command_refuses_to_be_open_to_other_machines_without_a_key(run_fold
         with pytest.raises(SystemExit):
             main(["serve", "--checkpoint", str(run_folder), "--port", "0", *options])
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have one loopback address")
+def test_the_command_goes_by_the_address_that_it_prints(run_folder, capsys, monkeypatch):
+    statuses = []
+
+    def serve(server, sock):
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+        thread.start()
+        url = capsys.readouterr().out.removeprefix("listening on ").strip()
+        statuses.append(httpx2.get(f"{url}/models").status_code)
+        server.should_exit = True
+        thread.join()
+
+    monkeypatch.setattr("gdesign.serve.server.serve", serve)
+    for name, value in (("handlers", []), ("propagate", True)):  # so that the command's own log ends with the test
+        monkeypatch.setattr(logging.getLogger("gdesign.serve"), name, value)
+    main(["serve", "--checkpoint", str(run_folder), "--host", "127.0.0.2", "--port", "0"])
+    assert statuses == [200]
 
 
 @pytest.mark.slow
