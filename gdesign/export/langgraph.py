@@ -5,7 +5,6 @@ LangGraph goes in supersteps: turns of one step run at the same time, and the ne
 So a run may take longer than with our executor.
 """
 
-import operator
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, NotRequired, TypedDict
 
@@ -15,10 +14,14 @@ from gdesign.errors import LLMError, UnsupportedRequestError
 from gdesign.execute.decide import decide
 from gdesign.execute.operators import NEED_SANDBOX, work
 from gdesign.execute.plan import Plan, stays_silent
-from gdesign.export.steps import Step, steps
+from gdesign.export.steps import BEGIN, Step, steps
 from gdesign.llm.base import LLMClient
 from gdesign.tasks.sandbox import Sandbox
 from gdesign.types import AgentPool, Design, Extract, Gate, Task, Turn
+
+
+def _more(turns: list[Turn], new: list[Turn] | None) -> list[Turn]:
+    return [] if new is None else turns + new
 
 
 class State(TypedDict):
@@ -26,7 +29,7 @@ class State(TypedDict):
 
     Attributes:
         task: The question.
-        seed: As in `gdesign.execute.run`; 0 unless given.
+        seed: As in `gdesign.execute.run`; 0 unless given, and on a thread as it was given last.
         turns: What was said and what failed, in no certain order; an agent that stayed silent is not among them.
         answer: The decided answer; None if nobody gave a readable one.
         decided_by: Index of the agent whose answer it is; None if nobody entitled to decide spoke.
@@ -34,7 +37,7 @@ class State(TypedDict):
 
     task: Task
     seed: NotRequired[int]
-    turns: NotRequired[Annotated[list[Turn], operator.add]]
+    turns: NotRequired[Annotated[list[Turn], _more]]
     answer: NotRequired[str | None]
     decided_by: NotRequired[int | None]
 
@@ -95,6 +98,8 @@ def state_graph(
         return {"answer": decided.answer, "decided_by": decided.agent}
 
     graph = StateGraph(State)
+    graph.add_node(BEGIN, _begin)
+    graph.add_edge(START, BEGIN)
     unrolled = steps(design, plan)
     for step in unrolled:
         gate = design.agents[step.agent].gate
@@ -109,6 +114,11 @@ def state_graph(
     graph.add_edge(_sources([step.end for step in unrolled if step.round == design.num_rounds]), "decide")
     graph.add_edge("decide", END)
     return graph
+
+
+def _begin(state: State) -> dict[str, Any]:
+    """Forget what was said to the last question of a thread."""
+    return {"turns": None, "answer": None, "decided_by": None}
 
 
 def _pass(state: State) -> dict[str, Any]:
@@ -127,9 +137,7 @@ def _way(gate: Gate, r: int) -> Callable[[State], str]:
 
 def _sources(names: Sequence[str]) -> list[str] | str:
     """Return where an edge begins; LangGraph waits for all of a list."""
-    if len(names) > 1:
-        return list(names)
-    return names[0] if names else START
+    return list(names) if len(names) > 1 else names[0]
 
 
 def _by_turn(state: State) -> dict[tuple[int, int], Turn]:

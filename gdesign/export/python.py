@@ -9,7 +9,7 @@ from gdesign import __version__
 from gdesign.agents.prompt import DATA, MAX_QUOTED, SEVERAL_CALLS, prompt, quoted
 from gdesign.errors import ConfigError
 from gdesign.execute.plan import Plan
-from gdesign.export.steps import Step, steps
+from gdesign.export.steps import BEGIN, Step, steps
 from gdesign.llm.seeds import seed_of
 from gdesign.types import AgentPool, Design, Request, Task
 
@@ -95,6 +95,8 @@ def _decision(design: Design) -> str:
 
 def _graph(design: Design, unrolled: list[Step]) -> Iterable[str]:
     """Yield the lines that add nodes, each with the edges that lead to it."""
+    yield f'graph.add_node("{BEGIN}", begin)'
+    yield f'graph.add_edge(START, "{BEGIN}")'
     for step in unrolled:
         gate = design.agents[step.agent].gate
         name = _literal(step.name)
@@ -115,7 +117,5 @@ def _graph(design: Design, unrolled: list[Step]) -> Iterable[str]:
 
 
 def _sources(names: Iterable[str]) -> str:
-    quoted_names = [_literal(name) for name in names]
-    if len(quoted_names) > 1:
-        return f"[{', '.join(quoted_names)}]"  # LangGraph waits for all of a list
-    return quoted_names[0] if quoted_names else "START"
+    first, *others = map(_literal, names)
+    return f"[{', '.join([first, *others])}]" if others else first  # LangGraph waits for all of a list

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from gdesign.execute.plan import Plan
 from gdesign.types import Design
 
+BEGIN = "begin"
+"""The node before all turns."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
@@ -18,7 +21,7 @@ class Step:
         entry: Of the node where the turn begins; another one than `name` where a gate stands before it.
         end: Of the node after which the turn is over, whether the agent spoke or not.
         hears: The turns it hears, each an agent and a round.
-        waits: The ends of the turns that it hears, watches or goes on from.
+        waits: The ends of the turns that it hears, watches or goes on from; `BEGIN` where there are none.
     """
 
     agent: int
@@ -48,6 +51,6 @@ def steps(design: Design, plan: Plan) -> list[Step]:
                 entry=name if agent.gate is None else f"{name}_gate",
                 end=name if agent.gate is None else f"{name}_end",
                 hears=tuple(hears),
-                waits=tuple(dict.fromkeys(done[turn].end for turn in waits)),
+                waits=tuple(dict.fromkeys(done[turn].end for turn in waits)) or (BEGIN,),
             )
     return list(done.values())

@@ -143,6 +143,20 @@ def test_it_can_stop_and_go_on_with_a_checkpointer():
     assert state["answer"] == done.answer
 
 
+@pytest.mark.parametrize("name", DESIGNS)
+def test_each_question_of_a_thread_begins_anew(name):
+    design, ours, theirs = DESIGNS[name], Recording(), Recording()
+    graph = state_graph(design, pool=POOL, llm=theirs, extract=BENCHMARK.extract).compile(checkpointer=InMemorySaver())
+
+    async def ask_all():
+        for task in tasks(6):
+            done = await run(design, task, pool=POOL, llm=ours, extract=BENCHMARK.extract)
+            state = await graph.ainvoke({"task": task, "seed": 0}, {"configurable": {"thread_id": "1"}})
+            assert_agree(done, state, ours.requests, theirs.requests)
+
+    asyncio.run(ask_all())
+
+
 def test_agents_work_by_operators_of_several_calls_too():
     pool = AgentPool(name="p", roles=strategies.POOL.roles, llms=strategies.POOL.llms, operators=("self_refine",))
     design = Design(agents=(Agent(role="a", llm="m", operator="self_refine"),))

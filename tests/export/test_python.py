@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from langgraph.checkpoint.memory import InMemorySaver
 
 from gdesign.agents.pool import attacked
 from gdesign.agents.prompt import prompt
@@ -46,7 +47,9 @@ def simulated(body):
 
 
 def assert_agree(name, questions, monkeypatch):
+    """Ask the questions one after the other on one thread, and compare each with our executor."""
     team = loaded(to_python(DESIGNS[name], pool=POOL))
+    graph = team.build().compile(checkpointer=InMemorySaver())
     bodies = []
 
     def answer(body):
@@ -60,9 +63,10 @@ def assert_agree(name, questions, monkeypatch):
             bodies.clear()
             ours = Recording()
             done = asyncio.run(run(DESIGNS[name], task, pool=POOL, llm=ours, extract=BENCHMARK.extract))
-            state = team.graph.invoke({"question": task.question})
+            state = graph.invoke({"question": task.question}, {"configurable": {"thread_id": "1"}})
             assert Counter(map(request_of, bodies)) == ours.requests
             assert state["answer"] == done.answer
+            assert len(state["turns"]) == sum(not turn.silent for turn in done.turns)
         team.client(None, None).close()
 
 
