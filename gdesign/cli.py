@@ -289,7 +289,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     add("--max-usd-per-request", type=float, metavar="USD", help="what one run may spend (no limit)")
     add("--max-usd-per-key", type=float, metavar="USD", help="what each key may spend until the server ends (no limit)")
     add("--grace", type=int, default=30, metavar="S", help="how long answers under way may take after SIGTERM (30)")
-    add("--log-text", action="store_true", help="log questions and answers too")
+    add("--log-text", action="store_true", help="log questions and answers, and the messages of errors, too")
     parser.set_defaults(run=_serve)
 
 

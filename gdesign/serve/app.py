@@ -217,9 +217,9 @@ class Serving:
         ):
             app.add_route(path, answer, methods=[method])
         app.mount("/static", StaticFiles(directory=static))
-        app.add_exception_handler(ApiError, _told)
-        app.add_exception_handler(HTTPException, _told)
-        app.add_exception_handler(Exception, _told)
+        app.add_exception_handler(ApiError, self._told)
+        app.add_exception_handler(HTTPException, self._told)
+        app.add_exception_handler(Exception, self._told)
         return app
 
     # ----------------------------------------------------------------------- chat
@@ -330,7 +330,7 @@ class Serving:
                 answer = await running
                 yield _event("done", _outcome_json(answer))
             except ApiError as error:
-                request.state.log["error"] = str(error)
+                request.state.log |= error.logged(text=self._settings.log_text)
                 yield _event("error", orjson.loads(error.body())["error"])
             finally:
                 running.cancel()
@@ -400,6 +400,8 @@ class Serving:
             if meter is not None:
                 self._purse(request.state.client).pay(meter.spent)
                 request.state.log |= {"calls": meter.spent.calls, "usd": meter.spent.usd, "tokens": meter.spent.tokens}
+                if meter.faults:
+                    request.state.log["faults"] = meter.faults
         request.state.log["agents"] = len(proposal.design.agents)
         self._log_text(request, question=proposal.question, answer=answer.text)
         return answer
@@ -463,6 +465,22 @@ class Serving:
                 code="deadline_exceeded",
                 headers={"x-should-retry": "false"},
             ) from None
+
+    async def _told(self, request: Request, error: Exception) -> Response:
+        """Return the response for an error."""
+        if isinstance(error, HTTPException):
+            told = ApiError(
+                error.status_code,
+                f"{request.method} {request.url.path[:80]}: {error.detail}.",
+                code="unknown_url",
+                headers=error.headers,
+            )
+        elif isinstance(error, ApiError):
+            told = error
+        else:
+            told = ApiError(500, "Internal error; the server's log has more.", kind="server_error")
+        request.state.log |= told.logged(text=self._settings.log_text)
+        return Response(told.body(), told.status, headers=dict(told.headers), media_type="application/json")
 
     def _log_text(self, request: Request, **text: str | None) -> None:
         if self._settings.log_text:
@@ -782,20 +800,3 @@ def _json(body: bytes, status: int = 200, headers: Mapping[str, str] | None = No
 
 def _event(name: str, data: Mapping[str, Any]) -> bytes:
     return b"event: " + name.encode() + b"\ndata: " + orjson.dumps(data) + b"\n\n"
-
-
-async def _told(request: Request, error: Exception) -> Response:
-    """Return the response for an error."""
-    if isinstance(error, HTTPException):
-        told = ApiError(
-            error.status_code,
-            f"{request.method} {request.url.path[:80]}: {error.detail}.",
-            code="unknown_url",
-            headers=error.headers,
-        )
-    elif isinstance(error, ApiError):
-        told = error
-    else:
-        told = ApiError(500, "Internal error; the server's log has more.", kind="server_error")
-    request.state.log["error"] = str(told)
-    return Response(told.body(), told.status, headers=dict(told.headers), media_type="application/json")

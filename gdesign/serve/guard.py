@@ -131,7 +131,7 @@ class Guard:
                 receive = await self._with_body(headers, receive)
             await self._app(scope, receive, sending)
         except ApiError as error:
-            fields["error"] = str(error)
+            fields |= error.logged(text=True)  # one of this module, which looks into no body
             if not status:
                 await respond(sending, error)
         except Exception:

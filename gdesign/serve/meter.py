@@ -1,6 +1,6 @@
 """What a server counts: metrics for Prometheus, what a request spends, and what is left of a key's budget."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -59,6 +59,7 @@ class Meter:
     Attributes:
         num_asked: How many calls were made.
         spent: What they cost.
+        faults: What went wrong in them, survived or not, a word each.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Meter:
     ) -> None:
         self.num_asked = 0
         self.spent = Cost()
+        self.faults: list[str] = []
         self._llm = llm
         self._pool = pool
         self._metrics = metrics
@@ -94,8 +96,7 @@ class Meter:
         except GdesignError as error:
             spent = spent_in_vain(error, most=most)
             metrics.failed_calls.labels(name).inc(spent.calls)
-            for fault in error.faults:
-                metrics.faults.labels(fault).inc()
+            self._count(error.faults)
             raise
         finally:
             self.spent += spent
@@ -105,9 +106,13 @@ class Meter:
         metrics.tokens.labels(name, "completion").inc(reply.usage.completion_tokens)
         if reply.seconds:
             metrics.call_seconds.labels(name).observe(reply.seconds)
-        for fault in reply.faults:
-            metrics.faults.labels(fault).inc()
+        self._count(reply.faults)
         return reply
+
+    def _count(self, faults: Sequence[str]) -> None:
+        self.faults += faults
+        for fault in faults:
+            self._metrics.faults.labels(fault).inc()
 
 
 class Purse:

@@ -63,6 +63,11 @@ class ApiError(GdesignError):
         """Return the error as OpenAI's clients read it."""
         return orjson.dumps({"error": self._error})
 
+    def logged(self, *, text: bool) -> dict[str, str]:
+        """Return its fields for a log; the message, which may repeat a question, only if texts may be logged."""
+        fields = {name: value for name, value in self._error.items() if value is not None and name != "message"}
+        return fields | ({"error": str(self)} if text else {})
+
 
 def clean(text: Text) -> Text:
     """Return a text that UTF-8 can carry: an endpoint may send half a surrogate pair."""

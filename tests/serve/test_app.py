@@ -593,11 +593,28 @@ def test_logs_hold_no_question_unless_asked_for(run_folder, model, caplog, log_t
     with serving(app) as url:
         post(url, **chat(QUESTION))
         post(url, "/designs", question=QUESTION)
+        failed(post(url, **chat("A secret?")), 400)
+        failed(post(url, model="gdesign", messages=[user({"A secret?": 1})]), 400)
     lines = [JsonLines().format(r) for r in caplog.records if r.name == "gdesign.serve"]
-    assert [json.loads(line)["message"] for line in lines] == ["request", "request"]
-    assert all(("postcard" in line or QUESTION[:20] in line) is log_text for line in lines)
+    assert [json.loads(line)["message"] for line in lines] == ["request"] * 4
+    assert all(("secret" in line or QUESTION[:20] in line) is log_text for line in lines)
     assert logged(caplog)[0]["status"] == 200
     assert logged(caplog)[0]["usd"] > 0
+
+
+@pytest.mark.parametrize("log_text", [False, True])
+def test_logs_hold_no_prompt_that_an_endpoint_repeats_but_what_was_wrong(run_folder, caplog, log_text):
+    def fail(request):
+        raise LLMError(f"400 prompt was: {request.messages[1].content}", faults=("503", "400"))
+
+    caplog.set_level(logging.INFO, logger="gdesign.serve")
+    row = design_to_json(gdesign.load(run_folder).design("?", lam=100.0).design)
+    with asking(run_folder, worlds.Scripted(fail), log_text=log_text) as url:
+        failed(post(url, **chat("A secret?", model="gdesign:100")), 502)
+        post(url, "/runs", question="A secret?", design=row)
+    for fields in logged(caplog):
+        assert ("secret" in json.dumps(fields)) is log_text
+        assert (fields["code"], fields["faults"]) == ("upstream_failed", ["503", "400"])
 
 
 # --------------------------------------------------------------------------- hostile input
