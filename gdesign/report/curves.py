@@ -53,9 +53,14 @@ def learning(groups: Sequence[Group]) -> list[Learning]:
     return found
 
 
+def validations(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a metrics.csv that are validations; one that a kill cut short is left out."""
+    return [row for row in read_metrics(path) if row["val/utility"] and all(cell is not None for cell in row.values())]
+
+
 def read_curve(path: Path) -> Curve:
     """Return the validations of a metrics.csv."""
-    rows = [row for row in read_metrics(path) if row["val/utility"]]
+    rows = validations(path)
     runs = [float(row["runs"]) for row in rows if row.get("runs")]
     return Curve(
         steps=tuple(int(row["step"]) + 1 for row in rows),

@@ -101,6 +101,8 @@ def read_evaluation(folder: Path) -> Evaluation:
         )
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(summary, dict):
+            raise DataError(f"it holds no JSON object: {summary!r}")
         config = _read_config(folder)
         trained = _trained_with(folder, config)
     except (ValueError, yaml.YAMLError) as error:

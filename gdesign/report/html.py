@@ -7,17 +7,20 @@ import json
 import os
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
 from importlib.util import find_spec
 from io import BytesIO
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from jinja2 import Environment, StrictUndefined
 
+from gdesign.errors import DataError
 from gdesign.learn.runfolder import COMMANDS, versions
 from gdesign.report.examples import Example, examples
 from gdesign.report.folders import Evaluation
@@ -203,17 +206,22 @@ def write_many(
         folders: The run folders, whose money is summed.
         best: A method and one of its evaluations, whose designs are shown; None to show none.
     """
-    shown: list[dict[str, Any]] = []
-    if best is not None:
-        summary = best[1].summary
-        shown = _examples(read_ledger(best[1].folder, split=summary["split"], num_samples=summary["num_samples"]))
     ledger = Ledger()
+    unread: dict[Path, str] = {}
     for folder in folders:
-        one = read_ledger(folder, split=None)
+        try:
+            one = read_ledger(folder, split=None)
+        except DataError as error:
+            unread[folder] = str(error)
+            continue
         for mine, its in ((ledger.by_llm, one.by_llm), (ledger.by_role, one.by_role)):
             for stage, usd in its.items():
                 mine[stage] = mine[stage] + usd if stage in mine else usd
         ledger.untold.update(one.untold)
+    shown: list[dict[str, Any]] = []
+    if best is not None and best[1].folder not in unread:
+        summary = best[1].summary
+        shown = _examples(read_ledger(best[1].folder, split=summary["split"], num_samples=summary["num_samples"]))
     labels = sorted({row.label for row in rows})
     return write(
         path,
@@ -245,6 +253,7 @@ def write_many(
             "unsaid": {name: settings for name, settings in unsaid.items() if settings},
             "drawings": {name: picture(draw, says) for name, (draw, says) in drawings.items()},
             "sections": sections,
+            "unread": list(unread.values()),
             "folders": [
                 {
                     "name": str(folder),
@@ -395,4 +404,8 @@ def _commands(folder: Path) -> list[dict[str, Any]]:
     path = folder / COMMANDS
     if not path.is_file():  # an earlier version made it
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        with suppress(JSONDecodeError):  # a kill cut it short, and the next command may stand behind it
+            found.append(json.loads(line))
+    return found

@@ -13,9 +13,9 @@ from gdesign.design.checkpoint import CONFIG
 from gdesign.errors import BudgetExceededError, ConfigError, UserError
 from gdesign.execute.runs import read_runs
 from gdesign.learn.fit import bill
-from gdesign.learn.metrics import read_metrics
 from gdesign.learn.runfolder import typed
 from gdesign.report import html
+from gdesign.report.curves import learning, validations
 from gdesign.report.examples import by_difficulty, examples
 from gdesign.report.folders import Evaluation, Incomplete, find_evaluations, look_at, read_evaluation
 from gdesign.report.html import HAS_MATPLOTLIB
@@ -185,7 +185,6 @@ def write_overview(paths: Sequence[Path], out: Path, *, baseline: str | None = N
         raise ConfigError(f"comparing runs needs the extra: {INSTALL}")
     from gdesign.report import plots
     from gdesign.report.compare import find_baseline
-    from gdesign.report.curves import learning
 
     evaluations, incomplete = find_evaluations(paths)
     groups, unsaid = make_groups(evaluations)
@@ -379,7 +378,7 @@ def _curve(folder: Path) -> Callable[[Path | BinaryIO], None] | None:
     """Return what draws the validations of a training; None where there are too few, or nothing to draw with."""
     if not HAS_MATPLOTLIB or not (folder / "metrics.csv").is_file():
         return None
-    rows = [r for r in read_metrics(folder / "metrics.csv") if r["val/utility"]]
+    rows = validations(folder / "metrics.csv")
     if len(rows) < 2:
         return None
     from gdesign.report import plots

@@ -12,6 +12,12 @@ def test_a_curve_has_the_steps_and_runs_of_each_validation(tmp_path):
     assert (curve.steps, curve.runs, curve.utility) == ((20, 40), (60.0, 118.0), (0.25, 0.5))
 
 
+def test_a_validation_that_a_kill_cut_short_is_left_out(tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.write_text("step,runs,val/utility,val/score,val/usd\n9,5,0.25,0.5,1.0\n19,9,0.5,0.")
+    assert read_curve(path).steps == (10,)
+
+
 def test_metrics_of_earlier_versions_have_steps_only(tmp_path):
     (tmp_path / "metrics.csv").write_text("step,val/utility\n19,0.25\n")
     curve = read_curve(tmp_path / "metrics.csv")

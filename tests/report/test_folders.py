@@ -77,6 +77,8 @@ def test_a_broken_evaluation_is_incomplete(tmp_path):
     write(tmp_path / "a")
     (tmp_path / "a/eval.json").write_text('{"score": 0.')
     assert look_at(tmp_path / "a").missing == "eval.json is broken"
+    (tmp_path / "a/eval.json").write_text("null")
+    assert look_at(tmp_path / "a").missing == "eval.json is broken"
     write(tmp_path / "b")
     summary = json.loads((tmp_path / "b/eval.json").read_text())
     del summary["usd_weight"]

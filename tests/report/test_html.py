@@ -174,6 +174,25 @@ def test_an_overview_holds_the_same_as_its_table_and_leads_to_each_report(tmp_pa
     assert text.count("data:image/svg+xml") == 2
 
 
+def test_an_overview_names_a_folder_whose_runs_cannot_be_read_and_shows_the_others(tmp_path):
+    pytest.importorskip("scipy", reason="the extra report is not installed")
+    told(tmp_path / "runs/a", ROW)
+    broken = write(tmp_path / "runs/b", utility=0.9)
+    (broken / "runs.jsonl").write_text('{"phase": "te\n{}\n')
+    page.write_overview([tmp_path / "runs"], tmp_path / "out")
+    text = (tmp_path / "out/report.html").read_text()
+    assert f"Not counted: {broken}/runs.jsonl:1: not JSON" in text
+    assert "Evaluation: 0.0040 USD" in text
+
+
+def test_a_command_that_a_kill_cut_short_is_left_out(tmp_path):
+    folder = write(tmp_path / "a")
+    write_command(folder, "python train.py seed=7 out=a")
+    with (folder / "commands.jsonl").open("a") as file:
+        file.write('{"time": "20')
+    assert "<pre>python train.py seed=7 out=a</pre>" in told(folder, ROW)
+
+
 def test_an_overview_leads_to_reports_in_folders_of_any_name(tmp_path):
     folders = [tmp_path / os.fsdecode(name) for name in (b"a #1 ?x%20", b"b:c", b"\xff")]
     for folder in folders:
