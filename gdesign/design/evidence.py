@@ -25,6 +25,8 @@ from gdesign.design.vocabulary import Shape, compose
 
 CHUNK = 1 << 22
 """Outcomes composed at once; bounds the memory that takes."""
+SAME = 1 - 1e-6
+"""Cosine above which two texts are one."""
 TEXT_WEIGHT = 3.0
 """What text features count beside who else was right, where it is expected whether an agent is."""
 
@@ -42,7 +44,7 @@ class Evidence(nn.Module):
         weight: Of the questions.
         num_factors: R at most.
         cost_weight: What a unit of log cost counts in a profile beside a unit of score.
-        ridge: Strength of the penalty on the map from text to profile.
+        ridge: Strength of the penalty on the maps from text to profile, and to each agent's score.
         spread: How much wider than the prediction's error attention looks.
     """
 
@@ -58,6 +60,9 @@ class Evidence(nn.Module):
     map: Float[Tensor, "D R"]
     scale: Float[Tensor, " R"]
     level: Float[Tensor, " T"]
+    mean: Float[Tensor, " C"]
+    score_map: Float[Tensor, "D C"]
+    unseen_scores: Float[Tensor, "T C"]
 
     def __init__(
         self,
@@ -69,25 +74,32 @@ class Evidence(nn.Module):
         seen: Bool[Tensor, "T C"],
         weight: Float[Tensor, " T"],
         added: Bool[Tensor, " C"] | None = None,
-        num_factors: int = 4,
+        num_factors: int = 6,
         cost_weight: float = 0.3,
-        ridge: float = 1.0,
+        ridge: float = 0.3,
         spread: float = 1.5,
     ) -> None:
         super().__init__()
         whole = seen.all(0)
         ids, scores, chance, usd = _expected(x, ids, scores, usd, seen)
         outcomes = torch.cat([(chance * scores).sum(0), cost_weight * (usd + 1e-6).log()], dim=1).double()
-        centred = outcomes - outcomes.mean(0)
+        mean = outcomes.mean(0)
+        centred = outcomes - mean
         _, singular, factors = torch.linalg.svd(centred, full_matrices=False)
         factors = factors[:num_factors][singular[:num_factors] > 1e-6]  # a direction without spread tells nothing
         keys = centred @ factors.mT
         features = x.double()
         inverse = torch.linalg.inv(features.mT @ features + ridge * torch.eye(x.shape[1], dtype=torch.float64))
-        weights = inverse @ features.mT @ keys
         reach = ((features @ inverse) * features).sum(1, keepdim=True)
-        unseen = keys - (keys - features @ weights) / (1 - reach)  # predicted without the question itself
+
+        def fitted(y: Float[Tensor, "T _"]) -> tuple[Float[Tensor, "D _"], Float[Tensor, "T _"]]:
+            """Return the map from text to y, and what it says of each question when fitted without it."""
+            weights = inverse @ (features.mT @ y)
+            return weights, y - (y - features @ weights) / (1 - reach)
+
+        weights, unseen = fitted(keys)
         scale = spread * (keys - unseen).square().mean(0).clamp_min(1e-6)
+        score_map, unseen_scores = fitted(centred[:, : len(whole)])
         self.register_buffer("x", x)
         self.register_buffer("ids", ids)
         self.register_buffer("scores", scores)
@@ -98,6 +110,9 @@ class Evidence(nn.Module):
         self.register_buffer("weight", weight / weight.sum())
         self.register_buffer("keys", keys.to(x))
         self.register_buffer("map", weights.to(x))
+        self.register_buffer("mean", mean[: len(whole)].to(x))
+        self.register_buffer("score_map", score_map.to(x))
+        self.register_buffer("unseen_scores", unseen_scores.to(x))
         self.register_buffer("scale", scale.to(x))
         # A profile that is common is likely to be near any prediction; it counts no more for that.
         self.register_buffer("level", torch.log(self.weight) - self._near(unseen.to(x)).logsumexp(0))
@@ -110,7 +125,7 @@ class Evidence(nn.Module):
             x: Text features.
         """
         logits = self._near(x @ self.map) + self.level
-        itself = alike(x, self.x) > 1 - 1e-6
+        itself = alike(x, self.x) > SAME
         itself &= ~itself.all(1, keepdim=True)  # where there is no other record, its own must do
         attention: Tensor = logits.masked_fill(itself, -torch.inf).softmax(-1)
         return attention
@@ -121,6 +136,19 @@ class Evidence(nn.Module):
     def alone(self, attention: Float[Tensor, "B T"]) -> tuple[Float[Tensor, "B C"], Float[Tensor, "B C"]]:
         """Return what each agent alone is expected to score and cost."""
         return attention @ (self.chance * self.scores).sum(0), attention @ self.usd
+
+    def told(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B C"]:
+        """Return what the text alone lets expect each agent to score; a question's own record never counts.
+
+        Attention looks where all agents did alike, so it blurs an agent of which little was seen; this does not.
+
+        Args:
+            x: Text features.
+        """
+        likeness, itself = alike(x, self.x).max(1)
+        known = (likeness > SAME)[:, None]
+        out: Tensor = (torch.where(known, self.unseen_scores[itself], x @ self.score_map) + self.mean).clamp(0.0, 1.0)
+        return out
 
     def outcomes(self, shape: Shape, teams: Int[Tensor, "L K"]) -> tuple[Float[Tensor, "T L"], Float[Tensor, "T L"]]:
         """Return the expected score, and USD for 1,000 questions, of designs without messages."""

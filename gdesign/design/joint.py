@@ -36,14 +36,14 @@ from gdesign.types import Agent, Design, Task
 
 USUAL_TOKENS = (300, 200)
 """Prompt and completion tokens that a call is taken to need where no reply of the agent is known."""
-NUM_KNOWN = 2
-"""Numbers that the critic reads of each agent: expected score and log USD alone."""
+NUM_KNOWN = 3
+"""Numbers that the critic reads of each agent alone: expected score by attention and by text, and log USD."""
 MAX_LOG_USD = 4.0
 """What the critic may change the log of expected USD by; its exponential must not overflow."""
 
 HIDDEN = 0.3
-"""How often an agent's text is kept back from the critic in training where there is evidence. Agents that are added
-later come without theirs: the critic has not learned what it means, and goes by what they replied."""
+"""How often it is kept back from the critic in training who an agent is (text, prices, cost) where there is evidence.
+That of agents added later always is: the critic has not learned what it means, and goes by what they replied."""
 GOLDEN = 0.6180339887
 """Multiples of it spread evenly between whole numbers."""
 
@@ -209,16 +209,19 @@ class Joint(Searched):
         num, device = problem.num_graphs, problem.x.device
         if tables.evidence is None:
             usual = tables.usual_usd.to(device)
+            even = torch.full_like(usual, 0.5)
             usd = torch.cat([usual[teams.to(device)].sum(-1) for teams in tables.teams])
             return Known(
-                alone=torch.stack([torch.full_like(usual, 0.5), usual], dim=-1).expand(num, -1, -1),
+                alone=torch.stack([even, usual, even], dim=-1).expand(num, -1, -1),
                 score=torch.zeros(num, len(usd), device=device),
                 usd=usd.expand(num, -1),
             )
         evidence = tables.evidence.to(device)
-        attention = evidence(problem.x[problem.slot < 0])
+        question = problem.x[problem.slot < 0]
+        attention = evidence(question)
         score, usd = tables.expect(attention)
-        return Known(alone=torch.stack(evidence.alone(attention), dim=-1), score=score, usd=usd)
+        alone = torch.stack([*evidence.alone(attention), evidence.told(question)], dim=-1)
+        return Known(alone=alone, score=score, usd=usd)
 
     # ----------------------------------------------------------------------- evidence
 
@@ -310,12 +313,12 @@ class Known:
     """What is expected before the critic speaks.
 
     Attributes:
-        alone: Score, and USD for 1,000 questions, of each agent alone.
+        alone: Score, USD for 1,000 questions, and score by the text, of each agent alone.
         score: Of each design, its messages left out; 0 without evidence.
         usd: Of each design likewise, for 1,000 questions.
     """
 
-    alone: Float[Tensor, "B C 2"]
+    alone: Float[Tensor, "B C 3"]
     score: Float[Tensor, "B L"]
     usd: Float[Tensor, "B L"]
 
@@ -430,17 +433,21 @@ class Critic(nn.Module):
         alone = known.alone[row, candidate]
         numbers[is_slot, NUM_FEATURES] = 4 * alone[:, 0] - 2
         numbers[is_slot, NUM_FEATURES + 1] = alone[:, 1].clamp_min(1e-6).log10()
+        numbers[is_slot, NUM_FEATURES + 2] = 4 * alone[:, 2] - 2
         if tables.evidence is not None:
             hidden = self._hidden(problem, row, candidate) | tables.evidence.added.to(candidate.device)[candidate]
             problem = copy(problem)
             problem.x = problem.x.clone()
-            problem.x[is_slot.nonzero()[hidden, 0]] = 0.0
+            unknown = is_slot.nonzero()[hidden, 0]
+            problem.x[unknown] = 0.0
+            numbers[unknown, :2] = 0.0
+            numbers[unknown, NUM_FEATURES + 1] = 0.0
         encoded: Tensor = self.encoder(problem, numbers)
         agents = encoded.new_zeros(problem.num_graphs, len(tables.vocabulary.agents), encoded.shape[-1])
         return agents.index_put((row, candidate), encoded[is_slot])
 
     def _hidden(self, problem: Batch, row: Int[Tensor, " S"], candidate: Int[Tensor, " S"]) -> Bool[Tensor, " S"]:
-        """Return whose texts are kept back in training; the last digits of the question's features decide."""
+        """Return who is kept back in training; the last digits of the question's features decide."""
         if not self.training:
             return torch.zeros_like(candidate, dtype=torch.bool)
         digits = 1e4 * problem.x[problem.slot < 0].sum(1).double()

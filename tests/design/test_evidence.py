@@ -47,6 +47,19 @@ def test_the_right_agent_is_expected_to_be_right():
     assert torch.allclose(usd, torch.ones(20, 2))
 
 
+def test_text_alone_tells_who_is_right():
+    x, kind = two_kinds()
+    told = evidence(x[:40], kind[:40]).told(x[40:])
+    assert (told.argmax(1) == kind[40:]).all()
+
+
+def test_text_alone_does_not_tell_what_only_a_questions_own_record_says():
+    x, kind = two_kinds()
+    strange = kind.clone()
+    strange[0] = 1 - kind[0]
+    assert evidence(x, strange).told(x[:1]).argmax(1) == kind[0]
+
+
 def test_the_shortlist_holds_the_best_of_each_kind():
     x, kind = two_kinds()
     teams = torch.tensor([[0], [1]])

@@ -79,6 +79,10 @@ def only(encoder: ProblemEncoder, **options: object) -> Joint:
     )
 
 
+def with_critic(encoder: ProblemEncoder) -> Joint:
+    return Joint(space=encoder.space, shapes=["single", "cascade"], num_probes=None, hidden_dim=16)
+
+
 def test_evidence_alone_finds_the_agent_that_is_right():
     encoder, tasks = worlds.encoder(4), worlds.tasks(30)
     joint = only(encoder)
@@ -103,15 +107,33 @@ def test_an_agent_added_later_is_used_after_a_few_questions():
     tasks = worlds.tasks(30)
     small, large = worlds.encoder(3), worlds.encoder(4)
     joint = only(small)
-    asked(joint, small, tasks, right=lambda i, llm: i % 3 == len(llm) % 3)
+    asked(joint, small, tasks, right=lambda i, llm: i % 3 == 2)
     grown = only(large)
     grown.load_state_dict(joint.state_dict())
     with pytest.raises(ConfigError, match="nothing is known of the agent role-3/llm-3"):
         grown(large(tasks[:1]), greedy=True)
     grown.num_probes = 10
     asked(grown, large, tasks, right=lambda i, llm: llm == "llm-3")
-    designs = grown(large(worlds.tasks(34)[30:], usd_weight=0.01), greedy=True).designs
+    designs = grown(large(worlds.tasks(32)[30:], usd_weight=0.01), greedy=True).designs
     assert {d.agents[-1].llm for d in designs} == {"llm-3"}
+
+
+def test_the_critic_does_not_look_who_an_agent_is_that_was_added_later():
+    tasks = worlds.tasks(30)
+    small, large = worlds.encoder(3), worlds.encoder(4)
+    joint, grown = with_critic(small), with_critic(large)
+    asked(joint, small, tasks, right=lambda i, llm: i % 3 == 2)
+    grown.load_state_dict(joint.state_dict())
+    asked(grown, large, tasks, right=lambda i, llm: llm == "llm-3")
+    grown.eval()
+    problem = large(worlds.tasks(32)[30:], usd_weight=0.01)
+    disguised = problem.clone()
+    added, known = problem.slot == 3, problem.slot == 2
+    disguised.x[added] = problem.x[known]
+    disguised.features[added] = problem.features[known]
+    expected = grown.expect(problem, [fixed.single([large.space.agents[3]])] * 2)
+    again = grown.expect(disguised, [fixed.single([large.space.agents[3]])] * 2)
+    assert all(torch.equal(a, b) for a, b in zip(expected, again, strict=True))
 
 
 def test_new_agents_are_compared_on_questions_of_the_record_only():
