@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
@@ -49,6 +49,7 @@ from gdesign.serve.protocol import (
 from gdesign.serve.protocol import (
     model as model_body,
 )
+from gdesign.serve.server import hang_up
 from gdesign.types import Design, Label, Message, Reply, Turn, Usage
 
 NAME = "gdesign"
@@ -87,6 +88,9 @@ class RunRequest(BaseModel):
     design: dict[str, Any]
     seed: int = Field(default=0, ge=0, lt=1 << 31)
 
+
+READ_SECONDS = 30.0
+"""How long a client may take to read what is left of a stream once its run must be over."""
 
 FEW = 4
 """Requests under way that are no load yet: where the event loop is late with fewer, something else is to blame."""
@@ -315,14 +319,17 @@ class Serving:
         except UserError as error:
             raise ApiError(400, f"The design cannot be run: {error}.", param="design") from None
         proposal = Proposal(question=asked.question, design=design, lam=self._model.usd_weight)
-        admitted = self._admitted(request)
-        admitted.__enter__()  # refused before anything is sent; _Held leaves it
+        held = (
+            ExitStack()
+        )  # refused before anything is sent; left when the run is over, whether its turns are read or not
+        held.enter_context(self._admitted(request))
         turns: asyncio.Queue[Turn | None] = asyncio.Queue()
 
         async def pieces() -> AsyncIterator[bytes]:
             running = asyncio.create_task(
                 self._in_time(self._run(proposal, request, seed=asked.seed, on_turn=turns.put_nowait))
             )
+            running.add_done_callback(lambda _: held.close())
             running.add_done_callback(lambda _: turns.put_nowait(None))
             try:
                 while (turn := await turns.get()) is not None:
@@ -336,7 +343,8 @@ class Serving:
                 running.cancel()
                 await asyncio.gather(running, return_exceptions=True)
 
-        return _Held(pieces(), media_type=_SSE, headers={"cache-control": "no-cache"}, held=admitted)
+        seconds = self._settings.deadline + READ_SECONDS
+        return _Held(pieces(), media_type=_SSE, headers={"cache-control": "no-cache"}, held=held, seconds=seconds)
 
     def _check_size(self, row: Mapping[str, Any]) -> None:
         agents, rounds = row.get("agents"), row.get("num_rounds", 1)
@@ -674,17 +682,19 @@ class Drafting:
 
 
 class _Held(StreamingResponse):
-    """A stream that holds something until it ends, however that comes about."""
+    """A stream that holds something until it ends at the latest, and loses a client that does not read it in time."""
 
-    def __init__(self, *args: Any, held: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, held: ExitStack, seconds: float, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._holding = held
+        self._holding, self._seconds = held, seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._holding.__exit__(None, None, None)
+        with self._holding:
+            try:
+                async with asyncio.timeout(self._seconds):
+                    await super().__call__(scope, receive, send)
+            except TimeoutError:
+                await hang_up(scope, "abort", receive)
 
 
 def conversation(messages: Sequence[Message]) -> tuple[str, str | None]:

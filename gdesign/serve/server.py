@@ -3,13 +3,17 @@
 import gc
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from ipaddress import ip_address
+from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gdesign.errors import ConfigError
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 CONNECTION = "gdesign.connection"
 """Extension of the scope that lets an application end its connection: `close` after what was sent, `abort` at once."""
@@ -102,6 +106,18 @@ def serve(server: Server, sock: socket.socket) -> None:
     finally:
         signal.signal(signal.SIGTERM, before)
         sock.close()
+
+
+async def gone(receive: Receive) -> None:
+    """Return once the connection has ended."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def hang_up(scope: Scope, how: str, receive: Receive) -> None:
+    """End the connection: `close` after what was sent, `abort` at once."""
+    scope["extensions"][CONNECTION][how]()
+    await gone(receive)
 
 
 class _Protocol(HttpToolsProtocol):

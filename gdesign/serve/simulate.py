@@ -28,7 +28,7 @@ from gdesign.serve.protocol import (
     no_such_model,
     read_chat,
 )
-from gdesign.serve.server import CONNECTION
+from gdesign.serve.server import CONNECTION, gone, hang_up
 from gdesign.types import Agent, AgentPool, Label, Reply, Request, Task, Usage
 
 FAULTS = ("429", "500", "connection", "timeout", "malformed", "no_choices")
@@ -294,13 +294,13 @@ class Simulation:
                 await _respond(send, 200, sent[0])
             return
         if self._failed[kind] % 2:
-            await _hang_up(scope, "abort", receive)
+            await hang_up(scope, "abort", receive)
             return
         length = {} if chat.stream else {"content-length": str(len(pieces[0]))}
         await _start(send, 200, {**_type(chat.stream), **length})
         for piece in sent:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await _hang_up(scope, "close", receive)
+        await hang_up(scope, "close", receive)
 
     async def _never(self, scope: Scope, receive: Receive) -> None:
         """Wait until the client has had enough."""
@@ -308,9 +308,9 @@ class Simulation:
         self._hanging.add(abort)
         try:
             async with asyncio.timeout(0 if self._stopping else self._hang):
-                await _gone(receive)
+                await gone(receive)
         except TimeoutError:
-            await _hang_up(scope, "abort", receive)
+            await hang_up(scope, "abort", receive)
         finally:
             self._hanging.discard(abort)
 
@@ -419,15 +419,3 @@ async def _stream(send: Send, pieces: Iterable[bytes]) -> None:
     for piece in pieces:
         await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
-
-
-async def _gone(receive: Receive) -> None:
-    """Return once the connection has ended."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _hang_up(scope: Scope, how: str, receive: Receive) -> None:
-    """End the connection: `close` after what was sent, `abort` at once."""
-    scope["extensions"][CONNECTION][how]()
-    await _gone(receive)

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import httpx2
 import openai
@@ -374,6 +375,40 @@ def test_no_request_hangs_beyond_its_deadline(run_folder):
         assert "within 0.3 s" in failed(post(url, **chat("?")), 504)
         assert time.monotonic() - began < 3
         assert llm.cancelled.wait(3)
+
+
+@contextmanager
+def unread(url):
+    """Ask for more than the buffers of a connection hold, and do not read it."""
+    agent = {"role": "assistant", "llm": "small"}
+    design = {"version": 1, "agents": [agent], "num_rounds": 40, "decision": {"kind": "last"}}
+    body = json.dumps({"question": "?", "design": design}).encode()
+    head = "POST /v1/runs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.settimeout(10)
+        sock.connect(("127.0.0.1", httpx2.URL(url).port))
+        sock.sendall(f"{head}{len(body)}\r\n\r\n".encode() + body)
+        yield sock
+
+
+def test_who_does_not_read_keeps_no_place_once_the_run_is_over(run_folder):
+    llm = worlds.Scripted(lambda request: "x" * 400_000)
+    with asking(run_folder, llm, max_concurrent=1) as url, unread(url):
+        while len(llm.requests) < 40:
+            time.sleep(0.01)
+        began = time.monotonic()
+        while post(url, "/designs", question="?").status_code == 429:
+            assert time.monotonic() - began < 10
+            time.sleep(0.05)
+
+
+def test_who_does_not_read_in_time_loses_the_connection(run_folder, monkeypatch):
+    monkeypatch.setattr("gdesign.serve.app.READ_SECONDS", 0.1)
+    llm = worlds.Scripted(lambda request: "x" * 400_000)
+    with asking(run_folder, llm, deadline=1.0) as url, unread(url) as sock:
+        time.sleep(2.0)
+        assert sum(map(len, iter(lambda: sock.recv(1 << 20), b""))) < 40 * 400_000
 
 
 def test_who_goes_away_ends_the_run_and_frees_the_place(run_folder):
