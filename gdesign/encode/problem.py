@@ -23,6 +23,9 @@ from gdesign.types import Agent, AgentPool, Candidate, Task
 NUM_FEATURES = 6
 """F: log price of input, of output, instance of the candidate, is a task node, lambda is zero, log lambda."""
 
+MAX_USD_WEIGHT = 1e38
+"""The highest lambda; tensors hold little more."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
@@ -135,12 +138,12 @@ class ProblemEncoder:
             usd_weight: lambda, one for all or one a task.
 
         Raises:
-            ConfigError: lambda is below 0.
+            ConfigError: lambda is below 0, or beyond `MAX_USD_WEIGHT`.
         """
         weights = [float(usd_weight)] * len(tasks) if isinstance(usd_weight, int | float) else list(usd_weight)
         assert len(weights) == len(tasks)
-        if (lowest := min(weights, default=0.0)) < 0:
-            raise ConfigError(f"usd_weight is {lowest:g}; expected 0 or more")
+        if odd := [weight for weight in weights if not 0 <= weight <= MAX_USD_WEIGHT]:
+            raise ConfigError(f"usd_weight is {odd[0]:g}; expected 0 or more, up to {MAX_USD_WEIGHT:g}")
         b, v = len(tasks), len(self._slot)
         x = torch.cat([self._x.expand(b, -1, -1), self._encoder([t.question for t in tasks])[:, None]], dim=1)
         features = self._features.repeat(b, 1, 1)

@@ -13,7 +13,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
-from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from uuid import uuid4
@@ -28,6 +27,7 @@ from starlette.types import Receive, Scope, Send
 
 from gdesign import __version__
 from gdesign.design.choose import PRICES
+from gdesign.encode.problem import MAX_USD_WEIGHT
 from gdesign.errors import BudgetExceededError, ConfigError, UnsupportedRequestError, UserError
 from gdesign.execute.limits import Limits
 from gdesign.export.schema import design_from_json, design_to_json
@@ -55,7 +55,16 @@ from gdesign.types import Design, Label, Message, Reply, Turn, Usage
 NAME = "gdesign"
 """The model that clients ask for; `gdesign:0.05` sets the price of cost."""
 
-UNSERVED = ("tools", "functions", "audio", "logprobs", "prediction", "web_search_options")
+UNSERVED = (
+    "tools",
+    "functions",
+    "audio",
+    "logprobs",
+    "prediction",
+    "web_search_options",
+    "stop",
+    "logit_bias",
+)
 """Fields of a chat request that would change the answer, and that no team of agents heeds."""
 
 NUM_EXAMPLES = 12
@@ -75,7 +84,7 @@ class DesignRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     question: str = Field(min_length=1)
-    lam: float | None = Field(default=None, alias="lambda", ge=0, allow_inf_nan=False)
+    lam: float | None = Field(default=None, alias="lambda", ge=0, le=MAX_USD_WEIGHT)
     max_usd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     kind: Literal["learned", "chain", "complete", "single"] = "learned"
 
@@ -288,7 +297,7 @@ class Serving:
             lam = float(price)
         except ValueError:
             lam = -1.0
-        if not (lam >= 0 and isfinite(lam)):
+        if not 0 <= lam <= MAX_USD_WEIGHT:
             raise no_such_model(name, [NAME, f"{NAME}:<price of cost>, such as {NAME}:0.05"])
         return lam
 
@@ -296,6 +305,8 @@ class Serving:
 
     async def _designs(self, request: Request) -> Response:
         asked = _read(DesignRequest, await request.body())
+        if asked.max_usd is not None and asked.kind != "learned":
+            raise ApiError(400, f"max_usd is for kind learned; {asked.kind} is the same at any limit.", param="max_usd")
         began = time.perf_counter()
         with self._admitted(request):
             proposal = await self._in_time(
@@ -746,7 +757,7 @@ def _refuse_unserved(body: bytes) -> None:
     data = orjson.loads(body)
     for name in UNSERVED:
         if data.get(name):
-            raise ApiError(400, f"{name} is not served: agents of a team answer in words; leave it out.", param=name)
+            raise ApiError(400, f"{name} is not served: no team of agents heeds it; leave it out.", param=name)
     kind = data.get("response_format") or {"type": "text"}
     if kind != {"type": "text"}:
         raise ApiError(

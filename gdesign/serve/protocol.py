@@ -98,7 +98,7 @@ class ChatRequest:
 
 
 def read_chat(body: bytes) -> ChatRequest:
-    """Return what the body of a request asks for; fields that do not change the text are ignored.
+    """Return what the body of a request asks for; fields that are not known here are ignored.
 
     Raises:
         ApiError: 400; the body is no JSON object, lacks the model or the messages, or a field has a

@@ -121,3 +121,9 @@ def test_what_the_pool_lacks_is_named():
 def test_a_reward_for_spending_is_refused():
     with pytest.raises(ConfigError, match=r"usd_weight is -0\.1; expected 0 or more"):
         worlds.encoder()(worlds.tasks(2), usd_weight=[0.0, -0.1])
+
+
+@pytest.mark.parametrize("price", [1e39, float("inf"), float("nan")])
+def test_a_price_of_cost_that_no_tensor_can_hold_is_refused(price):
+    with pytest.raises(ConfigError, match=rf"usd_weight is {price:g}".replace("+", r"\+")):
+        worlds.encoder()(worlds.tasks(2), usd_weight=[0.0, price])

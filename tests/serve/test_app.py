@@ -224,6 +224,8 @@ def test_temperature_and_limit_reach_every_agent(run_folder):
         ({"n": 2}, "one answer a request"),
         ({"tools": [{"type": "function"}]}, "tools is not served"),
         ({"response_format": {"type": "json_object"}}, "response_format is not served"),
+        ({"stop": ["Answer"]}, "stop is not served"),
+        ({"logit_bias": {"50256": -100}}, "logit_bias is not served"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "nothing but text is read"),
     ],
 )
@@ -235,7 +237,7 @@ def test_what_a_team_cannot_do_is_refused(url, more, message):
 
 
 def test_an_unknown_model_is_a_404(client, url):
-    for name in ("gpt-4o", "gdesign:", "gdesign:-1", "gdesign:nan", "gdesign:inf", "gdesign:x"):
+    for name in ("gpt-4o", "gdesign:", "gdesign:-1", "gdesign:nan", "gdesign:inf", "gdesign:1e300", "gdesign:x"):
         with pytest.raises(openai.NotFoundError, match="does not exist"):
             client.chat.completions.create(model=name, messages=[user("?")])
 
@@ -502,7 +504,16 @@ def test_standard_teams_and_budgets_are_designed_too(url, model):
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"question": ""}, {"question": 3}, {"question": "?", "lambda": -1}, {"question": "?", "lamda": 1}]
+    "body",
+    [
+        {},
+        {"question": ""},
+        {"question": 3},
+        {"question": "?", "lambda": -1},
+        {"question": "?", "lambda": 1e300},
+        {"question": "?", "lamda": 1},
+        {"question": "?", "max_usd": 1.0, "kind": "chain"},
+    ],
 )
 def test_a_wrong_field_is_named(url, body):
     assert [*body, "question"][len(body) > 1][:5] in failed(post(url, "/designs", **body), 400)
@@ -534,6 +545,14 @@ def test_a_run_tells_each_turn_and_then_what_came_of_it(url, model):
     [
         ({"agents": []}, "cannot be run"),
         ({"version": 1, "agents": [{"role": "king", "llm": "small"}], "decision": {"kind": "last"}}, "king"),
+        (
+            {
+                "version": 1,
+                "agents": [{"role": "assistant", "llm": "small"}],
+                "decision": {"kind": "weighted_vote", "weights": [10**400]},
+            },
+            "weights[0]",
+        ),
         ({"version": 1, "agents": [{}] * 300, "spatial": []}, "at most 256 turns"),
         ({"version": 1, "agents": [{}], "num_rounds": 10**12}, "at most 256 turns"),
     ],

@@ -216,6 +216,9 @@ def test_a_limit_in_usd_is_sent_instead_of_the_price_of_cost(visit):
     with page.expect_request(lambda r: "max_usd" in (r.post_data or "")) as asked:
         design(page)
     assert asked.value.post_data_json == {"question": QUESTIONS[0], "kind": "learned", "max_usd": 0.25}
+    with page.expect_request(lambda r: "chain" in (r.post_data or "")) as asked:
+        page.select_option("#against", "chain")
+    assert asked.value.post_data_json == {"question": QUESTIONS[0], "kind": "chain"}
 
 
 @in_a_browser

@@ -43,8 +43,8 @@ def test_a_developer_is_heard_as_the_system_and_parts_as_one_text():
     assert read.messages == (Message("system", "be brief"), Message("assistant", ""), Message("user", "ab"))
 
 
-def test_fields_that_do_not_change_the_text_are_ignored():
-    assert read_chat(chat(user="me", store=False, logit_bias={}, n=1)) == read_chat(chat())
+def test_fields_that_are_not_known_are_ignored():
+    assert read_chat(chat(user="me", store=False, top_p=0.9, n=1)) == read_chat(chat())
 
 
 def test_an_error_says_what_came_but_not_all_of_it():

@@ -75,9 +75,9 @@ function readout() {
   $("limit-box").hidden = !limited();
 }
 
-function budget() {
+function budget(kind) {
   if (!limited()) return { lambda: lambda() };
-  return $("limit").value === "" ? {} : { max_usd: Number($("limit").value) };
+  return kind !== "learned" || $("limit").value === "" ? {} : { max_usd: Number($("limit").value) };
 }
 
 // -------------------------------------------------------------------- designing
@@ -92,7 +92,7 @@ async function design() {
   $("problem").hidden = true;
   $("design").setAttribute("aria-busy", "true");
   try {
-    const found = await Promise.all(teams.map(([, k]) => api.design({ question, kind: k, ...budget() }, signal)));
+    const found = await Promise.all(teams.map(([, k]) => api.design({ question, kind: k, ...budget(k) }, signal)));
     $("result").hidden = false;
     right.root.hidden = kind === "none";
     $("panels").classList.toggle("two", kind !== "none");
