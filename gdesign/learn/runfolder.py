@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 import gdesign
 from gdesign.design.checkpoint import CONFIG
 from gdesign.errors import ConfigError
+from gdesign.execute.runs import mend_last_line
 from gdesign.types import Task
 
 MAY_DIFFER = ("out", "resume", "split", "trainer", "logger", "patience", "num_test_samples", "threads", "trust", "yes")
@@ -104,6 +105,7 @@ def write_command(folder: Path, command: str) -> None:
         command: As typed.
     """
     row = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "command": command, "versions": versions()}
+    mend_last_line(folder / COMMANDS)
     with (folder / COMMANDS).open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
 

@@ -101,6 +101,18 @@ def test_a_folder_remembers_every_command_that_worked_in_it_and_with_what(tmp_pa
     assert {"gdesign", "python", "torch"} <= versions().keys()
 
 
+def test_a_command_goes_on_a_line_of_its_own_after_one_that_a_kill_cut_short(tmp_path):
+    write_command(tmp_path, "python train.py seed=1")
+    with (tmp_path / "commands.jsonl").open("a") as file:
+        file.write('{"time": "20')
+    write_command(tmp_path, "python train.py seed=1 resume=true")
+    lines = (tmp_path / "commands.jsonl").read_text().splitlines()
+    assert [json.loads(line)["command"] for line in lines] == [
+        "python train.py seed=1",
+        "python train.py seed=1 resume=true",
+    ]
+
+
 def test_a_command_can_be_typed_again(monkeypatch):
     monkeypatch.setattr("sys.argv", ["train.py", "seed=1", "pool.path=my team.yaml"])
     assert as_typed("train.py", swept=[], out="runs/a") == "python train.py seed=1 'pool.path=my team.yaml'"
