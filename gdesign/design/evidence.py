@@ -25,8 +25,6 @@ from gdesign.design.vocabulary import Shape, compose
 
 CHUNK = 1 << 22
 """Outcomes composed at once; bounds the memory that takes."""
-RIDGES = (0.1, 0.3, 1.0, 3.0, 10.0)
-"""Penalties on the maps from text; the one is taken whose predictions of profiles fail least without the question."""
 SAME = 1 - 1e-6
 """Cosine above which two texts are one."""
 TEXT_WEIGHT = 3.0
@@ -46,6 +44,7 @@ class Evidence(nn.Module):
         weight: Of the questions.
         num_factors: R at most.
         cost_weight: What a unit of log cost counts in a profile beside a unit of score.
+        ridge: Strength of the penalty on the maps from text to profile, and to each agent's score.
         spread: How much wider than the prediction's error attention looks.
     """
 
@@ -77,6 +76,7 @@ class Evidence(nn.Module):
         added: Bool[Tensor, " C"] | None = None,
         num_factors: int = 6,
         cost_weight: float = 0.3,
+        ridge: float = 0.3,
         spread: float = 1.5,
     ) -> None:
         super().__init__()
@@ -88,10 +88,18 @@ class Evidence(nn.Module):
         _, singular, factors = torch.linalg.svd(centred, full_matrices=False)
         factors = factors[:num_factors][singular[:num_factors] > 1e-6]  # a direction without spread tells nothing
         keys = centred @ factors.mT
-        maps = min((_Ridge(x.double(), penalty) for penalty in RIDGES), key=lambda maps: maps.error(keys))
-        weights, unseen = maps.fit(keys)
+        features = x.double()
+        inverse = torch.linalg.inv(features.mT @ features + ridge * torch.eye(x.shape[1], dtype=torch.float64))
+        reach = ((features @ inverse) * features).sum(1, keepdim=True)
+
+        def fitted(y: Float[Tensor, "T _"]) -> tuple[Float[Tensor, "D _"], Float[Tensor, "T _"]]:
+            """Return the map from text to y, and what it says of each question when fitted without it."""
+            weights = inverse @ (features.mT @ y)
+            return weights, y - (y - features @ weights) / (1 - reach)
+
+        weights, unseen = fitted(keys)
         scale = spread * (keys - unseen).square().mean(0).clamp_min(1e-6)
-        score_map, unseen_scores = maps.fit(centred[:, : len(whole)])
+        score_map, unseen_scores = fitted(centred[:, : len(whole)])
         self.register_buffer("x", x)
         self.register_buffer("ids", ids)
         self.register_buffer("scores", scores)
@@ -217,24 +225,6 @@ class Evidence(nn.Module):
             chosen.append(int(distance.argmax()))
         places: Tensor = self._spectrum[chosen]
         return places
-
-
-class _Ridge:
-    """Ridge regression on text features."""
-
-    def __init__(self, x: Float[Tensor, "T D"], penalty: float) -> None:
-        self._x = x
-        self._inverse = torch.linalg.inv(x.mT @ x + penalty * torch.eye(x.shape[1], dtype=x.dtype))
-        self._reach = ((x @ self._inverse) * x).sum(1, keepdim=True)
-
-    def fit(self, y: Float[Tensor, "T _"]) -> tuple[Float[Tensor, "D _"], Float[Tensor, "T _"]]:
-        """Return the map to y, and what it says of each question when fitted without it."""
-        weights = self._inverse @ (self._x.mT @ y)
-        return weights, y - (y - self._x @ weights) / (1 - self._reach)
-
-    def error(self, y: Float[Tensor, "T _"]) -> float:
-        """Return the squared error on questions that it was fitted without."""
-        return float((y - self.fit(y)[1]).square().sum())
 
 
 def _expected(
