@@ -130,7 +130,7 @@ def test_the_designs_of_another_run_are_imitated(command, tmp_path):
 def test_a_search_is_distilled_and_training_goes_on_from_there(command, tmp_path):
     searched, taught, last = (f"{tmp_path}/{name}" for name in ("searched", "taught", "last"))
     assert command("train", *SMALL, "designer=search", f"out={searched}")[0] == 0
-    distil = ("learner=distillation", f"learner.teacher.path={searched}", "learner.lr=0.02", "trainer.max_epochs=8")
+    distil = ("learner=distillation", f"learner.teacher.path={searched}", "learner.lr=0.005", "trainer.max_epochs=8")
     assert command("train", *SMALL, "designer=joint", *distil, f"out={taught}")[0] == 0
     wanted, drawn = (
         {json.dumps(row["design"]) for row in read_runs(f"{folder}/runs.jsonl", phase="test")}
