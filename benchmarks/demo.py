@@ -97,7 +97,8 @@ def find_optimum(
         one_for_all: Choose one design for all classes instead.
         draws: How many draws `optimum` takes.
     """
-    if (out / f"{name}.json").is_file():
+    found = out / f"{name}.json"
+    if found.is_file() and {str(seed) for seed in seeds} <= json.loads(found.read_text()).keys():
         return
     from hydra.utils import instantiate
     from world import by_class, in_words
@@ -148,9 +149,9 @@ def find_optimum(
         )
     )
     result = {seed: value(Synthetic(seed=seed).load("test"), chosen) for seed in seeds}
-    words = {key if one_for_all else " ".join(key): in_words(found.design) for key, found in chosen.items()}
+    words = {key if one_for_all else " ".join(key): in_words(best.design) for key, best in chosen.items()}
     (out / f"{name}_designs.json").write_text(json.dumps(words, indent=2) + "\n")
-    (out / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
+    found.write_text(json.dumps(result, indent=2) + "\n")
 
 
 def table(out: Path, seeds: Sequence[int]) -> str:
