@@ -212,10 +212,13 @@ def test_ctrl_c_keeps_what_was_done_and_the_same_training_goes_on(tmp_path):
             signal.raise_signal(signal.SIGINT)
         return right_first(request)
 
-    handler = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
-        train(tmp_path, llm=worlds.Scripted(interrupted), max_epochs=4)
-    assert signal.getsignal(signal.SIGINT) is handler
+    before_tests = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path, llm=worlds.Scripted(interrupted), max_epochs=4)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before_tests)
     before = list(read_runs(tmp_path / "runs.jsonl"))
     assert before
     assert last(tmp_path)["global_step"] > 0
