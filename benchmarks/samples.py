@@ -87,10 +87,12 @@ def picture(path: Path, points: dict[str, list], routers: dict[str, tuple], full
         left.plot([runs], [mean(utility)], marker="x", linestyle="none", label=name)
     for axes in (left, right):
         axes.set(xscale="log", xlabel="runs executed in training")
+        axes.set_xticks([1_000, 3_000, 10_000, 30_000], ["1,000", "3,000", "10,000", "30,000"])
+        axes.minorticks_off()
         axes.grid(alpha=0.3)
     left.set(ylabel="utility", title="Test, one training for each budget (band: all seeds)")
     right.set(title=f"Validation, while {num_runs(EPOCHS):,} runs are spent")
-    left.legend(fontsize=8)
+    right.legend(*left.get_legend_handles_labels(), fontsize=8, ncols=3, loc="lower right")
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
