@@ -60,7 +60,6 @@ def main(config: DictConfig) -> None:
         else:
             config.out = config.out or str(default_folder(config.names, config.seed, swept=swept))
         evaluate(config, command=as_typed("eval.py", swept=swept, out=config.out))
-        say(f"report: {write_page(Path(config.out))}")
 
 
 def evaluate(config: DictConfig, *, command: str) -> None:
@@ -108,6 +107,7 @@ def evaluate(config: DictConfig, *, command: str) -> None:
             training=training,
         )
     say(one_line(config.out, summary))
+    say(f"report: {write_page(folder)}")
 
 
 if __name__ == "__main__":

@@ -36,7 +36,6 @@ def main(config: DictConfig) -> None:
     resume = f"{config.out}/report.md says what was spent; the same command goes on from the last validation"
     with friendly(wrapped_in=InstantiationException, resume=resume):
         train(config, command=as_typed("train.py", swept=swept, out=config.out))
-        say(f"report: {write_page(Path(config.out))}")
 
 
 def train(config: DictConfig, *, command: str) -> None:
@@ -109,6 +108,7 @@ def train(config: DictConfig, *, command: str) -> None:
                     training=spent(folder),
                 )
                 say(one_line(config.out, summary))
+    say(f"report: {write_page(folder)}")
 
 
 if __name__ == "__main__":
