@@ -12,6 +12,7 @@ Shape letters: B problems in a batch, N slots, C candidates, L designs, K places
 features, V nodes, D text features, S slots of all problems.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -64,13 +65,15 @@ class Joint(Searched):
         num_probes: How many training questions each agent is asked alone before training, 0 for none, None for all.
         critic: Whether the network is there; without it evidence is all, and nothing is trained by gradient.
         temperature: Of the draws, in utility: how much worse a design is that is drawn e times more seldom.
+        explored: Share of the draws in training that take any shape alike, and any design of it, whatever they are
+            expected to be worth; so what was misjudged early is seen again. Only with the critic.
         hidden_dim: H.
         num_layers: Message passing steps.
         usd_weights: Prices of cost that designs are looked for at where there are more than can be listed.
         num_best: How many designs of each shape are kept there in each place and at each of these prices.
 
     Raises:
-        ConfigError: An unknown shape, too few agents, or no critic and no evidence.
+        ConfigError: An unknown shape, too few agents, no critic and no evidence, or `explored` outside [0, 1).
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class Joint(Searched):
         num_probes: int | None = 0,
         critic: bool = True,
         temperature: float = 0.02,
+        explored: float = 0.1,
         hidden_dim: int = 64,
         num_layers: int = 2,
         usd_weights: Sequence[float] = (0.005, 0.02, 0.05, 0.1),
@@ -100,10 +104,13 @@ class Joint(Searched):
         super().__init__(space=space)
         if not critic and num_probes == 0:
             raise ConfigError("joint without a critic knows nothing but evidence; set num_probes above 0")
+        if not 0 <= explored < 1:
+            raise ConfigError(f"explored is a share of the draws, expected 0 <= explored < 1; got {explored}")
         self.shapes = tuple(shapes)
         self.reuse = reuse
         self.num_probes = num_probes
         self.temperature = temperature
+        self.explored = explored
         self.usd_weights = tuple(usd_weights)
         self.num_best = num_best
         self.critic = None
@@ -178,7 +185,12 @@ class Joint(Searched):
         """Return what every design is expected to be worth, its log-probability, and whether it can be made."""
         score, usd, present = self._expect_all(problem, tables)
         worth = score - problem.usd_weight[:, None] * usd
-        return worth, (worth / self.temperature).masked_fill(~present, NEVER).log_softmax(-1), present
+        log_p = (worth / self.temperature).masked_fill(~present, NEVER).log_softmax(-1)
+        if self.training and self.critic is not None:
+            even = tables.even.to(log_p) * present
+            even = self.explored * even / even.sum(-1, keepdim=True)
+            log_p = torch.logaddexp(log_p + math.log1p(-self.explored), even.log())
+        return worth, log_p, present
 
     def _expect_all(
         self, problem: Batch, tables: "Tables"
@@ -333,6 +345,7 @@ class Tables:
         ends: Where each shape's designs end among all.
         index: The number of each design by shape and candidates.
         candidate: The candidate of each slot of the space.
+        even: Of each design, where every shape is as likely as any other, and every design of a shape.
         usual_usd: USD for 1,000 calls of each candidate, by `USUAL_TOKENS`.
         evidence: What the agents replied alone; None where nothing was asked.
         score: Expected outcomes of the designs on past questions.
@@ -344,6 +357,7 @@ class Tables:
     ends: Sequence[int]
     index: Mapping[tuple[int, tuple[int, ...]], int]
     candidate: Int[Tensor, " N"]
+    even: Float[Tensor, " L"]
     usual_usd: Float[Tensor, " C"]
     evidence: Evidence | None
     score: Float[Tensor, "T L"] | None
@@ -367,6 +381,7 @@ class Tables:
             ends=list(accumulate(map(len, teams))),
             index={row: i for i, row in enumerate(rows)},
             candidate=torch.tensor([vocabulary.agents.index(a) for a in space.agents]),
+            even=torch.cat([torch.full((len(t),), 1 / (len(t) * len(teams))) for t in teams]),
             usual_usd=torch.tensor(usual),
             evidence=evidence,
             score=score,

@@ -46,6 +46,7 @@ class DesignModule(L.LightningModule):
         teacher: Gives the designs to imitate; then none is drawn and run in training.
         num_designs: K.
         lr: Learning rate of Adam.
+        weight_decay: Adam's, decoupled (AdamW): each step takes off so much of the parameters, times the learning rate.
         final_lr: Its share at the last step, reached in a straight line.
         usd_weight: lambda, for USD per 1,000 questions.
         token_weight: lambda for tokens per question.
@@ -78,6 +79,7 @@ class DesignModule(L.LightningModule):
         teacher: Teacher | None = None,
         num_designs: int,
         lr: float,
+        weight_decay: float = 0.0,
         usd_weight: float = 0.0,
         token_weight: float = 0.0,
         second_weight: float = 0.0,
@@ -109,6 +111,8 @@ class DesignModule(L.LightningModule):
             raise ConfigError(f"num_replayed must be 0 or more; got {num_replayed}")
         if not lr > 0:
             raise ConfigError(f"lr must be above 0; got {lr}")
+        if not weight_decay >= 0:
+            raise ConfigError(f"weight_decay must be 0 or more; got {weight_decay}")
         if not 0 < final_lr <= 1:
             raise ConfigError(f"final_lr must be in (0, 1]; got {final_lr}")
         self.designer = designer
@@ -129,6 +133,7 @@ class DesignModule(L.LightningModule):
         self.usd_weight_range = None if usd_weight_range is None else tuple(usd_weight_range)
         self.num_replayed = num_replayed
         self.lr = lr
+        self.weight_decay = weight_decay
         self.final_lr = final_lr
         self.num_samples = num_samples
         self.num_validation_samples = num_validation_samples
@@ -192,7 +197,7 @@ class DesignModule(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Return Adam over the designer's parameters, and how its learning rate falls."""
-        optimizer = torch.optim.Adam(self.designer.parameters(), lr=self.lr)
+        optimizer = torch.optim.AdamW(self.designer.parameters(), lr=self.lr, weight_decay=self.weight_decay)
         if self.final_lr == 1:
             return optimizer
         steps = int(self.trainer.estimated_stepping_batches)

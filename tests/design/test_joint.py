@@ -176,6 +176,35 @@ def test_the_price_of_cost_chooses_between_a_cheap_and_a_dear_agent():
     assert usd[0] < usd[1]
 
 
+def test_a_share_of_the_draws_in_training_takes_any_shape_however_dear():
+    encoder = worlds.encoder(4)
+    joint = Joint(space=encoder.space, shapes=SHAPES, explored=0.3)
+    problem = encoder(worlds.tasks(1) * 3000, usd_weight=1000.0)
+
+    def share_of_debates():
+        designs = joint(problem, generator=torch.Generator().manual_seed(0)).designs
+        return sum(design.num_rounds == 2 for design in designs) / len(designs)
+
+    assert share_of_debates() == pytest.approx(0.3 / len(SHAPES), abs=0.01)
+    joint.eval()
+    assert share_of_debates() == 0
+
+
+def test_in_training_the_probabilities_of_all_designs_add_up_to_one():
+    encoder = worlds.encoder(3)
+    joint = Joint(space=encoder.space, shapes=SHAPES)
+    designs = every_design(encoder.space)
+    assert joint.training
+    log_prob = joint.log_prob(encoder(worlds.tasks(1) * len(designs), usd_weight=0.3), designs)
+    assert log_prob.exp().sum().item() == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("explored", [-0.1, 1.0])
+def test_a_share_of_draws_that_is_none_is_refused(explored):
+    with pytest.raises(ConfigError, match="share of the draws"):
+        Joint(space=worlds.encoder(3).space, explored=explored)
+
+
 def test_too_many_designs_to_list_are_refused():
     encoder = worlds.encoder(14)
     joint = Joint(space=encoder.space, shapes=["cascade_twice"])

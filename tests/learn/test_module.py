@@ -18,15 +18,18 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
+def _begun():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return GDesigner(space=worlds.encoder().space)
+
+
 @pytest.fixture
 def fitted(tmp_path):
     """Trains a gdesigner for one epoch of one step and returns the module with the gradients of that step."""
 
     def fit(*, num_samples=1, global_seed=0, **settings):
-        problems = worlds.encoder()
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            designer = GDesigner(space=problems.space)
+        problems, designer = worlds.encoder(), _begun()
         torch.manual_seed(global_seed)
         with asyncio.Runner() as loop, RunsFile(tmp_path / "runs.jsonl") as runs:
             module = make_module(designer, problems, loop, runs=runs, num_samples=num_samples, **settings)
@@ -61,6 +64,14 @@ def test_latency_is_weighed_where_it_has_a_price(fitted):
     )  # fmt: skip
     assert fitted(second_weight=0.1)._utility(outcome) == pytest.approx(0.8)
     assert fitted()._utility(outcome) == 1.0
+
+
+def test_weight_decay_takes_its_share_of_the_parameters_at_each_step(fitted):
+    lr, weight_decay = 0.01, 20.0
+    plain, decayed = (fitted(lr=lr, weight_decay=w).designer for w in (0.0, weight_decay))
+    begun = _begun().state_dict()
+    for (name, a), b in zip(plain.named_parameters(), decayed.parameters(), strict=True):
+        torch.testing.assert_close(b, a - lr * weight_decay * begun[name])
 
 
 def test_runs_of_training_have_a_phase_and_a_step(fitted, tmp_path):
