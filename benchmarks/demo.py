@@ -84,6 +84,7 @@ def find_optimum(
     experiment: str = "demo",
     designs: Callable[["AgentPool"], Sequence["Design"]] | None = None,
     one_for_all: bool = False,
+    num_test: int = 450,
     **draws: int,
 ) -> None:
     """Choose the best design of each class by enumeration, then run it on the test questions of every seed.
@@ -95,6 +96,7 @@ def find_optimum(
         experiment: Has the world, the pool and the price of cost.
         designs: To choose among, given the pool; None for those of up to three different agents.
         one_for_all: Choose one design for all classes instead.
+        num_test: How many test questions each seed has.
         draws: How many draws `optimum` takes.
     """
     found = out / f"{name}.json"
@@ -148,7 +150,7 @@ def find_optimum(
             **draws,
         )
     )
-    result = {seed: value(Synthetic(seed=seed).load("test"), chosen) for seed in seeds}
+    result = {seed: value(Synthetic(seed=seed, num_test=num_test).load("test"), chosen) for seed in seeds}
     words = {key if one_for_all else " ".join(key): in_words(best.design) for key, best in chosen.items()}
     (out / f"{name}_designs.json").write_text(json.dumps(words, indent=2) + "\n")
     found.write_text(json.dumps(result, indent=2) + "\n")

@@ -110,10 +110,10 @@ OPTIMA = {
 }
 
 
-def optima(seeds: Sequence[int], out: Path, experiment: str) -> list[Callable[[], None]]:
+def optima(seeds: Sequence[int], out: Path, experiment: str, num_test: int) -> list[Callable[[], None]]:
     """Return the enumerations."""
     careful = {"first_draws": 40, "final_draws": 2560}
-    find = partial(find_optimum, seeds, out, experiment=experiment)
+    find = partial(find_optimum, seeds, out, experiment=experiment, num_test=num_test)
     return [
         partial(find, name="optimum-copies", designs=with_copies, **careful),
         partial(find, name="optimum", **careful),
@@ -203,7 +203,7 @@ def chosen(out: Path) -> str:
     )
 
 
-def about(epochs: int, seeds: Sequence[int], weight: float) -> str:
+def about(epochs: int, seeds: Sequence[int], weight: float, num_test: int) -> str:
     """Return how the table is to be read."""
     return (
         f"All answers are simulated. Mean ± standard deviation over {len(seeds)} seeds; each seed draws other "
@@ -232,6 +232,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="how many seeds (5)")
     parser.add_argument("--first-seed", type=int, default=0, help="the first one (0); below 100 only for final results")
     parser.add_argument("--epochs", type=int, default=EPOCHS, help=f"of training ({EPOCHS})")
+    parser.add_argument("--test-questions", type=int, default=450, help="of each seed (450)")
     parser.add_argument("--skip", nargs="*", default=[], help="methods to leave out")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (one a core)")
     parser.add_argument("--out", type=Path, help="where run folders go (runs/methods or runs/methods_second)")
@@ -239,19 +240,24 @@ def main() -> None:
     args = parser.parse_args()
     began = time.perf_counter()
     experiment = WORLDS[args.world]
-    out = args.out or Path("runs") / ("methods" if args.world == "first" else f"methods_{args.world}")
+    size = "" if args.test_questions == 450 else f"_{args.test_questions}"
+    out = args.out or Path("runs") / (("methods" if args.world == "first" else f"methods_{args.world}") + size)
     out.mkdir(parents=True, exist_ok=True)
     seeds = range(args.first_seed, args.first_seed + args.seeds)
     methods = [m for m in every_method(args.epochs) if m.name not in args.skip]
-    common = (f"experiment={experiment}", f"trainer.max_epochs={args.epochs}")
-    jobs = optima(seeds, out, experiment)
+    common = (
+        f"experiment={experiment}",
+        f"trainer.max_epochs={args.epochs}",
+        f"+task.num_test={args.test_questions}",
+    )
+    jobs = optima(seeds, out, experiment, args.test_questions)
     jobs += [partial(train, (*common, *m.overrides), s, folder(out, m, s)) for m in methods for s in seeds]
     run_all(jobs, workers=args.workers, folder=out)
     weight = json.loads((folder(out, methods[0], seeds[0]) / "eval.json").read_text())["usd_weight"]
     which = "The simulated world" if args.world == "first" else "A second simulated world"
     text = (
         f"# {which}: every method at equal numbers of runs\n\n`{command()}`; configs/experiment/{experiment}.yaml.\n\n"
-        f"{table(out, methods, seeds)}\n\n{about(args.epochs, seeds, weight)}\n\n{chosen(out)}\n"
+        f"{table(out, methods, seeds)}\n\n{about(args.epochs, seeds, weight, args.test_questions)}\n\n{chosen(out)}\n"
     )
     if args.write:
         args.write.write_text(text)

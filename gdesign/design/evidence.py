@@ -48,7 +48,7 @@ class Evidence(nn.Module):
         spread: How much wider than the prediction's error attention looks.
     """
 
-    x: Float[Tensor, "T D"]
+    directions: Float[Tensor, "T D"]
     ids: Int[Tensor, "V T C"]
     scores: Float[Tensor, "V T C"]
     chance: Float[Tensor, "V T C"]
@@ -100,7 +100,7 @@ class Evidence(nn.Module):
         weights, unseen = fitted(keys)
         scale = spread * (keys - unseen).square().mean(0).clamp_min(1e-6)
         score_map, unseen_scores = fitted(centred[:, : len(whole)])
-        self.register_buffer("x", x)
+        self.register_buffer("directions", nn.functional.normalize(x, dim=1))  # not all encoders give unit vectors
         self.register_buffer("ids", ids)
         self.register_buffer("scores", scores)
         self.register_buffer("chance", chance)
@@ -125,10 +125,15 @@ class Evidence(nn.Module):
             x: Text features.
         """
         logits = self._near(x @ self.map) + self.level
-        itself = alike(x, self.x) > SAME
+        itself = self._alike(x) > SAME
         itself &= ~itself.all(1, keepdim=True)  # where there is no other record, its own must do
         attention: Tensor = logits.masked_fill(itself, -torch.inf).softmax(-1)
         return attention
+
+    def _alike(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B T"]:
+        """Return the cosine between questions and those of the past."""
+        out: Tensor = nn.functional.normalize(x, dim=1) @ self.directions.mT
+        return out
 
     def _near(self, profile: Float[Tensor, "B R"]) -> Float[Tensor, "B T"]:
         return -((profile[:, None] - self.keys).square() / (2 * self.scale)).sum(-1)
@@ -145,7 +150,7 @@ class Evidence(nn.Module):
         Args:
             x: Text features.
         """
-        likeness, itself = alike(x, self.x).max(1)
+        likeness, itself = self._alike(x).max(1)
         known = (likeness > SAME)[:, None]
         out: Tensor = (torch.where(known, self.unseen_scores[itself], x @ self.score_map) + self.mean).clamp(0.0, 1.0)
         return out
@@ -205,7 +210,7 @@ class Evidence(nn.Module):
         """
         attention = torch.cat([self.weight[None], self._near(self._places(num_places)).add(self.level).softmax(-1)])
         values = []
-        size = max(1, CHUNK // len(self.x))
+        size = max(1, CHUNK // len(self.usd))
         for part in torch.split(teams, size):
             scores, usd = self.outcomes(shape, part)
             score, cost = attention @ scores, attention @ usd
@@ -302,10 +307,4 @@ def _ridge_of_logs(
     penalty = ridge * torch.eye(x.shape[1], dtype=x.dtype)
     expected = (x @ torch.linalg.solve(rows.mT @ rows + penalty, rows.mT @ (y - y.mean())) + y.mean()).exp()
     out: Tensor = (expected * usd[asked].sum() / expected[asked].sum().clamp_min(1e-12)).to(known)
-    return out
-
-
-def alike(x: Float[Tensor, "B D"], y: Float[Tensor, "T D"]) -> Float[Tensor, "B T"]:
-    """Return the cosine between text features; not all encoders give unit vectors."""
-    out: Tensor = nn.functional.normalize(x, dim=1) @ nn.functional.normalize(y, dim=1).mT
     return out
