@@ -208,7 +208,7 @@ def about(epochs: int, seeds: Sequence[int], weight: float, num_test: int) -> st
     return (
         f"All answers are simulated. Mean ± standard deviation over {len(seeds)} seeds; each seed draws other "
         f"questions, other parameters and other answers, the same for all methods. utility = score - {weight} x USD "
-        "per 1,000 questions, on 450 test questions of each seed, each run twice.\n\n"
+        f"per 1,000 questions, on {num_test:,} test questions of each seed, each run twice.\n\n"
         f"**Equal runs.** Each learned method draws 8 designs for each of 900 questions in each of {epochs} epochs and "
         f"runs 180 validation questions after each: {epochs * RUNS_AN_EPOCH:,} runs. Where it draws the same design "
         "twice for a question at once, that is executed once, so the column counts fewer. `random_search` and "
