@@ -232,7 +232,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="how many seeds (5)")
     parser.add_argument("--first-seed", type=int, default=0, help="the first one (0); below 100 only for final results")
     parser.add_argument("--epochs", type=int, default=EPOCHS, help=f"of training ({EPOCHS})")
-    parser.add_argument("--test-questions", type=int, default=450, help="of each seed (450)")
+    parser.add_argument(
+        "--test-questions", type=int, default=450, help="of each seed (450); another number needs another --out"
+    )
     parser.add_argument("--skip", nargs="*", default=[], help="methods to leave out")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (one a core)")
     parser.add_argument("--out", type=Path, help="where run folders go (runs/methods or runs/methods_second)")

@@ -135,6 +135,7 @@ def gains(found: "Mapping[str, Sequence[Evaluation]]", baseline: str = SINGLE) -
             label=members[0].summary["label"],
             usd_weight=0.0,
             token_weight=0.0,
+            second_weight=0.0,
             members=tuple(members),
         )
         for name, members in found.items()

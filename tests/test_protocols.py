@@ -8,6 +8,8 @@ from hydra.utils import instantiate
 
 from gdesign.design.checkpoint import assemble
 from gdesign.errors import ConfigError
+from gdesign.report.folders import read_evaluation
+from tests.report.folders import write
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
@@ -46,3 +48,17 @@ def test_two_of_the_six_agents_can_be_turned_into_adversaries(script):
 def test_the_second_world_can_be_made(script):
     config = script("runner").compose(("experiment=second_world", "designer=single"))
     assert instantiate(config.llm) is not None
+
+
+def test_routing_protocols_pair_each_method_with_the_best_single_llm(script, tmp_path):
+    pytest.importorskip("scipy", reason="the extra report is not installed")
+    routing = script("routing")
+    for seed in (0, 1):
+        write(tmp_path / f"knn-{seed}", designer="knn", seed=seed, scores=[1, 1, 0, 1])
+        write(tmp_path / f"single-{seed}", seed=seed, scores=[1, 0, 0, 0])
+    found = {
+        name: [read_evaluation(tmp_path / f"{folder}-{seed}") for seed in (0, 1)]
+        for name, folder in (("knn", "knn"), (routing.SINGLE, "single"))
+    }
+    (better,) = routing.gains(found).values()
+    assert (better.difference, better.seeds) == (0.5, (0, 1))

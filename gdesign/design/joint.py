@@ -131,7 +131,7 @@ class Joint(Searched):
         tables = self._tables_of(problem)
         worth, log_p, present = self._distribution(problem, tables)
         if greedy:
-            chosen = log_p.argmax(-1)
+            chosen = worth.masked_fill(~present, -torch.inf).argmax(-1)
         else:
             noise = torch.empty_like(log_p).exponential_(generator=generator)
             chosen = (log_p.detach() - noise.log()).masked_fill(~present, -torch.inf).argmax(-1)
@@ -345,7 +345,7 @@ class Tables:
         ends: Where each shape's designs end among all.
         index: The number of each design by shape and candidates.
         candidate: The candidate of each slot of the space.
-        even: Of each design, where every shape is as likely as any other, and every design of a shape.
+        even: Of each design, up to a factor, where every shape is as likely as any other, and every design of a shape.
         usual_usd: USD for 1,000 calls of each candidate, by `USUAL_TOKENS`.
         evidence: What the agents replied alone; None where nothing was asked.
         score: Expected outcomes of the designs on past questions.
@@ -381,7 +381,7 @@ class Tables:
             ends=list(accumulate(map(len, teams))),
             index={row: i for i, row in enumerate(rows)},
             candidate=torch.tensor([vocabulary.agents.index(a) for a in space.agents]),
-            even=torch.cat([torch.full((len(t),), 1 / (len(t) * len(teams))) for t in teams]),
+            even=torch.cat([torch.full((len(t),), 1 / max(1, len(t))) for t in teams]),
             usual_usd=torch.tensor(usual),
             evidence=evidence,
             score=score,

@@ -45,8 +45,8 @@ class DesignModule(L.LightningModule):
         runs: Gets a line for every execution; None for nowhere.
         teacher: Gives the designs to imitate; then none is drawn and run in training.
         num_designs: K.
-        lr: Learning rate of Adam.
-        weight_decay: Adam's, decoupled (AdamW): each step takes off so much of the parameters, times the learning rate.
+        lr: Learning rate of AdamW.
+        weight_decay: AdamW's: each step takes off so much of the parameters, times the learning rate.
         final_lr: Its share at the last step, reached in a straight line.
         usd_weight: lambda, for USD per 1,000 questions.
         token_weight: lambda for tokens per question.
@@ -196,7 +196,7 @@ class DesignModule(L.LightningModule):
         self.log_dict({"val/score": score / weight, "val/usd": 1000 * usd / weight, "runs": float(self.num_runs)})
 
     def configure_optimizers(self) -> Any:
-        """Return Adam over the designer's parameters, and how its learning rate falls."""
+        """Return AdamW over the designer's parameters, and how its learning rate falls."""
         optimizer = torch.optim.AdamW(self.designer.parameters(), lr=self.lr, weight_decay=self.weight_decay)
         if self.final_lr == 1:
             return optimizer

@@ -190,13 +190,30 @@ def test_a_share_of_the_draws_in_training_takes_any_shape_however_dear():
     assert share_of_debates() == 0
 
 
-def test_in_training_the_probabilities_of_all_designs_add_up_to_one():
+@pytest.mark.parametrize("explored", [0.0, 0.1])
+def test_in_training_the_probabilities_of_all_designs_add_up_to_one(explored):
     encoder = worlds.encoder(3)
-    joint = Joint(space=encoder.space, shapes=SHAPES)
+    joint = Joint(space=encoder.space, shapes=SHAPES, explored=explored)
     designs = every_design(encoder.space)
     assert joint.training
     log_prob = joint.log_prob(encoder(worlds.tasks(1) * len(designs), usd_weight=0.3), designs)
     assert log_prob.exp().sum().item() == pytest.approx(1, abs=1e-4)
+
+
+def test_greedily_the_design_worth_most_is_taken_in_training_too():
+    encoder = worlds.encoder(6)
+    joint = Joint(space=encoder.space, shapes=["single", "complete"], temperature=100.0, explored=0.9)
+    problem = encoder(worlds.tasks(8), usd_weight=0.0)
+    in_training = joint(problem, greedy=True).designs
+    assert in_training == joint.eval()(problem, greedy=True).designs
+    assert any(len(design.agents) > 1 for design in in_training)
+
+
+def test_a_shape_for_which_there_are_too_few_agents_is_left_out():
+    encoder = worlds.encoder(3)
+    joint = Joint(space=encoder.space, shapes=["single", "cascade", "cascade_twice"], reuse=False)
+    designs = joint(encoder(worlds.tasks(50)), generator=torch.Generator().manual_seed(0)).designs
+    assert {len(design.agents) for design in designs} <= {1, 3}
 
 
 @pytest.mark.parametrize("explored", [-0.1, 1.0])
