@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 COMMAND = "python benchmarks/demo.py"
 CHOICE_SEED = 10_000
 """Draws the questions that the optimum is chosen on; no method sees them."""
+NUM_TEST = 450
+"""Test questions of a seed, as gdesign.tasks.synthetic has them unless told otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +86,7 @@ def find_optimum(
     experiment: str = "demo",
     designs: Callable[["AgentPool"], Sequence["Design"]] | None = None,
     one_for_all: bool = False,
-    num_test: int = 450,
+    num_test: int = NUM_TEST,
     **draws: int,
 ) -> None:
     """Choose the best design of each class by enumeration, then run it on the test questions of every seed.

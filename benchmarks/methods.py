@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING
 
-from demo import JOINT, Method, find_optimum, fixed, folder
+from demo import JOINT, NUM_TEST, Method, find_optimum, fixed, folder
 from runner import command, plus_minus, run_all, train
 
 if TYPE_CHECKING:
@@ -233,7 +233,10 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0, help="the first one (0); below 100 only for final results")
     parser.add_argument("--epochs", type=int, default=EPOCHS, help=f"of training ({EPOCHS})")
     parser.add_argument(
-        "--test-questions", type=int, default=450, help="of each seed (450); another number needs another --out"
+        "--test-questions",
+        type=int,
+        default=NUM_TEST,
+        help=f"of each seed ({NUM_TEST}); another number needs another --out",
     )
     parser.add_argument("--skip", nargs="*", default=[], help="methods to leave out")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (one a core)")
@@ -242,7 +245,7 @@ def main() -> None:
     args = parser.parse_args()
     began = time.perf_counter()
     experiment = WORLDS[args.world]
-    size = "" if args.test_questions == 450 else f"_{args.test_questions}"
+    size = "" if args.test_questions == NUM_TEST else f"_{args.test_questions}"
     out = args.out or Path("runs") / (("methods" if args.world == "first" else f"methods_{args.world}") + size)
     out.mkdir(parents=True, exist_ok=True)
     seeds = range(args.first_seed, args.first_seed + args.seeds)
