@@ -12,15 +12,14 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from gdesign.cli import agree, complain, friendly, one_line, quiet, say
-from gdesign.design.checkpoint import BEST, assemble, read_config, refuse_unnamed_endpoints, restore, save
+from gdesign.cli.main import agree, complain, friendly, one_line, quiet, say
 from gdesign.execute.operators import tools_of
-from gdesign.execute.runs import RunsFile
 from gdesign.learn.data import items
 from gdesign.learn.evaluate import evaluate_into
 from gdesign.learn.fit import NOTHING_SPENT, learns, refuse_all, spent
-from gdesign.learn.money import endpoints, estimate_evaluation, limits_of
-from gdesign.learn.runfolder import (
+from gdesign.report.page import reported, write_page
+from gdesign.runs.checkpoint import BEST, assemble, read_config, refuse_unnamed_endpoints, restore, save
+from gdesign.runs.folder import (
     as_typed,
     default_folder,
     evaluation_folder,
@@ -29,9 +28,10 @@ from gdesign.learn.runfolder import (
     with_overrides,
     write_command,
 )
-from gdesign.learn.sources import refuse_mixed
-from gdesign.report.page import reported, write_page
-from gdesign.tasks.sandbox import STATEMENTS
+from gdesign.runs.log import RunsFile
+from gdesign.runs.money import endpoints, estimate_evaluation, limits_of
+from gdesign.runs.sources import refuse_mixed
+from gdesign.sandbox.outside import STATEMENTS
 
 
 @hydra.main(version_base="1.3", config_path=str(Path(__file__).parent / "configs"), config_name="eval")

@@ -12,18 +12,18 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from gdesign.cli import agree, complain, friendly, one_line, quiet, say
-from gdesign.design.checkpoint import BEST, assemble, restore
+from gdesign.cli.main import agree, complain, friendly, one_line, quiet, say
 from gdesign.execute.operators import tools_of
-from gdesign.execute.runs import RunsFile
 from gdesign.learn.data import items
 from gdesign.learn.evaluate import evaluate_into
 from gdesign.learn.fit import fit, num_epochs, refuse_all, spent
-from gdesign.learn.money import endpoints, estimate_training, limits_of
-from gdesign.learn.runfolder import as_typed, default_folder, open_folder, refuse_seen, write_command, write_splits
-from gdesign.learn.sources import refuse_mixed
 from gdesign.report.page import reported, write_page
-from gdesign.tasks.sandbox import STATEMENTS
+from gdesign.runs.checkpoint import BEST, assemble, restore
+from gdesign.runs.folder import as_typed, default_folder, open_folder, refuse_seen, write_command, write_splits
+from gdesign.runs.log import RunsFile
+from gdesign.runs.money import endpoints, estimate_training, limits_of
+from gdesign.runs.sources import refuse_mixed
+from gdesign.sandbox.outside import STATEMENTS
 
 
 @hydra.main(version_base="1.3", config_path=str(Path(__file__).parent / "configs"), config_name="train")

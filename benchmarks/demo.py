@@ -107,9 +107,9 @@ def find_optimum(
     from hydra.utils import instantiate
     from world import by_class, in_words
 
-    from gdesign.design.enumerate import small_designs
+    from gdesign.design.searches.enumerate import small_designs
+    from gdesign.execute.reward import utility
     from gdesign.learn.optimum import evaluate, optimum
-    from gdesign.reward import utility
     from gdesign.tasks.synthetic import Synthetic
     from gdesign.types import Task
 

@@ -18,12 +18,12 @@ from statistics import median
 from time import perf_counter
 
 from gdesign.agents.pool import builtin
-from gdesign.design.enumerate import small_designs
+from gdesign.design.searches.enumerate import small_designs
+from gdesign.execute.reward import account
 from gdesign.execute.run import run
 from gdesign.llm.base import LLMClient
 from gdesign.llm.recorded import DIRECTORY, RecordedClient, recorded_pool
-from gdesign.llm.simulated import SimulatedClient
-from gdesign.reward import account
+from gdesign.llm.simulated.client import SimulatedClient
 from gdesign.tasks.data import data_dir
 from gdesign.tasks.synthetic import Synthetic
 from gdesign.tasks.table import load_table

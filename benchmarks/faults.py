@@ -27,7 +27,7 @@ from urllib.request import urlopen
 
 from runner import ROOT, command, plus_minus
 
-from gdesign.execute.runs import read_runs
+from gdesign.runs.log import read_runs
 
 SETTINGS = (
     "designer=gdesigner",

@@ -19,7 +19,7 @@ from statistics import mean
 import torch
 from runner import command, evaluate, plus_minus, run_all, train
 
-from gdesign.execute.runs import read_runs
+from gdesign.runs.log import read_runs
 
 PRICES = (0.005, 0.02, 0.05, 0.1)
 """lambda: utility per USD per 1,000 questions."""

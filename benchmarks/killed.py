@@ -26,10 +26,10 @@ from typing import Any
 import torch
 
 from gdesign.agents.pool import builtin
-from gdesign.design.checkpoint import BEST, read
-from gdesign.execute.runs import read_runs
 from gdesign.llm.recording import Recording
 from gdesign.llm.seeds import seed_of
+from gdesign.runs.checkpoint import BEST, read
+from gdesign.runs.log import read_runs
 from gdesign.serve.server import Server, bind, url_of
 from gdesign.serve.simulate import Simulation
 

@@ -28,10 +28,10 @@ import httpx2
 import openai
 
 from gdesign.agents.pool import builtin
-from gdesign.learn.rollout import Result, rollout
+from gdesign.execute.arena import Result, rollout
 from gdesign.llm.live import endpoint
 from gdesign.llm.seeds import seed_of
-from gdesign.llm.simulated import SimulatedClient
+from gdesign.llm.simulated.client import SimulatedClient
 from gdesign.tasks.synthetic import Synthetic
 from gdesign.types import Agent, Decision, Design, Edge, Reply, Request, Task
 
@@ -214,7 +214,7 @@ def main() -> None:
         "",
         "- *bare loop*: `chat.completions.create` of the SDK over its aiohttp transport, the same requests, no limits, "
         "no retries, nothing read.",
-        "- *ours*: prompts, executor, client, answers, grades and costs, by `gdesign.learn.rollout` and "
+        "- *ours*: prompts, executor, client, answers, grades and costs, by `gdesign.execute.arena` and "
         "`gdesign.llm.live.endpoint`.",
         "- *ours, recorded*: and every reply is in SQLite before it is used.",
         "- *bare loop, raw*: by `post` of the same SDK client, which is what ours does and makes no objects.",

@@ -98,7 +98,7 @@ def every_method(epochs: int) -> tuple[Method, ...]:
 
 def with_copies(pool: "AgentPool") -> list["Design"]:
     """Return the designs of up to three agents, copies among them, and the cascades of four."""
-    from gdesign.design.enumerate import cascades, small_designs
+    from gdesign.design.searches.enumerate import cascades, small_designs
 
     return list(dict.fromkeys([*small_designs(pool, copies=True), *cascades(pool, 4, copies=True)]))
 

@@ -50,7 +50,7 @@ def estimated_usd(evaluation: "Evaluation", tokens: Mapping[str, float]) -> floa
         evaluation: Has counted no prompt tokens.
         tokens: Of the prompt, by task.
     """
-    from gdesign.execute.runs import read_runs
+    from gdesign.runs.log import read_runs
 
     price = prices()
     usd = []
@@ -90,7 +90,7 @@ def oracle(seeds: Sequence[int]) -> str:
 
 def designs(members: "Sequence[Evaluation]") -> list[str]:
     """Return the commonest designs of each seed, the gated agent marked."""
-    from gdesign.execute.runs import design_from_json, read_runs
+    from gdesign.runs.log import design_from_json, read_runs
 
     lines = []
     for e in members:

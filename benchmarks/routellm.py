@@ -16,7 +16,7 @@ import torch
 from hydra.utils import instantiate
 from runner import compose, plus_minus
 
-from gdesign.design.router import Router
+from gdesign.design.routers.base import Router
 from gdesign.encode.problem import Space
 from gdesign.encode.text import TextEncoder
 from gdesign.tasks.base import normalised, split_of

@@ -15,7 +15,7 @@ from runner import compose, plus_minus, train
 if TYPE_CHECKING:
     from gdesign.design.base import Job, Searched
     from gdesign.encode.problem import ProblemEncoder
-    from gdesign.learn.rollout import Result
+    from gdesign.execute.arena import Result
     from gdesign.report.compare import Comparison
     from gdesign.report.folders import Evaluation
 
@@ -42,7 +42,7 @@ def folder(out: Path, name: str, seed: int) -> Path:
 def run_seed(methods: Methods, experiment: str, out: Path, seed: int) -> None:
     """Train and evaluate all methods with one seed; those whose folder holds an evaluation already are left alone."""
     from gdesign.design.base import Searched
-    from gdesign.design.checkpoint import assemble
+    from gdesign.runs.checkpoint import assemble
 
     done: dict[Job, Result] = {}
     for name, overrides in methods.items():
@@ -64,12 +64,12 @@ def _search(config: Any, problems: "ProblemEncoder", designer: "Searched", done:
     import torch
     from hydra.utils import instantiate
 
-    from gdesign.design.checkpoint import BEST, save
-    from gdesign.execute.runs import RunsFile
+    from gdesign.execute.arena import rollout
     from gdesign.learn.data import items
     from gdesign.learn.evaluate import evaluate_into
-    from gdesign.learn.rollout import rollout
-    from gdesign.learn.runfolder import open_folder, write_splits
+    from gdesign.runs.checkpoint import BEST, save
+    from gdesign.runs.folder import open_folder, write_splits
+    from gdesign.runs.log import RunsFile
 
     path = Path(config.out)
     benchmark, llm = instantiate(config.task), instantiate(config.llm)

@@ -52,8 +52,8 @@ def evaluate(checkpoint: Path, overrides: tuple[str, ...], folder: Path) -> None
         return
     (folder / "runs.jsonl").unlink(missing_ok=True)  # of an evaluation that was stopped
     import eval as script
-    from gdesign.design.checkpoint import read_config
-    from gdesign.learn.runfolder import with_overrides
+    from gdesign.runs.checkpoint import read_config
+    from gdesign.runs.folder import with_overrides
 
     said = (*overrides, f"checkpoint={checkpoint}", f"out={folder}")
     config = with_overrides(read_config(checkpoint), compose(said, "eval"), [*said, "split"])

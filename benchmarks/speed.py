@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from gdesign.design.gdesigner import GDesigner
+from gdesign.design.learned.gdesigner import GDesigner
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.encode.text import CachedEncoder, MiniLM
 from gdesign.types import LLM, AgentPool, Role, Task

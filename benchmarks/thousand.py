@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from time import process_time
 
-from gdesign.agents.shapes import SHAPES
+from gdesign.agents.topologies import SHAPES
 
 NUM_AGENTS = 1000
 LEARNED = ("swarm", "gdesigner")
@@ -35,16 +35,16 @@ def measure(case: str) -> dict[str, float]:
     """Draw a design, run it and account it once; return sizes, seconds of each and the peak of memory in bytes."""
     import torch
 
+    from gdesign.agents.macnet import macnet
     from gdesign.agents.pool import builtin
     from gdesign.design.base import Designer
     from gdesign.design.fixed import Fixed
-    from gdesign.design.gdesigner import GDesigner
-    from gdesign.design.macnet import macnet
-    from gdesign.design.swarm import Swarm
+    from gdesign.design.learned.gdesigner import GDesigner
+    from gdesign.design.learned.swarm import Swarm
     from gdesign.encode.problem import ProblemEncoder
     from gdesign.encode.text import HashEncoder
+    from gdesign.execute.reward import account
     from gdesign.execute.run import run
-    from gdesign.reward import account
     from gdesign.types import Label, Reply, Request, Task, Usage
 
     torch.set_num_threads(1)

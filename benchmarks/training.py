@@ -17,15 +17,15 @@ from typing import Any
 import lightning as L
 import torch
 
-from gdesign.cli import quiet
-from gdesign.design.gdesigner import GDesigner
+from gdesign.cli.main import quiet
+from gdesign.design.learned.gdesigner import GDesigner
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.encode.text import CachedEncoder, HashEncoder
-from gdesign.execute.runs import RunsFile
 from gdesign.learn.data import TaskData
 from gdesign.learn.estimators import leave_one_out
-from gdesign.learn.metrics import MetricsFile
 from gdesign.learn.module import DesignModule
+from gdesign.runs.log import RunsFile
+from gdesign.runs.metrics import MetricsFile
 from gdesign.types import LLM, AgentPool, Label, Reply, Request, Role, Task, Usage
 
 COMMAND = "python benchmarks/training.py --write benchmarks/results/training.md"

@@ -13,10 +13,10 @@ from statistics import fmean
 from time import perf_counter
 
 from gdesign.agents.pool import builtin
-from gdesign.design.enumerate import small_designs
+from gdesign.design.searches.enumerate import small_designs
+from gdesign.execute.reward import utility
 from gdesign.learn.optimum import evaluate, optimum
-from gdesign.llm.simulated import SimulatedClient
-from gdesign.reward import utility
+from gdesign.llm.simulated.client import SimulatedClient
 from gdesign.tasks.synthetic import Synthetic, observable
 from gdesign.types import Agent, Design, Task
 

@@ -6,9 +6,9 @@ python examples/ask_a_dearer_agent_last.py
 import asyncio
 
 from gdesign.agents.pool import builtin
+from gdesign.execute.reward import account
 from gdesign.execute.run import run
 from gdesign.llm.simulated import SimulatedClient
-from gdesign.reward import account
 from gdesign.tasks.synthetic import Synthetic
 from gdesign.types import Agent, Design, Gate, Outcome
 

@@ -6,9 +6,9 @@ python examples/run_a_design.py
 import asyncio
 
 from gdesign.agents.pool import builtin
+from gdesign.execute.reward import account, utility
 from gdesign.execute.run import run
 from gdesign.llm.simulated import SimulatedClient
-from gdesign.reward import account, utility
 from gdesign.tasks.synthetic import Synthetic
 from gdesign.types import Agent, Design, Edge
 

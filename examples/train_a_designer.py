@@ -13,8 +13,8 @@ import lightning as L
 import torch
 
 from gdesign.agents.pool import builtin
-from gdesign.cli import quiet
-from gdesign.design.gdesigner import GDesigner
+from gdesign.cli.main import quiet
+from gdesign.design.learned.gdesigner import GDesigner
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.encode.text import CachedEncoder, HashEncoder
 from gdesign.learn.data import TaskData, items

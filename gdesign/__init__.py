@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gdesign.serve.model import Answer, Model, Proposal, load
+    from gdesign.api import Answer, Model, Proposal, load
 
 __version__ = "0.1.0"
 __all__ = ["Answer", "Model", "Proposal", "load"]
@@ -18,4 +18,4 @@ def __getattr__(name: str) -> object:
     """Return a public name."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("gdesign.serve.model"), name)
+    return getattr(import_module("gdesign.api"), name)

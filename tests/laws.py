@@ -23,7 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from gdesign.design import fixed
+from gdesign.agents import teams
 from gdesign.design.base import Designer, Draft
 from gdesign.encode.problem import Problem, ProblemEncoder, Space
 from gdesign.learn.estimators import Estimator, Reinforce, Rollouts, leave_one_out
@@ -87,17 +87,17 @@ def applying_to(method: Method) -> list[Law]:
 
 def singles(space: Space) -> list[Design]:
     """Return every agent alone."""
-    return list(dict.fromkeys(fixed.single([a]) for a in space.agents))
+    return list(dict.fromkeys(teams.single([a]) for a in space.agents))
 
 
 def votes(space: Space, *, num_voters: int = 3) -> list[Design]:
     """Return every vote, in every order of its agents."""
-    return list(dict.fromkeys(fixed.vote(team) for team in permutations(space.agents, num_voters)))
+    return list(dict.fromkeys(teams.vote(team) for team in permutations(space.agents, num_voters)))
 
 
 def cascades(space: Space) -> list[Design]:
     """Return every two-then-one cascade."""
-    return list(dict.fromkeys(fixed.cascade(team) for team in permutations(space.agents, 3)))
+    return list(dict.fromkeys(teams.cascade(team) for team in permutations(space.agents, 3)))
 
 
 def dags(space: Space, *, num_rounds: int = 1) -> list[Design]:

@@ -10,7 +10,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
 
 from gdesign.agents.prompt import ATTACKS
-from gdesign.design.checkpoint import assemble
+from gdesign.runs.checkpoint import assemble
 from tests.commands import Commands
 
 ROOT = Path(__file__).parents[1]

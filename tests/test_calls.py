@@ -2,7 +2,7 @@
 
 import pytest
 
-from gdesign.cli import main
+from gdesign.cli.main import main
 from gdesign.llm.recording import Recording
 from gdesign.types import Label, Message, Reply, Request, Usage
 

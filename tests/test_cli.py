@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from gdesign.cli import agree, friendly, main
-from gdesign.design.checkpoint import assemble, save
+from gdesign.cli.main import agree, friendly, main
 from gdesign.errors import BudgetExceededError, ConfigError, LLMError
-from gdesign.execute.runs import design_from_json
 from gdesign.export.python import to_python
 from gdesign.export.schema import read_design
+from gdesign.runs.checkpoint import assemble, save
+from gdesign.runs.log import design_from_json
 from gdesign.tasks.synthetic import Synthetic
 from tests.commands import Commands
 from tests.llm.chat_server import chat_server
@@ -190,8 +190,8 @@ def test_changed_data_are_told(tmp_path, monkeypatch, capsys):
 
 def test_help_needs_no_torch():
     code = (
-        "import sys, gdesign.cli\n"
-        "try: gdesign.cli.main(['data', 'list'])\n"
+        "import sys, gdesign.cli.main\n"
+        "try: gdesign.cli.main.main(['data', 'list'])\n"
         "finally: assert not {'torch', 'hydra', 'lightning'} & set(sys.modules), 'slow start'"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

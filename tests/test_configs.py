@@ -8,9 +8,9 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from gdesign.design.checkpoint import assemble, refuse_foreign_targets
 from gdesign.errors import MissingDataError
 from gdesign.llm.recording import Recording
+from gdesign.runs.checkpoint import assemble, refuse_foreign_targets
 from gdesign.tasks.data import find
 
 CONFIGS = Path(__file__).parents[1] / "configs"

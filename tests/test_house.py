@@ -61,7 +61,7 @@ def test_every_room_has_a_layer():
 
 def test_running_a_design_loads_no_machine_learning_stack():
     code = (
-        "import sys, gdesign.execute.run, gdesign.llm.simulated, gdesign.tasks.synthetic, gdesign.reward; "
+        "import sys, gdesign.execute.run, gdesign.llm.simulated, gdesign.tasks.synthetic, gdesign.execute.reward; "
         "print(*sorted({'torch', 'torch_geometric', 'lightning', 'hydra'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

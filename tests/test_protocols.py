@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from hydra.utils import instantiate
 
-from gdesign.design.checkpoint import assemble
 from gdesign.errors import ConfigError
 from gdesign.report.folders import read_evaluation
+from gdesign.runs.checkpoint import assemble
 from tests.report.folders import write
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"

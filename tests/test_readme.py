@@ -23,8 +23,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from gdesign.agents.pool import load
-from gdesign.cli import parser
-from gdesign.design.checkpoint import assemble
+from gdesign.cli.main import parser
+from gdesign.runs.checkpoint import assemble
 from gdesign.tasks.jsonl import JSONL
 from tests.serve.folders import folder
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from gdesign.design.checkpoint import read_config
 from gdesign.errors import ConfigError
-from gdesign.execute.runs import read_runs
 from gdesign.llm.recording import Recording
+from gdesign.runs.checkpoint import read_config
+from gdesign.runs.log import read_runs
 from tests.commands import Commands
 from tests.llm.chat_server import chat_server
 
@@ -266,7 +266,7 @@ def test_a_config_that_names_other_code_is_refused_unless_trusted(command, tmp_p
         "${oc.env:MY_SECRET}",
         "${oc.env:HOME,${oc.env:MY_SECRET}}",
         {"_target_": "${name}"},
-        {"_target_": "gdesign.design.checkpoint.load", "folder": "inner", "trust": True},
+        {"_target_": "gdesign.runs.checkpoint.load", "folder": "inner", "trust": True},
     ],
 )
 def test_no_roundabout_way_lets_a_config_call_other_code(pool, tmp_path):

@@ -3,7 +3,7 @@
 Version 1: `version`, `agents` [{`role`, `llm`, `operator`, `gate`? {`watch`, `quorum`}}], `spatial` and `temporal`
 [{`src`, `dst`, `rounds`?}], `num_rounds`, `decision` {`kind`, `weights`?, `judge`?}, `pool`? {`name`, `roles`, `llms`}.
 Agents count from 0 and rounds from 1; an edge without `rounds` holds in every round. Endpoints and the names of keys
-are no part of it. `gdesign.execute.runs` has the shorter form that runs.jsonl holds.
+are no part of it. `gdesign.runs.log` has the shorter form that runs.jsonl holds.
 """
 
 import json

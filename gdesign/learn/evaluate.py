@@ -21,14 +21,14 @@ from gdesign.design.base import Designer
 from gdesign.design.choose import greedy
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.errors import ConfigError
+from gdesign.execute.arena import Result, rollout
 from gdesign.execute.limits import Limits
-from gdesign.execute.runs import RunsFile
+from gdesign.execute.reward import utility
 from gdesign.learn.data import Item
-from gdesign.learn.rollout import Result, rollout
 from gdesign.llm.base import LLMClient
-from gdesign.reward import utility
+from gdesign.runs.log import RunsFile
+from gdesign.sandbox.outside import Sandbox
 from gdesign.tasks.base import Benchmark
-from gdesign.tasks.sandbox import Sandbox
 from gdesign.types import Outcome, Run
 
 NUM_RESAMPLES = 2000

@@ -12,15 +12,15 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins import TorchCheckpointIO
 
-from gdesign.design import checkpoint
 from gdesign.design.base import Designer, Searched
-from gdesign.design.checkpoint import write
 from gdesign.design.choose import greedy
 from gdesign.errors import ConfigError, DataError
-from gdesign.execute.runs import design_from_json, read_runs
 from gdesign.learn.data import TaskData
-from gdesign.learn.metrics import MetricsFile
 from gdesign.learn.module import DesignModule, Teacher
+from gdesign.runs import checkpoint
+from gdesign.runs.checkpoint import write
+from gdesign.runs.log import design_from_json, read_runs
+from gdesign.runs.metrics import MetricsFile
 from gdesign.types import Design, Task
 
 

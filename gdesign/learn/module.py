@@ -18,15 +18,15 @@ from gdesign.design.base import Designer
 from gdesign.design.choose import greedy
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.errors import ConfigError
+from gdesign.execute.arena import Result, rollout
 from gdesign.execute.limits import Limits
-from gdesign.execute.runs import RunsFile, design_from_json, design_to_json, read_runs
+from gdesign.execute.reward import utility
 from gdesign.learn.data import Item
 from gdesign.learn.estimators import Estimator, Replay, Rollouts
-from gdesign.learn.rollout import Result, rollout
 from gdesign.llm.base import LLMClient
-from gdesign.reward import utility
+from gdesign.runs.log import RunsFile, design_from_json, design_to_json, read_runs
+from gdesign.sandbox.outside import Sandbox
 from gdesign.tasks.base import Benchmark
-from gdesign.tasks.sandbox import Sandbox
 from gdesign.types import Design, Label, Outcome, Run, Task
 
 Teacher = Callable[[Sequence[Task]], Sequence[Design]]

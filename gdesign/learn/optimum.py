@@ -7,9 +7,9 @@ from statistics import fmean, stdev
 from typing import TypeVar
 
 from gdesign.errors import ConfigError
+from gdesign.execute.reward import account
 from gdesign.execute.run import run
 from gdesign.llm.base import LLMClient
-from gdesign.reward import account
 from gdesign.tasks.base import Benchmark
 from gdesign.types import AgentPool, Design, Outcome, Task
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from gdesign.agents.pool import SOLVER, priced, read_prices
 from gdesign.errors import ConfigError, DataError, PoolError, UnsupportedRequestError
-from gdesign.llm.transition import OPTIMISTIC, PESSIMISTIC, Opinion, Transition
+from gdesign.llm.simulated.transition import OPTIMISTIC, PESSIMISTIC, Opinion, Transition
 from gdesign.tasks.data import data_dir, find
 from gdesign.tasks.table import MISSING, OutcomeTable, Recorded, load_scores, load_table
 from gdesign.types import AgentPool, Label, Origin, Reply, Request, Usage
@@ -29,7 +29,7 @@ class RecordedClient:
     be the recorded protocol: the neutral role, the operator `answer`, temperature 0, sample 0.
 
     An agent that hears others, or sees its own earlier answer, answers by the transition of
-    `gdesign.llm.transition` with the label calibrated: it takes one of the answers in sight with its
+    `gdesign.llm.simulated.transition` with the label calibrated: it takes one of the answers in sight with its
     score, or a third one, which is another wrong answer recorded for the question or, where there is
     none, an empty one. Its draws depend on the task, the LLM and what it hears, and on nothing else.
     Only exact answers can be heard: the transition was measured over one hop.

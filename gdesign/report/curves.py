@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gdesign.learn.metrics import read_metrics
 from gdesign.report.tables import Group
+from gdesign.runs.metrics import read_metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

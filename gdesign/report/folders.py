@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
-from gdesign.design.checkpoint import BEST, CONFIG
 from gdesign.errors import DataError, MissingDataError
-from gdesign.learn.metrics import read_metrics
-from gdesign.learn.runfolder import flat, typed
+from gdesign.runs.checkpoint import BEST, CONFIG
+from gdesign.runs.folder import flat, typed
+from gdesign.runs.metrics import read_metrics
 
 NUMBERS = (
     "score", "usd", "utility", "n", "label", "split", "num_samples", "interval", "utility_interval", "unreadable",

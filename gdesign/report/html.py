@@ -21,12 +21,12 @@ from urllib.parse import quote
 from jinja2 import Environment, StrictUndefined
 
 from gdesign.errors import DataError
-from gdesign.learn.runfolder import COMMANDS, versions
 from gdesign.report.examples import Example, examples
 from gdesign.report.folders import Evaluation
 from gdesign.report.ledger import Ledger, Stage, Sum, read_ledger
 from gdesign.report.tables import Row, columns, notes
 from gdesign.report.text import describe
+from gdesign.runs.folder import COMMANDS, versions
 
 HAS_MATPLOTLIB = find_spec("matplotlib") is not None
 LABELS = {

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from gdesign.execute.runs import read_runs
+from gdesign.runs.log import read_runs
 
 Row = Mapping[str, Any]
 Stage = Literal["training", "evaluation"]

@@ -11,10 +11,10 @@ from typing import Any, Literal, NamedTuple
 import torch
 
 from gdesign.errors import DataError, UserError
-from gdesign.execute.runs import read_runs
 from gdesign.learn.evaluate import bootstrap, weighted_mean
-from gdesign.learn.runfolder import MAY_DIFFER_OF_LLM, flat
 from gdesign.report.folders import NAMES, Evaluation, read_evaluation
+from gdesign.runs.folder import MAY_DIFFER_OF_LLM, flat
+from gdesign.runs.log import read_runs
 
 SETTINGS = ("designer", "problem", "data", "reward", "encoder", "task", "pool", "llm", "num_test_samples", "limits")
 """What may tell two evaluations of one method apart."""

@@ -26,6 +26,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from gdesign import __version__
+from gdesign.api import Answer, Kind, Model, Proposal
 from gdesign.design.choose import PRICES
 from gdesign.encode.problem import MAX_USD_WEIGHT
 from gdesign.errors import BudgetExceededError, ConfigError, UnsupportedRequestError, UserError
@@ -35,7 +36,6 @@ from gdesign.llm.cost import Allowance
 from gdesign.serve.guard import Guard
 from gdesign.serve.history import History
 from gdesign.serve.meter import Meter, Metrics, Purse
-from gdesign.serve.model import Answer, Kind, Model, Proposal
 from gdesign.serve.protocol import (
     DONE,
     ApiError,

@@ -5,8 +5,8 @@ from array import array
 from pathlib import Path
 from typing import Any
 
-from gdesign.execute.runs import design_from_json
 from gdesign.export.schema import design_to_json
+from gdesign.runs.log import design_from_json
 from gdesign.serve.protocol import ApiError, clean
 
 RUNS = "runs.jsonl"

@@ -16,7 +16,7 @@ from gdesign.agents.pool import SOLVER
 from gdesign.agents.prompt import prompt
 from gdesign.errors import ConfigError, UnsupportedRequestError
 from gdesign.llm.seeds import sample_of
-from gdesign.llm.simulated import SimulatedClient, World
+from gdesign.llm.simulated.client import SimulatedClient, World
 from gdesign.serve.protocol import (
     DONE,
     ApiError,

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from gdesign.errors import ConfigError, DataError
-from gdesign.tasks.answers import choice, exact, number
+from gdesign.sandbox.outside import Sandbox
+from gdesign.tasks.answers.reading import choice, exact, number
 from gdesign.tasks.base import Split, check_split, draws, first, normalised
 from gdesign.tasks.data import existing, read_jsonl
 from gdesign.tasks.programs import Grader, Problem, imports, names_under_test, program
-from gdesign.tasks.sandbox import Sandbox
 from gdesign.types import Task
 
 GRADERS = ("exact", "number", "choice", "code")

@@ -1,7 +1,7 @@
 import pytest
 
 from gdesign.design.choose import greedy, within
-from gdesign.design.joint import Joint
+from gdesign.design.joint.joint import Joint
 from gdesign.errors import ConfigError
 from tests import worlds
 

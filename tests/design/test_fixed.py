@@ -5,9 +5,9 @@ import hydra
 import pytest
 from hydra.utils import instantiate
 
-from gdesign.design import fixed
+from gdesign.agents import teams
+from gdesign.agents.macnet import macnet
 from gdesign.design.fixed import Fixed
-from gdesign.design.macnet import macnet
 from gdesign.encode.problem import ProblemEncoder, Space
 from gdesign.encode.text import HashEncoder
 from gdesign.errors import ConfigError
@@ -18,12 +18,12 @@ CONFIGS = Path(__file__).parents[2] / "configs" / "designer"
 
 
 def one_design(space: Space) -> list[Design]:
-    return [fixed.chain(space.agents[:2]), fixed.vote(space.agents[:2]), fixed.chain(space.agents[:1])]
+    return [teams.chain(space.agents[:2]), teams.vote(space.agents[:2]), teams.chain(space.agents[:1])]
 
 
 FIXED = laws.Method(
     name="fixed",
-    make=lambda space: Fixed(space=space, topology=fixed.chain, slots=[0, 1]),
+    make=lambda space: Fixed(space=space, topology=teams.chain, slots=[0, 1]),
     designs=one_design,
     sizes=(2, 3),
     query_dependent=False,
@@ -50,77 +50,77 @@ def heard(design: Design) -> dict[str, set[str]]:
 
 
 def test_a_chain_passes_words_on():
-    assert heard(fixed.chain(agents(4))) == {"0": set(), "1": {"0"}, "2": {"1"}, "3": {"2"}}
+    assert heard(teams.chain(agents(4))) == {"0": set(), "1": {"0"}, "2": {"1"}, "3": {"2"}}
 
 
 def test_in_a_star_the_hub_hears_all_leaves_and_decides():
-    design = fixed.star(agents(4))
+    design = teams.star(agents(4))
     assert heard(design) == {"0": set(), "1": set(), "2": set(), "3": {"0", "1", "2"}}
     assert design.decision == Decision(kind="last")
     assert design.agents[-1].llm == "llm-3"
 
 
 def test_in_a_tree_the_leaves_speak_first_and_the_root_decides():
-    design = fixed.tree(agents(6))
+    design = teams.tree(agents(6))
     assert heard(design) == {"0": {"1", "2"}, "1": {"3", "4"}, "2": {"5"}, "3": set(), "4": set(), "5": set()}
     assert design.agents[-1].llm == "llm-0"
     assert design.decision == Decision(kind="last")
 
 
 def test_layers_hear_the_layer_before_and_the_last_one_votes():
-    design = fixed.layered(agents(5), num_layers=2)
+    design = teams.layered(agents(5), num_layers=2)
     assert heard(design) == {"0": set(), "1": set(), "2": set(), "3": {"0", "1", "2"}, "4": {"0", "1", "2"}}
     assert design.decision == Decision(kind="weighted_vote", weights=(0.0, 0.0, 0.0, 1.0, 1.0))
 
 
 def test_a_last_layer_of_one_decides():
-    assert fixed.layered(agents(3), num_layers=2).decision == Decision()
-    assert fixed.layered(agents(3), num_layers=3) == fixed.chain(agents(3))
+    assert teams.layered(agents(3), num_layers=2).decision == Decision()
+    assert teams.layered(agents(3), num_layers=3) == teams.chain(agents(3))
 
 
 def test_one_layer_is_a_vote():
-    assert fixed.layered(agents(3), num_layers=1) == fixed.vote(agents(3))
+    assert teams.layered(agents(3), num_layers=1) == teams.vote(agents(3))
 
 
 def test_in_a_complete_design_everyone_hears_all_before():
-    assert len(fixed.complete(agents(5)).spatial) == 10
-    assert heard(fixed.complete(agents(3))) == {"0": set(), "1": {"0"}, "2": {"0", "1"}}
+    assert len(teams.complete(agents(5)).spatial) == 10
+    assert heard(teams.complete(agents(3))) == {"0": set(), "1": {"0"}, "2": {"0", "1"}}
 
 
 def test_random_keeps_everyone_and_its_seed():
-    draws = [fixed.random(agents(6), probability=0.3, seed=s) for s in range(20)]
+    draws = [teams.random(agents(6), probability=0.3, seed=s) for s in range(20)]
     assert {len(d.agents) for d in draws} == {6}
     assert len(set(draws)) > 10
-    assert draws[3] == fixed.random(agents(6), probability=0.3, seed=3)
-    assert fixed.random(agents(6), probability=0.0, seed=0) == fixed.vote(agents(6))
-    assert len(fixed.random(agents(6), probability=1.0, seed=0).spatial) == 15
+    assert draws[3] == teams.random(agents(6), probability=0.3, seed=3)
+    assert teams.random(agents(6), probability=0.0, seed=0) == teams.vote(agents(6))
+    assert len(teams.random(agents(6), probability=1.0, seed=0).spatial) == 15
 
 
 def test_a_small_world_keeps_its_number_of_edges():
-    ring = fixed.small_world(agents(6), num_neighbors=2, rewire=0.0, seed=0)
+    ring = teams.small_world(agents(6), num_neighbors=2, rewire=0.0, seed=0)
     assert {(e.src, e.dst) for e in ring.spatial} == {(i, i + 1) for i in range(5)} | {(0, 5)}
-    assert len(fixed.small_world(agents(6), num_neighbors=4, rewire=0.5, seed=0).spatial) == 12
+    assert len(teams.small_world(agents(6), num_neighbors=4, rewire=0.5, seed=0).spatial) == 12
 
 
 def test_in_a_debate_all_hear_all_others_of_the_round_before():
-    design = fixed.debate(agents(3), num_rounds=2)
+    design = teams.debate(agents(3), num_rounds=2)
     assert design.spatial == ()
     assert set(design.temporal) == {Edge(i, j) for i in range(3) for j in range(3) if i != j}
     assert (design.num_rounds, design.decision.kind) == (2, "vote")
 
 
 def test_a_debate_of_one_round_is_a_vote():
-    assert fixed.debate(agents(3), num_rounds=1) == fixed.vote(agents(3))
+    assert teams.debate(agents(3), num_rounds=1) == teams.vote(agents(3))
 
 
 def test_in_a_cascade_the_last_watches_all_others_and_hears_nobody():
-    design = fixed.cascade(agents(3))
+    design = teams.cascade(agents(3))
     assert design.agents[-1].gate == Gate(watch=(0, 1), quorum=2)
     assert (design.spatial, design.decision) == ((), Decision())
 
 
 def test_a_quorum_below_unanimity_leaves_a_silent_cascade_to_the_vote():
-    design = fixed.cascade(agents(4), quorum=2)
+    design = teams.cascade(agents(4), quorum=2)
     assert design.agents[-1].gate == Gate(watch=(0, 1, 2), quorum=2)
     assert design.decision.weights[-1] > sum(design.decision.weights[:-1])
 
@@ -128,13 +128,13 @@ def test_a_quorum_below_unanimity_leaves_a_silent_cascade_to_the_vote():
 @pytest.mark.parametrize(
     ("make", "num"),
     [
-        (fixed.single, 2),
-        (fixed.star, 1),
-        (fixed.cascade, 1),
-        (lambda a: fixed.layered(a, num_layers=3), 2),
-        (lambda a: fixed.layered(a, num_layers=0), 2),
-        (lambda a: fixed.small_world(a, num_neighbors=4, rewire=0.1, seed=0), 4),
-        (lambda a: fixed.random(a, probability=1.5, seed=0), 4),
+        (teams.single, 2),
+        (teams.star, 1),
+        (teams.cascade, 1),
+        (lambda a: teams.layered(a, num_layers=3), 2),
+        (lambda a: teams.layered(a, num_layers=0), 2),
+        (lambda a: teams.small_world(a, num_neighbors=4, rewire=0.1, seed=0), 4),
+        (lambda a: teams.random(a, probability=1.5, seed=0), 4),
     ],
 )
 def test_a_team_that_cannot_be_made_is_refused(make, num):
@@ -155,7 +155,7 @@ def space(*, llms: int = 3, roles: int = 2) -> Space:
 
 
 def taken(**choice: object) -> list[tuple[str, str]]:
-    design = Fixed(space=space(), topology=fixed.vote, **choice).design
+    design = Fixed(space=space(), topology=teams.vote, **choice).design
     return [(a.role[-1], a.llm[-1]) for a in design.agents]
 
 
@@ -212,18 +212,18 @@ def from_config(name: str, *overrides: str) -> Design:
 @pytest.mark.parametrize(
     ("name", "overrides", "expected"),
     [
-        ("single", ["llm=llm-2"], lambda a: fixed.single(a[2:3])),
-        ("vote", ["num_agents=3"], lambda a: fixed.vote(a[:3])),
-        ("chain", [], fixed.chain),
-        ("star", ["slots=[3,1,0]"], lambda a: fixed.star([a[3], a[1], a[0]])),
-        ("tree", [], fixed.tree),
-        ("layered", ["num_layers=3"], lambda a: fixed.layered(a, num_layers=3)),
-        ("complete", [], fixed.complete),
-        ("random", ["seed=4"], lambda a: fixed.random(a, probability=0.5, seed=4)),
-        ("small_world", [], lambda a: fixed.small_world(a, num_neighbors=2, rewire=0.3, seed=0)),
+        ("single", ["llm=llm-2"], lambda a: teams.single(a[2:3])),
+        ("vote", ["num_agents=3"], lambda a: teams.vote(a[:3])),
+        ("chain", [], teams.chain),
+        ("star", ["slots=[3,1,0]"], lambda a: teams.star([a[3], a[1], a[0]])),
+        ("tree", [], teams.tree),
+        ("layered", ["num_layers=3"], lambda a: teams.layered(a, num_layers=3)),
+        ("complete", [], teams.complete),
+        ("random", ["seed=4"], lambda a: teams.random(a, probability=0.5, seed=4)),
+        ("small_world", [], lambda a: teams.small_world(a, num_neighbors=2, rewire=0.3, seed=0)),
         ("macnet", ["shape=star", "num_agents=5"], lambda a: macnet([*a, a[0]], shape="star")),
-        ("debate", ["num_rounds=3"], lambda a: fixed.debate(a, num_rounds=3)),
-        ("cascade", ["llms=[llm-2,llm-0,llm-3]"], lambda a: fixed.cascade([a[2], a[0], a[3]])),
+        ("debate", ["num_rounds=3"], lambda a: teams.debate(a, num_rounds=3)),
+        ("cascade", ["llms=[llm-2,llm-0,llm-3]"], lambda a: teams.cascade([a[2], a[0], a[3]])),
     ],
 )
 def test_each_config_makes_its_team(name, overrides, expected):

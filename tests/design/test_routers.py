@@ -4,12 +4,12 @@ import math
 import pytest
 import torch
 
-from gdesign.design import fixed
-from gdesign.design.kernel import Kernel, most_likely
-from gdesign.design.knn import NearestNeighbors
-from gdesign.design.mf import MatrixFactorization
-from gdesign.design.ridge import Ridge, fit_ridge
-from gdesign.design.router import Router, contrast, features
+from gdesign.agents import teams
+from gdesign.design.routers.base import Router, contrast, features
+from gdesign.design.routers.kernel import Kernel, most_likely
+from gdesign.design.routers.knn import NearestNeighbors
+from gdesign.design.routers.mf import MatrixFactorization
+from gdesign.design.routers.ridge import Ridge, fit_ridge
 from gdesign.encode.problem import ProblemEncoder, Space
 from gdesign.encode.text import HashEncoder, Joined, LengthEncoder, SurfaceEncoder, WordEncoder
 from gdesign.errors import ConfigError
@@ -91,7 +91,7 @@ def searched(make, encoder: ProblemEncoder, questions, *, usd_weight: float = 0.
 
 def routed(router: Router, encoder: ProblemEncoder, questions, *, usd_weight: float) -> list[str]:
     designs = router(encoder(subjects(questions), usd_weight=usd_weight), greedy=True).designs
-    assert all(d == fixed.single(d.agents) for d in designs)
+    assert all(d == teams.single(d.agents) for d in designs)
     return [d.agents[0].llm for d in designs]
 
 
@@ -227,7 +227,7 @@ def test_the_length_control_reads_the_length_alone():
 
 
 def test_routers_learn_from_real_runs():
-    from gdesign.learn.rollout import rollout
+    from gdesign.execute.arena import rollout
 
     encoder = world()
     tasks = subjects(CITIES[:4])

@@ -8,14 +8,14 @@ from gdesign.agents.prompt import OPERATORS, SEVERAL_CALLS
 from gdesign.errors import LLMError, UnsupportedRequestError
 from gdesign.execute.limits import Limits
 from gdesign.execute.operators import MOST_CALLS, shown_tests, tools_of
+from gdesign.execute.reward import account
 from gdesign.execute.run import run
 from gdesign.llm.cost import Allowance
-from gdesign.llm.simulated import SimulatedClient
-from gdesign.reward import account
-from gdesign.tasks.answers import number
+from gdesign.llm.simulated.client import SimulatedClient
+from gdesign.sandbox.outside import Sandbox
+from gdesign.tasks.answers.reading import number
 from gdesign.tasks.mbpp import MBPP
 from gdesign.tasks.programs import program
-from gdesign.tasks.sandbox import Sandbox
 from gdesign.tasks.synthetic import Synthetic
 from gdesign.types import LLM, Agent, AgentPool, Design, Label, Reply, Role, Task, Usage
 

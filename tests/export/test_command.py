@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from gdesign.cli import main
+from gdesign.cli.main import main
 from gdesign.export.dot import dot
 from gdesign.export.graphml import graphml
 from gdesign.export.mermaid import mermaid

@@ -19,7 +19,7 @@ from gdesign.execute.run import run
 from gdesign.export.langgraph import state_graph
 from gdesign.export.python import to_python
 from gdesign.llm.seeds import sample_of, seed_of
-from gdesign.llm.simulated import SimulatedClient
+from gdesign.llm.simulated.client import SimulatedClient
 from gdesign.serve.simulate import Simulation
 from gdesign.types import LLM, Agent, AgentPool, Decision, Design, Message, Request, Role, Task
 from tests import strategies

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from gdesign.agents.pool import builtin
-from gdesign.llm.simulated import SimulatedClient
+from gdesign.llm.simulated.client import SimulatedClient
 from gdesign.tasks.synthetic import Synthetic
 from gdesign.types import Agent, Decision, Design, Edge, Gate
 

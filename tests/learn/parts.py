@@ -5,10 +5,10 @@ from pathlib import Path
 
 import lightning as L
 
-from gdesign.execute.runs import RunsFile
 from gdesign.learn.data import TaskData
 from gdesign.learn.estimators import Reinforce
 from gdesign.learn.module import DesignModule
+from gdesign.runs.log import RunsFile
 from tests import worlds
 
 

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from gdesign.design.fixed import Fixed, chain, single
+from gdesign.agents.teams import chain, single
+from gdesign.design.fixed import Fixed
 from gdesign.execute.limits import Limits
-from gdesign.execute.runs import RunsFile, read_runs
 from gdesign.learn.data import items
 from gdesign.learn.evaluate import evaluate, evaluate_into, summarise
 from gdesign.llm.cost import Allowance
+from gdesign.runs.log import RunsFile, read_runs
 from gdesign.types import Label, Reply, Usage
 from tests import worlds
 from tests.learn.parts import Tiny, right_first

@@ -10,20 +10,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from gdesign.design import checkpoint
-from gdesign.design.fixed import Fixed, chain
-from gdesign.design.gdesigner import GDesigner
-from gdesign.design.joint import Joint
-from gdesign.design.search import Search
-from gdesign.design.swarm import Swarm
+from gdesign.agents.teams import chain
+from gdesign.design.fixed import Fixed
+from gdesign.design.joint.joint import Joint
+from gdesign.design.learned.gdesigner import GDesigner
+from gdesign.design.learned.swarm import Swarm
+from gdesign.design.searches.exhaustive import Search
 from gdesign.errors import BudgetExceededError, ConfigError, DataError
-from gdesign.execute.runs import RunsFile, read_runs
 from gdesign.learn.data import items
 from gdesign.learn.estimators import critic, imitation
 from gdesign.learn.evaluate import evaluate_into
 from gdesign.learn.fit import best_runs, fit, learns, spent
-from gdesign.learn.metrics import read_metrics
 from gdesign.llm.wrappers import Budget
+from gdesign.runs import checkpoint
+from gdesign.runs.log import RunsFile, read_runs
+from gdesign.runs.metrics import read_metrics
 from gdesign.types import Label, Reply, Usage
 from tests import worlds
 from tests.learn.parts import make_data, make_module, make_trainer, right_first

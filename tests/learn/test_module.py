@@ -3,10 +3,10 @@ import asyncio
 import pytest
 import torch
 
-from gdesign.design.fixed import single
-from gdesign.design.gdesigner import GDesigner
-from gdesign.execute.runs import RunsFile, read_runs
+from gdesign.agents.teams import single
+from gdesign.design.learned.gdesigner import GDesigner
 from gdesign.learn.estimators import imitation, leave_one_out
+from gdesign.runs.log import RunsFile, read_runs
 from gdesign.types import Outcome
 from tests import worlds
 from tests.learn.parts import make_data, make_module, make_trainer

@@ -5,8 +5,8 @@ from statistics import fmean
 import pytest
 
 from gdesign.errors import ConfigError
+from gdesign.execute.reward import utility
 from gdesign.learn.optimum import evaluate, optimum
-from gdesign.reward import utility
 from gdesign.types import LLM, Agent, AgentPool, Design, Label, Reply, Role, Task, Usage
 
 LLMS = ("cheap", "dear", "bad")

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from gdesign.agents.pool import SOLVER
 from gdesign.errors import ConfigError, MissingDataError, PoolError, UnsupportedRequestError
+from gdesign.execute.reward import account
 from gdesign.execute.run import run
 from gdesign.llm.recorded import TRANSITIONS, RecordedClient, recorded_pool
-from gdesign.reward import account
 from gdesign.types import Agent, Decision, Design, Edge, Gate, Label, Message, Origin, Request, Task, Usage
 
 MODELS = ("small", "middle", "large", "o1-like")

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
+from gdesign.execute.reward import account
 from gdesign.execute.run import run
 from gdesign.llm.recorded import DIRECTORY, RecordedClient, recorded_pool
-from gdesign.reward import account
 from gdesign.tasks.crux import CRUXO
 from gdesign.tasks.data import data_dir
 from gdesign.tasks.gsm8k import GSM8K

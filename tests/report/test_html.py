@@ -6,11 +6,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from gdesign.execute.runs import design_to_json
-from gdesign.learn.runfolder import write_command
 from gdesign.report import html, page
 from gdesign.report.examples import examples
 from gdesign.report.ledger import read_ledger
+from gdesign.runs.folder import write_command
+from gdesign.runs.log import design_to_json
 from gdesign.types import Agent, Design
 from tests.report.test_page import CASCADE, SUMMARY, write
 

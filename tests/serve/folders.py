@@ -5,10 +5,10 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from gdesign.design.checkpoint import BEST, assemble, save
+from gdesign.runs.checkpoint import BEST, assemble, save
 
-JOINT = {"_target_": "gdesign.design.joint.Joint", "shapes": ["single", "pair", "vote"], "hidden_dim": 8}
-SWARM = {"_target_": "gdesign.design.swarm.Swarm"}
+JOINT = {"_target_": "gdesign.design.joint.joint.Joint", "shapes": ["single", "pair", "vote"], "hidden_dim": 8}
+SWARM = {"_target_": "gdesign.design.learned.swarm.Swarm"}
 
 
 def folder(path: Path, *, designer: dict[str, Any] | None = None, **changes: Any) -> Path:

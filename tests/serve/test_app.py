@@ -19,13 +19,13 @@ import pytest
 
 import gdesign
 from gdesign.agents.pool import builtin
-from gdesign.cli import main
+from gdesign.cli.main import main
 from gdesign.errors import BudgetExceededError, ConfigError, LLMError, UnsupportedRequestError
-from gdesign.execute.runs import RunsFile
+from gdesign.execute.reward import account
 from gdesign.export.schema import design_from_json, design_to_json
 from gdesign.llm.openai import OpenAIClient
 from gdesign.llm.wrappers import Sampling
-from gdesign.reward import account
+from gdesign.runs.log import RunsFile
 from gdesign.serve.app import Serving, Settings, conversation
 from gdesign.serve.guard import LOOPBACK, JsonLines
 from gdesign.serve.protocol import ApiError

@@ -5,7 +5,7 @@ import socket
 import openai
 import pytest
 
-from gdesign.cli import main
+from gdesign.cli.main import main
 from gdesign.tasks.synthetic import Synthetic
 from tests.serve.command import simulating
 

@@ -10,9 +10,9 @@ from itertools import product
 
 import pytest
 
-from gdesign.execute.runs import RunsFile
+from gdesign.api import load
+from gdesign.runs.log import RunsFile
 from gdesign.serve.app import Serving
-from gdesign.serve.model import load
 from tests.serve.folders import JOINT, SWARM, folder
 from tests.serve.pretend import PAST, QUESTIONS, SCRIPT, pretending
 from tests.serve.serving import serving

@@ -15,7 +15,7 @@ from gdesign.agents.prompt import prompt
 from gdesign.errors import ConfigError, PoolError
 from gdesign.llm.openai import OpenAIClient
 from gdesign.llm.seeds import seed_of
-from gdesign.llm.simulated import SimulatedClient, World
+from gdesign.llm.simulated.client import SimulatedClient, World
 from gdesign.serve.simulate import FAULTS, Simulation
 from gdesign.tasks.synthetic import Synthetic
 from gdesign.types import LLM, Agent, AgentPool, Request, Role, sample_index

@@ -9,7 +9,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from gdesign.execute.runs import read_runs
+from gdesign.runs.log import read_runs
 from tests.commands import Commands
 from tests.serve.command import simulating
 

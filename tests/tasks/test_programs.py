@@ -1,8 +1,8 @@
 import pytest
 
 from gdesign.errors import DataError
+from gdesign.sandbox.outside import Sandbox
 from gdesign.tasks.programs import Grader, Problem, defines, imports, names_under_test, program
-from gdesign.tasks.sandbox import Sandbox
 
 F = "def f(x):\n    return x"
 

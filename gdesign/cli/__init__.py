@@ -1,0 +1,1 @@
+"""The `gdesign` command, a file a command."""

@@ -1,0 +1,1 @@
+"""Our own method: what every design would score and cost on a question."""

@@ -1,0 +1,1 @@
+"""Learned methods of the literature, a file each."""

@@ -1,0 +1,396 @@
+"""ARG-Designer: a team that is put together agent by agent and edge by edge, given the question.
+
+Li et al., "Assemble Your Crew: Automatic Multi-agent Communication Topology Design via
+Autoregressive Graph Generation", AAAI 2026, arXiv 2507.18224. Departures are named on
+docs/methods/autoregressive.md.
+
+The team is assembled from its decider backwards: each further agent is heard by at least one of those
+already there, so nothing that was drawn is ever left out. What is drawn next depends on the graph so
+far and not on the order in which it grew; so the orders that give the same design can be summed
+exactly, over sets of its agents.
+
+Shape letters: B problems in a batch, N slots, H hidden features, G graphs to be scored, K agents of the
+largest of them, M = 2^(K - 1) sets of agents that hold the decider.
+"""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid, one_hot, softplus
+from torch_geometric.data import Batch
+
+from gdesign.design.base import Designer, Draft
+from gdesign.design.dags import NEVER, slot_agents
+from gdesign.encode.graph import Encoder
+from gdesign.encode.problem import Dense, Space, dense
+from gdesign.errors import ConfigError
+from gdesign.types import Agent, Design, Edge
+
+MAX_AGENTS = 8
+"""The sets of a team's agents are enumerated, 2^(agents - 1) of them."""
+
+
+class Autoregressive(Designer):
+    """Draw the decider, then again and again whether to stop, who comes next, and who hears the newcomer.
+
+    Its parameters do not depend on which agents there are or how many.
+
+    Args:
+        space: The agents on offer.
+        max_agents: Size of the largest team; every slot is used at most once.
+        hidden_dim: H.
+        num_layers: Message passing steps of the encoder.
+        num_rounds: How often each agent gets the floor.
+
+    Raises:
+        ConfigError: `max_agents` is not in 1..8.
+    """
+
+    def __init__(
+        self, *, space: Space, max_agents: int = 4, hidden_dim: int = 64, num_layers: int = 2, num_rounds: int = 1
+    ) -> None:
+        super().__init__(space=space)
+        if not 1 <= max_agents <= MAX_AGENTS:
+            raise ConfigError(f"max_agents must lie in 1..{MAX_AGENTS}; got {max_agents}")
+        self.max_agents = max_agents
+        self.num_rounds = num_rounds
+        self.encoder = Encoder(text_dim=space.text_dim, hidden_dim=hidden_dim, num_layers=num_layers)
+        self.remember = nn.GRUCell(hidden_dim, hidden_dim)
+        self.from_task = nn.Linear(hidden_dim, hidden_dim)
+        self.from_team = nn.Linear(hidden_dim, hidden_dim, bias=False)
+        self.stop = nn.Linear(hidden_dim, 1)
+        self.wanted = nn.Linear(hidden_dim, hidden_dim)
+        self.offered = nn.Linear(hidden_dim, hidden_dim, bias=False)
+        self.heard = nn.Linear(hidden_dim, hidden_dim)
+        self.hearer = nn.Linear(hidden_dim, hidden_dim, bias=False)
+        self.meanwhile = nn.Linear(hidden_dim, hidden_dim, bias=False)
+        self.edge = nn.Linear(hidden_dim, 1)
+
+    def forward(self, problem: Batch, *, generator: torch.Generator | None = None, greedy: bool = False) -> Draft:
+        """Draw one design a problem; greedily, the likeliest choice at every step.
+
+        The entropy is that of every choice along the drawn order; its mean over draws is the
+        entropy of order and graph, an upper bound of the design's.
+        """
+        rows = dense(problem, self.encoder(problem))
+        team = self._sample(rows, generator=generator, greedy=greedy)
+        agents = slot_agents(problem)
+
+        def designs() -> list[Design]:
+            return [
+                _design(at_slot, placed, edges, self.num_rounds)
+                for at_slot, (placed, edges) in zip(agents, team.graphs(), strict=True)
+            ]
+
+        steps = self._steps(rows, team)
+        if all(len(set(row)) == len(row) for row in agents):
+            log_prob = steps.log_prob()
+        else:  # several slots hold one candidate, so several graphs may give the design
+            log_prob = self._log_prob(rows, problem, designs())
+        return Draft(
+            designs=designs, log_prob=log_prob, entropy=steps.entropy_in_order(), penalty=torch.zeros_like(log_prob)
+        )
+
+    def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:
+        """Return the log-probability of one given design a problem; -inf where it cannot be drawn."""
+        return self._log_prob(dense(problem, self.encoder(problem)), problem, designs)
+
+    def _log_prob(self, rows: Dense, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:
+        graphs: list[tuple[Sequence[int], Iterable[tuple[int, int]]]] = []
+        owner = []
+        for b, (design, at_slot) in enumerate(zip(designs, slot_agents(problem), strict=True)):
+            if len(design.agents) <= self.max_agents:
+                found = _graphs(design, at_slot, self.num_rounds)
+                graphs += found
+                owner += [b] * len(found)
+        nothing = rows.task.new_full((1,), -torch.inf)
+        if not graphs:
+            return nothing.expand(len(designs))
+        team = Team.of(graphs, device=rows.mask.device)
+        belongs = torch.tensor(owner, device=rows.mask.device)
+        own = Dense(
+            slots=rows.slots[belongs],
+            task=rows.task[belongs],
+            mask=rows.mask[belongs],
+            slot=rows.slot[belongs],
+            anchor=rows.anchor[belongs],
+        )
+        log_prob = self._steps(own, team).log_prob()
+        return torch.stack([torch.cat([nothing, log_prob[belongs == b]]).logsumexp(0) for b in range(len(designs))])
+
+    def _context(self, task: Float[Tensor, "G H"], team: Float[Tensor, "G M H"]) -> Float[Tensor, "G M H"]:
+        return torch.relu(self.from_task(task)[:, None] + self.from_team(team))
+
+    def _offers(self, context: Float[Tensor, "G M H"], slots: Float[Tensor, "G N H"]) -> Float[Tensor, "G M N"]:
+        """Return the logit of every slot to be the next."""
+        logits: Tensor = self.wanted(context) @ self.offered(slots).mT / slots.shape[-1] ** 0.5
+        return logits
+
+    def _hearings(
+        self, context: Float[Tensor, "G M H"], new: Float[Tensor, "G V H"], memory: Float[Tensor, "G K H"]
+    ) -> Float[Tensor, "G M V K"]:
+        """Return the logit of each agent of the team hearing a newcomer."""
+        hidden = self.heard(new)[:, None, :, None] + self.hearer(memory)[:, None, None]
+        logits: Tensor = self.edge(torch.relu(hidden + self.meanwhile(context)[:, :, None, None]))[..., 0]
+        return logits
+
+    def _sample(self, rows: Dense, *, generator: torch.Generator | None, greedy: bool) -> "Team":
+        with torch.no_grad():
+            num, n = rows.mask.shape
+            most = min(self.max_agents, n)
+            slots = rows.slot.new_zeros(num, most)
+            there = rows.mask.new_zeros(num, most)
+            hears = rows.mask.new_zeros(num, most, most)
+            memory = rows.task.new_zeros(num, most, rows.task.shape[1])
+            free, going = rows.mask, rows.mask.any(1)
+            for t in range(most):
+                context = self._context(rows.task, memory.sum(1, keepdim=True))
+                if t > 0:
+                    stop = _bernoulli(self.stop(context)[:, 0, 0], generator, greedy)
+                    going = going & ~stop & free.any(1)
+                pick = _categorical(
+                    self._offers(context, rows.slots)[:, 0].masked_fill(~free, NEVER), generator, greedy
+                )
+                new = rows.slots.gather(1, pick[:, None, None].expand(-1, 1, rows.slots.shape[2]))
+                if t > 0:
+                    hearers = _not_none(self._hearings(context, new, memory[:, :t])[:, 0, 0], generator, greedy)
+                    hears[:, t, :t] = hearers & going[:, None]
+                told = (hears[:, t, :, None] * memory).sum(1)
+                memory[:, t] = self.remember(new[:, 0], told) * going[:, None]
+                slots[:, t] = pick
+                there[:, t] = going
+                free = free & ~(one_hot(pick, n).bool() & going[:, None])
+            return Team(slots=slots, there=there, hears=hears)
+
+    def _steps(self, rows: Dense, team: "Team") -> "Steps":
+        """Return the probability of everything that could happen on the way to these teams."""
+        n = rows.mask.shape[1]
+        k = team.slots.shape[1]
+        members = _sets(k).to(rows.mask.device)
+        placed = rows.slots.gather(1, team.slots[..., None].expand(-1, -1, rows.slots.shape[2]))
+        memory = torch.zeros_like(placed)
+        hears = team.hears.to(placed)
+        for _ in range(k):  # what an agent remembers is settled once all that hear it are settled
+            told = (hears @ memory).flatten(0, 1)
+            memory = self.remember(placed.flatten(0, 1), told).view_as(placed) * team.there[..., None]
+        empty = self._context(rows.task, torch.zeros_like(memory[:, :1]))
+        first = self._offers(empty, rows.slots)[:, 0].masked_fill(~rows.mask, NEVER)
+        context = self._context(rows.task, members.to(memory) @ memory)
+        taken = (members.to(memory) @ (one_hot(team.slots, n) * team.there[..., None]).to(memory)) > 0
+        free = rows.mask[:, None] & ~taken
+        may_go = free.any(-1) & (members.sum(1) < self.max_agents)
+        hearings = self._hearings(context, placed, memory)
+        hearers = (members[None, :, None] & team.there[:, None, None]).expand_as(hearings)
+        return Steps(
+            team=team,
+            first=first.log_softmax(-1),
+            may_go=may_go,
+            stop=self.stop(context)[..., 0],
+            offers=self._offers(context, rows.slots).masked_fill(~free, NEVER).log_softmax(-1),
+            hearers=NotNone(hearings, hearers),
+        )
+
+
+# --------------------------------------------------------------------------- teams
+
+
+@dataclass(frozen=True, kw_only=True)
+class Team:
+    """One graph a row: the decider first, every agent in a place of its own.
+
+    Attributes:
+        slots: The slot at each place.
+        there: Which places are taken.
+        hears: [i, j] where the agent at place j hears the one at place i.
+    """
+
+    slots: Int[Tensor, "G K"]
+    there: Bool[Tensor, "G K"]
+    hears: Bool[Tensor, "G K K"]
+
+    @classmethod
+    def of(cls, graphs: Sequence[tuple[Sequence[int], Iterable[tuple[int, int]]]], *, device: torch.device) -> "Team":
+        """Return the teams of graphs: their slots, the decider first, and who is heard by whom, by slot."""
+        k = max(len(placed) for placed, _ in graphs)
+        hears = torch.zeros(len(graphs), k, k, dtype=torch.bool)
+        for g, (placed, edges) in enumerate(graphs):
+            place = {slot: p for p, slot in enumerate(placed)}
+            for i, j in edges:
+                hears[g, place[i], place[j]] = True
+        return cls(
+            slots=torch.tensor([[*placed, *[0] * (k - len(placed))] for placed, _ in graphs], device=device),
+            there=torch.tensor([[p < len(placed) for p in range(k)] for placed, _ in graphs], device=device),
+            hears=hears.to(device),
+        )
+
+    def graphs(self) -> list[tuple[list[int], list[tuple[int, int]]]]:
+        """Return the slots of each team, the decider first, and who is heard by whom, by slot."""
+        out: list[tuple[list[int], list[tuple[int, int]]]] = [
+            (list(itertools.compress(slots, there)), [])
+            for slots, there in zip(self.slots.tolist(), self.there.tolist(), strict=True)
+        ]
+        for g, i, j in self.hears.nonzero().tolist():
+            placed, edges = out[g]
+            edges.append((placed[i], placed[j]))
+        return out
+
+
+def _design(
+    agents: Sequence[Agent], placed: Sequence[int], edges: Iterable[tuple[int, int]], num_rounds: int
+) -> Design:
+    new = {slot: i for i, slot in enumerate(sorted(placed))}
+    return Design(
+        agents=tuple(agents[slot] for slot in new),
+        spatial=tuple(Edge(new[i], new[j]) for i, j in edges),
+        num_rounds=num_rounds,
+    )
+
+
+def _graphs(
+    design: Design, agents: Sequence[Agent], num_rounds: int
+) -> list[tuple[Sequence[int], Iterable[tuple[int, int]]]]:
+    """Return all graphs over slots that give the design; several only where slots hold the same candidate."""
+    plain = Design(agents=design.agents, spatial=design.spatial, num_rounds=num_rounds)
+    if plain != design or any(e.rounds for e in design.spatial):
+        return []
+    found: dict[object, tuple[Sequence[int], Iterable[tuple[int, int]]]] = {}
+    places = [[slot for slot, agent in enumerate(agents) if agent == wanted] for wanted in design.agents]
+    for placed in itertools.product(*places):
+        edges = frozenset((placed[e.src], placed[e.dst]) for e in design.spatial)
+        if len(set(placed)) == len(placed) and _design(agents, placed, edges, num_rounds) == design:
+            found[frozenset(placed), edges] = placed[::-1], edges  # the highest agent decides
+    return list(found.values())
+
+
+class NotNone:
+    """Independent edges, given that there is at least one.
+
+    Args:
+        logits: Of each edge.
+        there: Which edges there could be.
+    """
+
+    def __init__(self, logits: Float[Tensor, "*S K"], there: Bool[Tensor, "*S K"]) -> None:
+        self.logits = logits
+        free = softplus(logits).masked_fill(~there, 0.0)
+        # log(prod(1 + exp(e)) - 1) as a sum over the last edge there is: nothing cancels
+        last = logits + free.cumsum(-1) - free
+        self._total = last.masked_fill(~there, NEVER).logsumexp(-1)
+        self._others = free.sum(-1, keepdim=True) - free
+        self._there = there
+
+    def log_prob(self, edges: Bool[Tensor, "*S K"]) -> Float[Tensor, " *S"]:
+        """Return the log-probability of these edges; meaningless where one of them could not be."""
+        return (self.logits * edges).sum(-1) - self._total
+
+    def entropy(self) -> Float[Tensor, " *S"]:
+        """Return the entropy; meaningless where no edge could be."""
+        p = (self.logits + self._others - self._total[..., None]).masked_fill(~self._there, NEVER).exp()
+        return self._total - (p * self.logits).sum(-1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """What can happen next, for every set of a team's agents that holds the decider.
+
+    Attributes:
+        team: The teams.
+        first: Log-probability of each slot to decide.
+        may_go: Whether another agent may come.
+        stop: Logit of coming to an end where another may come.
+        offers: Log-probability of each slot to be the next, where another comes.
+        hearers: Of an agent of the team, should it come next.
+    """
+
+    team: Team
+    first: Float[Tensor, "G N"]
+    may_go: Bool[Tensor, "G M"]
+    stop: Float[Tensor, "G M"]
+    offers: Float[Tensor, "G M N"]
+    hearers: NotNone
+
+    def log_prob(self) -> Float[Tensor, " G"]:
+        """Return the log-probability of the graphs: all orders in which they can grow, summed."""
+        slots, there, hears = self.team.slots, self.team.there, self.team.hears
+        g, k = slots.shape
+        members = _sets(k).to(slots.device)
+        m = len(members)
+        step = (
+            self._go[..., None]
+            + self.offers.gather(2, slots[:, None].expand(-1, m, -1))
+            + self.hearers.log_prob(hears[:, None].expand(-1, m, -1, -1))
+        )
+        too_early = (hears[:, None] & ~members[None, :, None]).any(-1)
+        step = step.masked_fill(too_early | members | ~there[:, None], NEVER)
+        index = torch.arange(m, device=slots.device)[:, None]
+        bit = 2 ** torch.arange(k - 1, device=slots.device)
+        before = index & ~bit  # the set without that agent
+        arrive = step[:, before, torch.arange(1, k, device=slots.device)].masked_fill(~members[:, 1:], NEVER)
+        decider = self.first.gather(1, slots[:, :1])
+        total = torch.cat([decider, decider.new_full((g, m - 1), NEVER)], dim=1)
+        for _ in range(k - 1):  # after so many rounds the sets with one agent more are right
+            total = torch.cat([decider, (total[:, before] + arrive)[:, 1:].logsumexp(-1)], dim=1)
+        everybody = (there[:, 1:] * bit).sum(1, keepdim=True)
+        out = (total + self._end).gather(1, everybody)[:, 0]
+        return torch.where(out < NEVER / 2, torch.full_like(out, -torch.inf), out)
+
+    def entropy_in_order(self) -> Float[Tensor, " G"]:
+        """Return the entropy of every choice where the agents come in the order of their places."""
+        there = self.team.there
+        k = there.shape[1]
+        prefix = 2 ** torch.arange(k, device=there.device) - 1
+        picks = _entropy(self.offers[:, prefix])
+        go = torch.sigmoid(-self.stop[:, prefix])
+        on = (softplus(self.stop) - torch.sigmoid(self.stop) * self.stop)[:, prefix] + go * picks
+        edges = self.hearers.entropy()[:, prefix[:-1], torch.arange(1, k, device=there.device)]
+        return (
+            _entropy(self.first)
+            + (on * (there & self.may_go[:, prefix])).sum(1)
+            + edges.masked_fill(~there[:, 1:], 0.0).sum(1)
+        )
+
+    @property
+    def _go(self) -> Float[Tensor, "G M"]:
+        return logsigmoid(-self.stop).masked_fill(~self.may_go, NEVER)
+
+    @property
+    def _end(self) -> Float[Tensor, "G M"]:
+        return logsigmoid(self.stop).masked_fill(~self.may_go, 0.0)
+
+
+def _sets(k: int) -> Bool[Tensor, "M K"]:
+    """Return all sets of k places that hold the first; bit i of a row's index is place i + 1."""
+    index = torch.arange(2 ** (k - 1))[:, None]
+    return torch.cat([torch.ones_like(index).bool(), (index >> torch.arange(k - 1) & 1).bool()], dim=1)
+
+
+def _entropy(log_prob: Float[Tensor, "*S N"]) -> Float[Tensor, " *S"]:
+    return -(log_prob.exp() * log_prob).sum(-1)
+
+
+def _bernoulli(logits: Float[Tensor, " *S"], generator: torch.Generator | None, greedy: bool) -> Bool[Tensor, " *S"]:
+    if greedy:
+        return logits > 0
+    u = torch.rand(logits.shape, generator=generator, device=logits.device, dtype=logits.dtype)
+    return u < torch.sigmoid(logits)
+
+
+def _categorical(logits: Float[Tensor, "B N"], generator: torch.Generator | None, greedy: bool) -> Int[Tensor, " B"]:
+    if greedy:
+        return logits.argmax(-1)
+    return torch.multinomial(logits.softmax(-1), 1, generator=generator)[:, 0]
+
+
+def _not_none(logits: Float[Tensor, "B K"], generator: torch.Generator | None, greedy: bool) -> Bool[Tensor, "B K"]:
+    """Draw independent edges given that there is at least one: the last of them, then those before it."""
+    k = logits.shape[1]
+    if greedy:
+        return (logits > 0) | one_hot(logits.argmax(-1), k).bool()
+    free = softplus(logits)
+    last = _categorical(logits + free.cumsum(-1) - free, generator, greedy)[:, None]
+    place = torch.arange(k, device=logits.device)
+    return (_bernoulli(logits, generator, greedy) & (place < last)) | (place == last)

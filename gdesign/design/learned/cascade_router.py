@@ -1,0 +1,427 @@
+"""MasRouter: how to work together, how many agents, which roles, and an LLM for each, one after the other.
+
+Yue et al., "MasRouter: Learning to Route LLMs for Multi-Agent Systems", ACL 2025, arXiv 2502.11133: a
+cascade of controllers, of which the first is variational. Departures are named on
+docs/methods/cascade_router.md.
+
+Shape letters: B problems in a batch, N slots, V nodes (slots and task nodes), H hidden features, Q modes,
+C = max_agents, G ways to come to a design, K agents of the largest team.
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+from torch_geometric.data import Batch
+
+from gdesign.agents import teams
+from gdesign.design.base import Designer, Draft
+from gdesign.design.dags import NEVER, slot_agents
+from gdesign.encode.graph import Encoder
+from gdesign.encode.problem import Space, dense
+from gdesign.errors import ConfigError
+from gdesign.types import Agent, Decision, Design
+
+MAX_AGENTS = 6
+"""The orders of a team's agents are enumerated once, and the paper's teams are no larger."""
+
+MAX_LOG_SIGMA = 1.0
+"""Without a penalty nothing else keeps the latents' noise from growing."""
+
+NUM_TURNS = 2
+"""How often agents speak in a debate or a reflection, as in the released code's debate."""
+
+
+# --------------------------------------------------------------------------- modes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mode:
+    """A way to work together.
+
+    Attributes:
+        make: The design of some agents; their order may matter.
+        fewest: How many agents it takes at least.
+        most: How many at most; None for any number.
+    """
+
+    make: Callable[[Sequence[Agent]], Design]
+    fewest: int = 2
+    most: int | None = None
+
+
+def reflection(agents: Sequence[Agent]) -> Design:
+    """Return the design in which nobody hears anyone, all reconsider their own first answer, and then vote."""
+    return Design(agents=tuple(agents), num_rounds=NUM_TURNS, decision=Decision(kind="vote"))
+
+
+def mode(name: str) -> Mode:
+    """Return the mode of that name.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    match name:
+        case "single":
+            return Mode(make=teams.single, fewest=1, most=1)
+        case "vote":
+            return Mode(make=teams.vote)
+        case "chain":
+            return Mode(make=teams.chain)
+        case "star":
+            return Mode(make=teams.star)
+        case "complete":
+            return Mode(make=teams.complete)
+        case "debate":
+            return Mode(make=lambda agents: teams.debate(agents, num_rounds=NUM_TURNS))
+        case "reflection":
+            return Mode(make=reflection, fewest=1)
+        case "cascade":
+            return Mode(make=teams.cascade, fewest=3)
+        case _:
+            raise ConfigError(
+                f"mode {name!r} is unknown; expected some of single, vote, chain, star, complete, debate, reflection, "
+                "cascade"
+            )
+
+
+# --------------------------------------------------------------------------- designer
+
+
+class CascadeRouter(Designer):
+    """Draw a mode, a number of agents, and one agent after the other: its role, then its LLM and operator.
+
+    Its parameters do not depend on which agents there are or how many. No slot is used twice in a
+    team; a candidate is where it fills several slots.
+
+    Args:
+        space: The agents on offer.
+        modes: What may be drawn: `single`, `vote`, `chain`, `star`, `complete`, `debate`, `reflection`,
+            `cascade`.
+        max_agents: Size of the largest team.
+        hidden_dim: H.
+        num_layers: Message passing steps of the encoder.
+        kl_weight: Weight of the latents' divergence from a standard normal in the penalty.
+
+    Raises:
+        ConfigError: `max_agents` is not in 1..6, a mode is unknown or named twice, or the agents on offer
+            are enough for no mode.
+    """
+
+    def __init__(
+        self,
+        *,
+        space: Space,
+        modes: Sequence[str] = ("single", "vote", "chain", "complete", "debate", "reflection"),
+        max_agents: int = 4,
+        hidden_dim: int = 64,
+        num_layers: int = 2,
+        kl_weight: float = 0.001,
+    ) -> None:
+        super().__init__(space=space)
+        if not 1 <= max_agents <= MAX_AGENTS:
+            raise ConfigError(f"max_agents must lie in 1..{MAX_AGENTS}; got {max_agents}")
+        if not modes or len(set(modes)) < len(modes):
+            raise ConfigError(f"modes must name each mode once, and at least one; got {list(modes)}")
+        self.kl_weight = kl_weight
+        self._modes = [mode(name) for name in modes]
+        sizes = range(1, max_agents + 1)
+        self._fits = torch.tensor([[m.fewest <= n <= (m.most or n) for n in sizes] for m in self._modes])
+        self._check_size(len(space.slots))
+        self._ways = _ways(self._modes, self._fits)
+        self.encoder = Encoder(text_dim=space.text_dim, hidden_dim=hidden_dim, num_layers=num_layers)
+        self.mu = nn.Linear(hidden_dim, hidden_dim)
+        self.log_sigma = nn.Linear(hidden_dim, hidden_dim)
+        nn.init.constant_(self.log_sigma.bias, -2.0)
+        self.mode = nn.Linear(hidden_dim, len(modes))
+        self.count = nn.Linear(hidden_dim, max_agents)
+        self.of_mode = nn.Embedding(len(modes), hidden_dim)
+        self.of_count = nn.Embedding(max_agents, hidden_dim)
+        self.begin = nn.Linear(hidden_dim, hidden_dim)
+        self.remember = nn.GRUCell(hidden_dim, hidden_dim)
+        self.wanted_role = nn.Linear(hidden_dim, hidden_dim)
+        self.offered_role = nn.Linear(hidden_dim, hidden_dim, bias=False)
+        self.wanted_llm = nn.Linear(hidden_dim, hidden_dim)
+        self.wanted_by_role = nn.Linear(hidden_dim, hidden_dim, bias=False)
+        self.offered_llm = nn.Linear(hidden_dim, hidden_dim, bias=False)
+
+    def forward(self, problem: Batch, *, generator: torch.Generator | None = None, greedy: bool = False) -> Draft:
+        """Draw one design a problem; in training mode the latents are drawn too.
+
+        Greedily, the likeliest mode, then the likeliest number, then the likeliest agent each time. The
+        entropy is exact for mode and number; that of the agents is along the drawn order, so its mean
+        over draws is the entropy of all choices, an upper bound of the design's.
+        """
+        rows, penalty = self._read(problem, generator=generator)
+        mode_log_prob, count_log_prob = self._kinds(rows)
+        agents = slot_agents(problem)
+        with torch.no_grad():
+            kind = _categorical(mode_log_prob, generator, greedy)
+            counts = count_log_prob[torch.arange(len(kind), device=kind.device), kind]
+            count = _categorical(counts, generator, greedy) + 1
+            picks = self._pick(rows, kind, count, generator=generator, greedy=greedy)
+        teams = [row[:n] for row, n in zip(picks.tolist(), count.tolist(), strict=True)]
+
+        def designs() -> list[Design]:
+            return [
+                self._modes[q].make([at_slot[i] for i in team])
+                for q, team, at_slot in zip(kind.tolist(), teams, agents, strict=True)
+            ]
+
+        if all(len(set(row)) == len(row) for row in agents):
+            ways = [self._ways.same_as(q, team) for q, team in zip(kind.tolist(), teams, strict=True)]
+        else:
+            ways = [self._ways.of(d, at_slot) for d, at_slot in zip(designs(), agents, strict=True)]
+        of_picks = self._picks(rows, kind, count, picks)[1].sum(1)
+        mode_p = mode_log_prob.exp()
+        of_kinds = (mode_p * (_entropy(count_log_prob) - mode_log_prob)).sum(1)
+        return Draft(
+            designs=designs,
+            log_prob=self._log_prob(rows, mode_log_prob, count_log_prob, ways),
+            entropy=of_kinds + of_picks,
+            penalty=penalty,
+        )
+
+    def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:
+        """Return the log-probability of one given design a problem, given the mean latents; -inf where impossible.
+
+        In training mode it differs from the log-probability of a draft, whose latents are drawn.
+        """
+        rows, _ = self._read(problem, mean=True)
+        ways = [self._ways.of(d, at_slot) for d, at_slot in zip(designs, slot_agents(problem), strict=True)]
+        return self._log_prob(rows, *self._kinds(rows), ways)
+
+    def _check_size(self, num_slots: int) -> None:
+        if not self._fits[:, :num_slots].any():
+            fewest = min(m.fewest for m in self._modes)
+            raise ConfigError(
+                f"no mode can be made of {num_slots} agents and at most {self._fits.shape[1]}; the smallest takes "
+                f"{fewest}"
+            )
+
+    def _read(
+        self, problem: Batch, *, generator: torch.Generator | None = None, mean: bool = False
+    ) -> tuple["Rows", Float[Tensor, " B"]]:
+        encoded = dense(problem, self.encoder(problem))
+        num = encoded.mask.sum(1)
+        self._check_size(int(num.min()))
+        mu, log_sigma = self.mu(encoded.task), self.log_sigma(encoded.task).clamp(max=MAX_LOG_SIGMA)
+        latent = mu
+        if self.training and not mean:
+            noise = torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
+            latent = mu + noise * log_sigma.exp()
+        divergence = 0.5 * (mu.square() + (2 * log_sigma).exp() - 2 * log_sigma - 1).mean(-1)
+        roles = _roles(problem.space, encoded.slot)
+        same = ((roles[:, :, None] == roles[:, None, :]) & encoded.mask[:, None, :]).to(mu)
+        role = same @ encoded.slots / same.sum(-1, keepdim=True).clamp_min(1)
+        llm = self.offered_llm(encoded.slots)
+        rows = Rows(
+            latent=torch.tanh(latent),
+            slots=encoded.slots,
+            role=self.offered_role(role),
+            llm=llm,
+            fit=(self.wanted_by_role(role) * llm).sum(-1),
+            mask=encoded.mask,
+            num=num,
+        )
+        return rows, self.kl_weight * divergence
+
+    def _kinds(self, rows: "Rows") -> tuple[Float[Tensor, "B Q"], Float[Tensor, "B Q C"]]:
+        """Return the log-probability of each mode, and of each number of agents given the mode."""
+        fits = self._fits.to(rows.num.device)
+        sizes = torch.arange(1, fits.shape[1] + 1, device=rows.num.device)
+        fits = fits & (sizes <= rows.num[:, None, None])
+        mode_log_prob = self.mode(rows.latent).masked_fill(~fits.any(-1), NEVER).log_softmax(-1)
+        hidden = torch.relu(self.begin(rows.latent)[:, None] + self.of_mode.weight)
+        return mode_log_prob, self.count(hidden).masked_fill(~fits, NEVER).log_softmax(-1)
+
+    def _start(self, rows: "Rows", kind: Int[Tensor, " B"], count: Int[Tensor, " B"]) -> Float[Tensor, "B H"]:
+        return torch.tanh(self.begin(rows.latent) + self.of_mode(kind) + self.of_count(count - 1))
+
+    def _agent(self, rows: "Rows", team: Float[Tensor, "B H"], free: Bool[Tensor, "B N"]) -> Float[Tensor, "B N"]:
+        """Return the log-probability of each slot to be the next agent.
+
+        Its role is drawn first, with the sum of what its candidates hold; then the LLM and the operator
+        among the candidates of that role.
+        """
+        role = rows.role @ self.wanted_role(team)[..., None]
+        llm = rows.llm @ self.wanted_llm(team)[..., None]
+        logits = ((role + llm)[..., 0] + rows.fit) / team.shape[-1] ** 0.5
+        log_prob: Tensor = logits.masked_fill(~free, NEVER).log_softmax(-1)
+        return log_prob
+
+    def _after(self, rows: "Rows", team: Float[Tensor, "B H"], pick: Int[Tensor, " B"]) -> Float[Tensor, "B H"]:
+        chosen = rows.slots[torch.arange(len(pick), device=pick.device), pick]
+        told: Tensor = self.remember(chosen, team)
+        return told
+
+    def _pick(
+        self,
+        rows: "Rows",
+        kind: Int[Tensor, " B"],
+        count: Int[Tensor, " B"],
+        *,
+        generator: torch.Generator | None,
+        greedy: bool,
+    ) -> Int[Tensor, "B K"]:
+        """Draw the agents of every team; what stands beyond its number is of no account."""
+        team, free = self._start(rows, kind, count), rows.mask
+        picks = []
+        for _ in range(int(count.max())):
+            picks.append(_categorical(self._agent(rows, team, free), generator, greedy))
+            team = self._after(rows, team, picks[-1])
+            free = free & ~one_hot(picks[-1], free.shape[1]).bool()
+        return torch.stack(picks, dim=1)
+
+    def _picks(
+        self, rows: "Rows", kind: Int[Tensor, " G"], count: Int[Tensor, " G"], picks: Int[Tensor, "G K"]
+    ) -> tuple[Float[Tensor, "G K"], Float[Tensor, "G K"]]:
+        """Return log-probability and entropy of every pick; 0 beyond the number of agents."""
+        team, free = self._start(rows, kind, count), rows.mask
+        log_probs, entropies = [], []
+        for k, pick in enumerate(picks.T):
+            there = k < count
+            log_prob = self._agent(rows, team, free)
+            log_probs.append(log_prob.gather(1, pick[:, None])[:, 0].masked_fill(~there, 0.0))
+            entropies.append(_entropy(log_prob).masked_fill(~there, 0.0))
+            team = self._after(rows, team, pick)
+            free = free & ~one_hot(pick, free.shape[1]).bool()
+        return torch.stack(log_probs, dim=1), torch.stack(entropies, dim=1)
+
+    def _log_prob(
+        self,
+        rows: "Rows",
+        mode_log_prob: Float[Tensor, "B Q"],
+        count_log_prob: Float[Tensor, "B Q C"],
+        ways: Sequence[Sequence["Way"]],
+    ) -> Float[Tensor, " B"]:
+        """Return the log-probability of coming to each design in one of these ways."""
+        device = rows.mask.device
+        out = mode_log_prob.new_full((len(ways), max(1, *map(len, ways))), NEVER)
+        flat = [(b, w, q, slots) for b, row in enumerate(ways) for w, (q, slots) in enumerate(row)]
+        if flat:
+            longest = max(len(slots) for *_, slots in flat)
+            owner, place, kind, count = torch.tensor([(b, w, q, len(s)) for b, w, q, s in flat], device=device).T
+            picks = torch.tensor([[*s, *[0] * (longest - len(s))] for *_, s in flat], device=device)
+            of_picks = self._picks(rows[owner], kind, count, picks)[0].sum(1)
+            of_kind = mode_log_prob[owner, kind] + count_log_prob[owner, kind, count - 1]
+            out = out.index_put((owner, place), of_kind + of_picks)
+        total = out.logsumexp(1)
+        return torch.where(total < NEVER / 2, torch.full_like(total, -torch.inf), total)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """A batch of encoded problems as padded rows.
+
+    Attributes:
+        latent: What is known of the question.
+        slots: Encodings of the slots.
+        role: What is offered with the role of each slot: the mean of all slots with that role.
+        llm: What is offered with its LLM and operator.
+        fit: How well these suit the role.
+        mask: Which slots are there.
+        num: How many.
+    """
+
+    latent: Float[Tensor, "B H"]
+    slots: Float[Tensor, "B N H"]
+    role: Float[Tensor, "B N H"]
+    llm: Float[Tensor, "B N H"]
+    fit: Float[Tensor, "B N"]
+    mask: Bool[Tensor, "B N"]
+    num: Int[Tensor, " B"]
+
+    def __getitem__(self, rows: Int[Tensor, " G"]) -> "Rows":
+        """Return some of the rows, in that order."""
+        return Rows(
+            latent=self.latent[rows],
+            slots=self.slots[rows],
+            role=self.role[rows],
+            llm=self.llm[rows],
+            fit=self.fit[rows],
+            mask=self.mask[rows],
+            num=self.num[rows],
+        )
+
+
+def _roles(spaces: Sequence[Space], identity: Int[Tensor, "B N"]) -> Int[Tensor, "B N"]:
+    """Return a number for each slot's role, the same for the same role of a space."""
+    numbers = {}
+    for space in {id(s): s for s in spaces}.values():
+        names = [slot.role for slot in space.slots]
+        numbers[id(space)] = [names.index(name) for name in names]
+    rows = [[numbers[id(s)][i] for i in row] for s, row in zip(spaces, identity.tolist(), strict=True)]
+    return torch.tensor(rows, device=identity.device)
+
+
+# --------------------------------------------------------------------------- ways to the same design
+
+
+Way = tuple[int, tuple[int, ...]]
+"""A mode and its agents in the order drawn, by slot."""
+
+
+class Ways:
+    """All draws that give the same design: modes coincide for few agents, and in some the order is free.
+
+    Args:
+        modes: The modes.
+        orders: For each design of agents that all differ, the modes and orders of agents that give it.
+    """
+
+    def __init__(self, modes: Sequence[Mode], orders: dict[Design, list[Way]]) -> None:
+        self._modes = modes
+        self._orders = orders
+        in_order = {(q, len(order)) for ways in orders.values() for q, order in ways}
+        self._same = {(q, n): orders[modes[q].make(_distinct(n))] for q, n in in_order}
+
+    def same_as(self, kind: int, slots: Sequence[int]) -> list[Way]:
+        """Return the ways to the design of a mode and slots that all hold other candidates."""
+        return [(q, tuple(slots[i] for i in order)) for q, order in self._same[kind, len(slots)]]
+
+    def of(self, design: Design, agents: Sequence[Agent]) -> list[Way]:
+        """Return the ways to a design over these slots; none where it cannot be drawn."""
+        stand_ins = zip(_distinct(len(design.agents)), design.agents, strict=True)
+        renamed = Design(
+            agents=tuple(Agent(role=new.role, llm=new.llm, gate=agent.gate) for new, agent in stand_ins),
+            spatial=design.spatial,
+            temporal=design.temporal,
+            num_rounds=design.num_rounds,
+            decision=design.decision,
+        )
+        plain = [Agent(role=a.role, llm=a.llm, operator=a.operator) for a in design.agents]
+        found: dict[Way, None] = {}
+        for q, order in self._orders.get(renamed, []):
+            team = [plain[i] for i in order]
+            if self._modes[q].make(team) == design:
+                places = [[slot for slot, agent in enumerate(agents) if agent == wanted] for wanted in team]
+                found |= {(q, slots): None for slots in itertools.product(*places) if len(set(slots)) == len(slots)}
+        return list(found)
+
+
+def _ways(modes: Sequence[Mode], fits: Bool[Tensor, "Q C"]) -> Ways:
+    orders: dict[Design, list[Way]] = {}
+    for q, size in fits.nonzero().tolist():
+        agents = _distinct(size + 1)
+        for order in itertools.permutations(range(size + 1)):
+            orders.setdefault(modes[q].make([agents[i] for i in order]), []).append((q, order))
+    return Ways(modes, orders)
+
+
+def _distinct(num: int) -> list[Agent]:
+    return [Agent(role=str(i), llm="") for i in range(num)]
+
+
+def _entropy(log_prob: Float[Tensor, "*S N"]) -> Float[Tensor, " *S"]:
+    return -(log_prob.exp() * log_prob).sum(-1)
+
+
+def _categorical(log_prob: Float[Tensor, "B N"], generator: torch.Generator | None, greedy: bool) -> Int[Tensor, " B"]:
+    if greedy:
+        return log_prob.argmax(-1)
+    return torch.multinomial(log_prob.exp(), 1, generator=generator)[:, 0]

@@ -1,0 +1,210 @@
+"""G-Designer: a variational graph auto-encoder that draws a communication graph for each question.
+
+Zhang et al., "G-Designer: Architecting Multi-agent Communication Topologies via Graph Neural
+Networks", ICML 2025, arXiv 2410.11782. The names are the paper's: h the latents, S the sketch, Z and
+W the refinement, tau the temperature, zeta the weight of the nuclear norm. Departures are named on
+docs/methods/gdesigner.md.
+
+Shape letters: B problems in a batch, N slots, V nodes (slots and task nodes), C input features, H hidden
+features, R rank of the refinement.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch_geometric.data import Batch
+from torch_geometric.nn import GCNConv
+
+from gdesign.design.base import Designer, Draft
+from gdesign.design.dags import EdgeDistribution, design_log_prob, draw
+from gdesign.encode.problem import NUM_FEATURES, Dense, Space, dense
+from gdesign.types import Design
+
+MAX_LOG_SIGMA = 1.0
+"""Without a penalty nothing else keeps the latents' noise from growing."""
+
+
+class GDesigner(Designer):
+    """Encode agents and question, sketch the edges given the question, refine the sketch, draw.
+
+    Its parameters do not depend on which agents there are.
+
+    Args:
+        space: The agents to connect.
+        hidden_dim: H, of every layer and of the latents (16 in the paper).
+        tau: Temperature of an edge's probability, sigmoid(w / tau); the limit 0 makes edges certain.
+        zeta: Weight of the nuclear norm in the refinement (0.1 in the paper).
+        anchor_weight: Weight of the anchor in the refinement (1 in the paper).
+        anchor_logit: Where the anchor pulls an edge's logit: up where it has the edge, down elsewhere.
+        rank: R, how many singular vectors of the anchor span the refined graph; None for all.
+        kl_weight: Weight of the latents' divergence from a standard normal in the penalty.
+        num_rounds: How often each agent gets the floor (3 in the paper).
+    """
+
+    def __init__(
+        self,
+        *,
+        space: Space,
+        hidden_dim: int = 64,
+        tau: float = 1.0,
+        zeta: float = 0.1,
+        anchor_weight: float = 0.1,
+        anchor_logit: float = 2.0,
+        rank: int | None = None,
+        kl_weight: float = 0.001,
+        num_rounds: int = 1,
+    ) -> None:
+        super().__init__(space=space)
+        self.tau = tau
+        self.zeta = zeta
+        self.anchor_weight = anchor_weight
+        self.anchor_logit = anchor_logit
+        self.rank = rank
+        self.kl_weight = kl_weight
+        self.num_rounds = num_rounds
+        self.encoder = VariationalGCN(text_dim=space.text_dim, hidden_dim=hidden_dim)
+        self.from_heard = nn.Linear(hidden_dim, hidden_dim)
+        self.from_hearer = nn.Linear(hidden_dim, hidden_dim, bias=False)
+        self.from_task = nn.Linear(hidden_dim, hidden_dim, bias=False)
+        self.edge = nn.Linear(hidden_dim, 1)
+        self.order = nn.Sequential(  # a shift of all scores changes nothing, so no bias
+            nn.Linear(2 * hidden_dim, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, 1, bias=False)
+        )
+
+    def forward(self, problem: Batch, *, generator: torch.Generator | None = None, greedy: bool = False) -> Draft:
+        """Draw one design a problem; in training mode the latents are drawn too."""
+        edges, penalty = self.distribution(problem, generator=generator)
+        return draw(edges, problem, num_rounds=self.num_rounds, generator=generator, greedy=greedy, penalty=penalty)
+
+    def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:
+        """Return the log-probability of one given design a problem, given the mean latents; -inf where impossible.
+
+        In training mode it differs from the log-probability of a draft, whose latents are drawn.
+        """
+        edges, _ = self.distribution(problem, mean=True)
+        return design_log_prob(edges, problem, designs, num_rounds=self.num_rounds)
+
+    def distribution(
+        self, problem: Batch, *, generator: torch.Generator | None = None, mean: bool = False
+    ) -> tuple[EdgeDistribution, Float[Tensor, " B"]]:
+        """Return the distribution over graphs and the penalty.
+
+        Args:
+            problem: A batch of B problems.
+            generator: Draws the latents; None for torch's own.
+            mean: Take the latents' means, as in evaluation mode, instead of drawing them.
+        """
+        mu, log_sigma = self.encoder(problem)
+        h = mu
+        if self.training and not mean:
+            noise = torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
+            h = mu + noise * log_sigma.exp()
+        rows = dense(problem, h)
+        refined, penalty = self.refine(self.sketch(rows), rows.anchor, rows.mask)
+        divergence = 0.5 * (mu.square() + (2 * log_sigma).exp() - 2 * log_sigma - 1).mean(-1)
+        penalty = penalty.index_add(0, problem.batch, self.kl_weight * divergence)
+        task = rows.task[:, None].expand_as(rows.slots)
+        order_logits = self.order(torch.cat([rows.slots, task], dim=-1))[..., 0]
+        return EdgeDistribution(order_logits=order_logits, edge_logits=refined / self.tau, mask=rows.mask), penalty
+
+    def sketch(self, rows: Dense) -> Float[Tensor, "B N N"]:
+        """Return w_ij = FFN([h_i, h_j, h_task]), the logit of slot j hearing slot i."""
+        heard = self.from_heard(rows.slots)
+        hearer = self.from_hearer(rows.slots) + self.from_task(rows.task)[:, None]
+        hidden = (heard[:, :, None] + hearer[:, None, :]).relu_()  # in place: B N N H is the largest tensor here
+        logits: Tensor = self.edge(hidden)[..., 0]
+        return logits
+
+    def refine(
+        self, sketch: Float[Tensor, "B N N"], anchor: Float[Tensor, "B N N"], mask: Bool[Tensor, "B N"]
+    ) -> tuple[Float[Tensor, "B N N"], Float[Tensor, " B"]]:
+        """Return the refined logits Z W Z^T and the regularisers' value at W, a pair of slots.
+
+        W minimises 1/2 |w - Z W Z^T|^2 + zeta |W|_* + a/2 |anchor - Z W Z^T|^2. Z has orthonormal
+        columns, so the minimum is exact: singular values of Z^T (w + a anchor) Z / (1 + a), lowered
+        by zeta / (1 + a).
+        """
+        n = mask.shape[1]
+        pairs = (mask[:, :, None] & mask[:, None, :]) & ~torch.eye(n, dtype=torch.bool, device=mask.device)
+        target = self.anchor_logit * (2 * anchor - 1) * pairs
+        a = self.anchor_weight
+        middle = (sketch * pairs + a * target) / (1 + a)
+        if self.rank is not None:
+            z = torch.linalg.svd(anchor).U[..., : self.rank]
+            middle = z.mT @ middle @ z
+        w, nuclear = lower_singular_values(middle, self.zeta / (1 + a))
+        refined = w if self.rank is None else z @ w @ z.mT
+        pull = 0.5 * a * ((refined - target) * pairs).square().sum((1, 2))
+        return refined, (self.zeta * nuclear + pull) / pairs.sum((1, 2)).clamp_min(1)
+
+
+class VariationalGCN(nn.Module):
+    """Two graph convolutions with a mean and a variance head, each beside a skip connection.
+
+    Without the skip, nodes with the same closed neighbourhood would get the same latents.
+
+    Args:
+        text_dim: D; the input has C = D + F features.
+        hidden_dim: H.
+    """
+
+    def __init__(self, *, text_dim: int, hidden_dim: int) -> None:
+        super().__init__()
+        in_dim = text_dim + NUM_FEATURES
+        self.scale = text_dim**0.5  # texts are unit vectors; layers start best with variance 1
+        self.shared = GCNConv(in_dim, hidden_dim)
+        self.shared_skip = nn.Linear(in_dim, hidden_dim, bias=False)
+        self.mu = GCNConv(hidden_dim, hidden_dim)
+        self.mu_skip = nn.Linear(hidden_dim, hidden_dim, bias=False)
+        self.log_sigma = GCNConv(hidden_dim, hidden_dim)
+        nn.init.constant_(self.log_sigma.bias, -2.0)
+
+    def forward(self, problem: Batch) -> tuple[Float[Tensor, "V H"], Float[Tensor, "V H"]]:
+        """Return mean and log standard deviation of every node's latent."""
+        x = torch.cat([problem.x * self.scale, problem.features], dim=-1)
+        edges = problem.edge_index
+        h = torch.relu(self.shared(x, edges) + self.shared_skip(x))
+        log_sigma = self.log_sigma(h, edges).clamp(max=MAX_LOG_SIGMA)
+        return self.mu(h, edges) + self.mu_skip(h), log_sigma
+
+
+class _LowerSingularValues(torch.autograd.Function):
+    """Soft threshold of singular values with a gradient that exists at repeated ones too.
+
+    Differentiating through the decomposition divides by differences of singular values; the
+    operator itself is smooth there. Its derivative by divided differences: Lewis & Sendov 2001,
+    "Twice differentiable spectral functions"; the non-symmetric case as in Candes et al. 2013,
+    "Unbiased risk estimates for singular value thresholding", section 3.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, matrix: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+        u, s, vh = torch.linalg.svd(matrix)
+        lowered = (s - threshold).clamp_min(0)
+        ctx.save_for_backward(u, s, vh, lowered)
+        return (u * lowered[..., None, :]) @ vh, lowered.sum(-1)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, grad_nuclear: Tensor) -> tuple[Tensor, None]:
+        u, s, vh, f = ctx.saved_tensors
+        active = (f > 0).to(s.dtype)
+        inner = u.mT @ grad @ vh.mT
+        gap, total = s[..., :, None] - s[..., None, :], s[..., :, None] + s[..., None, :]
+        close = gap.abs() < 1e-5 * (1 + total)
+        slope = 0.5 * (active[..., :, None] + active[..., None, :])
+        difference = torch.where(close, slope, (f[..., :, None] - f[..., None, :]) / torch.where(close, 1.0, gap))
+        mean = (f[..., :, None] + f[..., None, :]) / total.clamp_min(1e-12)
+        symmetric, skew = 0.5 * (inner + inner.mT), 0.5 * (inner - inner.mT)
+        inner = difference * symmetric + mean * skew + torch.diag_embed(active * grad_nuclear[..., None])
+        return u @ inner @ vh, None
+
+
+def lower_singular_values(
+    matrix: Float[Tensor, "B R R"], threshold: float
+) -> tuple[Float[Tensor, "B R R"], Float[Tensor, " B"]]:
+    """Lower every singular value by a threshold, not below 0; return the matrix and its nuclear norm."""
+    out: tuple[Tensor, Tensor] = _LowerSingularValues.apply(matrix, threshold)  # type: ignore[no-untyped-call]
+    return out

@@ -1,0 +1,466 @@
+"""MaAS: layer by layer an operator is drawn given the question and what was drawn before, until one says to stop.
+
+Zhang et al., "Multi-agent Architecture Search via Agentic Supernet", ICML 2025, arXiv 2502.04180. The supernet is
+the product over layers of the distributions over operators; a design is one path through it. Departures are named
+on docs/methods/supernet.md.
+
+Shape letters: B problems in a batch, N slots, W = N + 1 nodes of a row (the slots, then the task node), K operators
+(early exit is the last), A = K W pairs of an operator and the node that carries it out, L layers, G paths, H hidden
+features.
+"""
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch_geometric.data import Batch
+
+from gdesign.design.base import Designer, Draft
+from gdesign.design.dags import NEVER, slot_agents
+from gdesign.encode.graph import Encoder
+from gdesign.encode.problem import Space, dense
+from gdesign.errors import ConfigError
+from gdesign.types import Agent, Decision, Design, Edge
+
+NUM_SAMPLES = 3
+"""How often the agent of `self_consistency` answers."""
+
+# --------------------------------------------------------------------------- operators
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """A design as far as its operators have built it.
+
+    Attributes:
+        agents: Placed so far.
+        spatial: Who hears whom.
+        solutions: The agents whose answers stand; the newest last.
+    """
+
+    agents: tuple[Agent, ...] = ()
+    spatial: tuple[Edge, ...] = ()
+    solutions: tuple[int, ...] = ()
+
+    def add(self, agents: Sequence[Agent], *, hear: Sequence[int], keep: Sequence[int]) -> "Work":
+        """Return the work with agents added whose answers stand beside those kept."""
+        new = range(len(self.agents), len(self.agents) + len(agents))
+        return Work(
+            agents=(*self.agents, *agents),
+            spatial=(*self.spatial, *(Edge(src, dst) for dst in new for src in hear)),
+            solutions=(*keep, *new),
+        )
+
+    def design(self) -> Design:
+        """Return the design: one solution is the answer, of several the most frequent one."""
+        if len(self.solutions) == 1:
+            decision = Decision()
+        elif len(self.solutions) == len(self.agents):
+            decision = Decision(kind="vote")
+        else:
+            weights = tuple(float(i in self.solutions) for i in range(len(self.agents)))
+            decision = Decision(kind="weighted_vote", weights=weights)
+        return Design(agents=self.agents, spatial=self.spatial, decision=decision)
+
+
+def answer(work: Work, agents: Sequence[Agent]) -> Work:
+    """One agent answers and hears nobody (direct answer, chain of thought)."""
+    return work.add(agents, hear=(), keep=work.solutions)
+
+
+def self_consistency(work: Work, agents: Sequence[Agent]) -> Work:
+    """One agent answers several times; the vote is taken at the end (Wang et al., arXiv 2203.11171)."""
+    return work.add([*agents] * NUM_SAMPLES, hear=(), keep=work.solutions)
+
+
+def self_refine(work: Work, agents: Sequence[Agent]) -> Work:
+    """An agent hears the newest solution and replaces it (Madaan et al., arXiv 2303.17651); `test` does so too."""
+    *others, newest = work.solutions
+    return work.add(agents, hear=[newest], keep=others)
+
+
+def debate(work: Work, agents: Sequence[Agent]) -> Work:
+    """All whose solutions stand speak once more, having heard all of them (Du et al., arXiv 2305.14325)."""
+    return work.add([work.agents[i] for i in work.solutions], hear=work.solutions, keep=())
+
+
+def ensemble(work: Work, agents: Sequence[Agent]) -> Work:
+    """An agent hears all solutions and gives the one that replaces them."""
+    return work.add(agents, hear=work.solutions, keep=())
+
+
+def early_exit(work: Work, agents: Sequence[Agent]) -> Work:
+    """The design is done."""
+    return work
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """What may be drawn in a layer.
+
+    Attributes:
+        act: The work and the one agent chosen for it (none where no agent is chosen) to the work after it.
+        agents: How an agent works that can carry it out; empty where none is chosen.
+        needs: How many solutions must stand before it.
+        keeps: Whether those remain, as far as their number goes.
+        adds: How many more stand after it.
+    """
+
+    act: Callable[[Work, Sequence[Agent]], Work]
+    agents: tuple[str, ...] = ()
+    needs: int = 0
+    keeps: bool = True
+    adds: int = 0
+
+
+OPERATORS = {
+    "answer": Operator(act=answer, agents=("answer",), adds=1),
+    "cot": Operator(act=answer, agents=("cot",), adds=1),
+    "self_consistency": Operator(act=self_consistency, agents=("answer", "cot"), adds=NUM_SAMPLES),
+    "self_refine": Operator(act=self_refine, agents=("refine",), needs=1),
+    "debate": Operator(act=debate, needs=2),
+    "ensemble": Operator(act=ensemble, agents=("answer", "cot"), needs=1, keeps=False, adds=1),
+    "program": Operator(act=answer, agents=("program",), adds=1),
+    "test": Operator(act=self_refine, agents=("test",), needs=1),
+    "exit": Operator(act=early_exit, needs=1),
+}
+"""What a layer can do, by name; `exit` is always among what is drawn."""
+
+USUAL = ("answer", "cot", "self_consistency", "self_refine", "debate", "ensemble")
+RUN_CODE = ("program", "test")
+"""Operators of the paper whose agents run what they wrote; they join where such agents are on offer."""
+
+
+class Step(NamedTuple):
+    """An operator and the agent that carries it out; None where none is chosen."""
+
+    operator: str
+    agent: Agent | None
+
+
+def build(steps: Iterable[Step]) -> Work:
+    """Return what a path of operators builds."""
+    work = Work()
+    for operator, agent in steps:
+        work = OPERATORS[operator].act(work, () if agent is None else (agent,))
+    return work
+
+
+@lru_cache(maxsize=4096)
+def paths(design: Design, *, operators: tuple[str, ...], num_layers: int) -> tuple[tuple[Step, ...], ...]:
+    """Return every path of at most so many operators, without `exit`, that builds the design.
+
+    Operators are applied as long as the design has agents left that work as theirs do and hear as many; what has
+    used up all agents is compared with the design.
+    """
+    found = []
+    offered = list(dict.fromkeys(design.agents))
+    listed = design.decision.kind != "last"  # votes keep the order in which their agents were placed
+
+    def grow(steps: tuple[Step, ...], work: Work, left: Counter[tuple[Agent, int]]) -> None:
+        if not left:
+            if work.design() == design:
+                found.append(steps)
+            return
+        if len(steps) == num_layers:
+            return
+        for step in _possible(operators, offered, work):
+            after = OPERATORS[step.operator].act(work, () if step.agent is None else (step.agent,))
+            new = Counter(_hearing(after.agents, after.spatial)[len(work.agents) :])
+            if new <= left and not (listed and after.agents != design.agents[: len(after.agents)]):
+                grow((*steps, step), after, left - new)
+
+    grow((), Work(), Counter(_hearing(design.agents, design.spatial)))
+    return tuple(found)
+
+
+def _possible(operators: Iterable[str], agents: Iterable[Agent], work: Work) -> Iterator[Step]:
+    for name in operators:
+        operator = OPERATORS[name]
+        if len(work.solutions) >= operator.needs:
+            if operator.agents:
+                yield from (Step(name, agent) for agent in agents if agent.operator in operator.agents)
+            else:
+                yield Step(name, None)
+
+
+def _hearing(agents: Sequence[Agent], spatial: Sequence[Edge]) -> list[tuple[Agent, int]]:
+    heard = Counter(edge.dst for edge in spatial)
+    return [(agent, heard[i]) for i, agent in enumerate(agents)]
+
+
+# --------------------------------------------------------------------------- the designer
+
+
+class Supernet(Designer):
+    """Draw an operator and its agent in each layer, until the layers or the operators say to stop.
+
+    No parameter belongs to a slot, so a trained designer can be used on other agents and on any number of them. Slots
+    that hold the same candidate count once, since an agent can be chosen in several layers. The entropy of a draft is
+    the sum over layers, each given what was drawn before; its mean is that of the path, an upper bound of the design's.
+
+    Args:
+        space: The agents on offer.
+        operators: What may be drawn besides `exit`; those that no agent on offer can carry out never are. None for
+            answer, cot, self_consistency, self_refine, debate and ensemble, and for program and test where agents on
+            offer work so.
+        num_layers: L, the most operators of a design (4 in the paper).
+        reuse: Whether an agent may be chosen in several layers. Recorded answers hold one answer an LLM: there,
+            set it to false and operators to [answer].
+        hidden_dim: H (32 in the released code).
+        num_encoder_layers: Message passing steps.
+
+    Raises:
+        ConfigError: An unknown operator, or none that the agents on offer can begin with.
+    """
+
+    _needs: Int[Tensor, " K"]
+    _keeps: Int[Tensor, " K"]
+    _adds: Int[Tensor, " K"]
+    _able: Bool[Tensor, "K _"]
+
+    def __init__(
+        self,
+        *,
+        space: Space,
+        operators: Sequence[str] | None = None,
+        num_layers: int = 4,
+        reuse: bool = True,
+        hidden_dim: int = 64,
+        num_encoder_layers: int = 2,
+    ) -> None:
+        super().__init__(space=space)
+        if operators is None:
+            works = {agent.operator for agent in space.agents}
+            operators = (*USUAL, *(name for name in RUN_CODE if works.intersection(OPERATORS[name].agents)))
+        _check(operators)
+        if num_layers < 1:
+            raise ConfigError(f"num_layers must be 1 or more; got {num_layers}")
+        self.num_layers = num_layers
+        self.reuse = reuse
+        self._names = (*operators, "exit")
+        kinds = [OPERATORS[name] for name in self._names]
+        if not any(k.needs == 0 and a.operator in k.agents for k in kinds for a in space.agents):
+            raise ConfigError(_nothing_to_begin_with(operators))
+        self.encoder = Encoder(text_dim=space.text_dim, hidden_dim=hidden_dim, num_layers=num_encoder_layers)
+        self.operator = nn.Linear(hidden_dim, len(self._names) * hidden_dim)
+        self.so_far = nn.Linear(hidden_dim, hidden_dim, bias=False)
+        self.score = nn.Linear(hidden_dim, 1, bias=False)  # a shift of all scores changes nothing, so no bias
+        self.remember = nn.GRUCell(hidden_dim, hidden_dim)
+        self.register_buffer("_needs", torch.tensor([k.needs for k in kinds]), persistent=False)
+        self.register_buffer("_keeps", torch.tensor([int(k.keeps) for k in kinds]), persistent=False)
+        self.register_buffer("_adds", torch.tensor([k.adds for k in kinds]), persistent=False)
+        self.register_buffer("_able", torch.tensor([_able(k) for k in kinds]), persistent=False)
+
+    def forward(self, problem: Batch, *, generator: torch.Generator | None = None, greedy: bool = False) -> Draft:
+        """Draw one design a problem; greedily, the likeliest operator and agent in each layer."""
+        rows = self._read(problem)
+        drawn = self._walk(rows, generator=generator, greedy=greedy)
+        designs = [
+            build(self._steps(at, path, rows.width)).design()
+            for at, path in zip(slot_agents(problem), drawn.path.tolist(), strict=True)
+        ]
+        log_prob = self._log_prob(rows, designs)
+        return Draft(
+            designs=lambda: designs,
+            log_prob=log_prob,
+            entropy=drawn.entropy,
+            penalty=torch.zeros_like(log_prob),
+        )
+
+    def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:
+        """Return the log-probability of one given design a problem; -inf where it cannot be drawn."""
+        return self._log_prob(self._read(problem), designs)
+
+    def _read(self, problem: Batch) -> "Rows":
+        encoded = dense(problem, self.encoder(problem))
+        nodes = torch.cat([encoded.slots, encoded.task[:, None]], dim=1)
+        num, width, dim = nodes.shape
+        pairs = self.operator(nodes).view(num, width, len(self._names), dim).transpose(1, 2)
+        standing = _standing(problem)
+        works = _works(standing, width).to(nodes.device)
+        offered = self._able[:, works].transpose(0, 1)
+        if not bool((offered & (self._needs == 0)[:, None]).flatten(1).any(1).all()):
+            raise ConfigError(_nothing_to_begin_with(self._names[:-1]))
+        # Untrained, an operator is as likely where many agents can carry it out as where few can.
+        level = -offered.sum(-1, keepdim=True).clamp_min(1).log().expand(offered.shape)
+        return Rows(
+            pairs=pairs.flatten(1, 2),
+            level=level.flatten(1),
+            offered=offered.flatten(1),
+            task=encoded.task,
+            width=width,
+            standing=standing,
+        )
+
+    def _walk(
+        self,
+        rows: "Rows",
+        *,
+        given: Int[Tensor, "G L"] | None = None,
+        generator: torch.Generator | None = None,
+        greedy: bool = False,
+    ) -> "Walk":
+        """Go through the layers, along given paths or drawing them."""
+        num, width, device = len(rows.task), rows.width, rows.task.device
+        each = torch.arange(num, device=device)
+        kind = torch.arange(len(self._names), device=device).repeat_interleave(width)
+        node = torch.arange(width, device=device).repeat(len(self._names))
+        exits = kind == len(self._names) - 1
+        state = rows.task
+        solutions = torch.zeros_like(each)
+        offered = rows.offered
+        ended = torch.zeros_like(each, dtype=torch.bool)
+        possible = ~ended
+        log_prob = entropy = rows.task.new_zeros(num)
+        path = []
+        for layer in range(self.num_layers):
+            scores = rows.level + self.score(torch.relu(rows.pairs + self.so_far(state)[:, None]))[..., 0]
+            allowed = offered & (solutions[:, None] >= self._needs[kind]) & (exits | ~ended[:, None])
+            here = scores.masked_fill(~allowed, NEVER).log_softmax(-1)
+            chosen = _pick(here.detach(), generator, greedy) if given is None else given[:, layer]
+            path.append(chosen)
+            log_prob = log_prob + here[each, chosen]
+            possible = possible & allowed[each, chosen]
+            entropy = entropy - (here.exp() * here).sum(-1)
+            solutions = self._keeps[kind[chosen]] * solutions + self._adds[kind[chosen]]
+            ended = ended | exits[chosen]
+            if not self.reuse:
+                offered = offered & ((node != node[chosen][:, None]) | (node == width - 1))
+            state = self.remember(rows.pairs[each, chosen], state)
+        return Walk(path=torch.stack(path, dim=1), log_prob=log_prob, possible=possible, entropy=entropy)
+
+    def _log_prob(self, rows: "Rows", designs: Sequence[Design]) -> Float[Tensor, " B"]:
+        """Return the log-probability of designs: of all paths that build them, summed."""
+        given: list[list[int]] = []
+        owner: list[int] = []
+        column: list[int] = []
+        for b, (design, at) in enumerate(zip(designs, rows.standing, strict=True)):
+            for c, steps in enumerate(paths(design, operators=self._names[:-1], num_layers=self.num_layers)):
+                if all(step.agent is None or step.agent in at for step in steps):
+                    given.append(self._path(at, steps, rows.width))
+                    owner.append(b)
+                    column.append(c)
+        table = rows.task.new_full((len(designs), max(column, default=0) + 1), NEVER)
+        possible = torch.zeros_like(table, dtype=torch.bool)
+        if given:
+            where = torch.tensor(owner, device=table.device), torch.tensor(column, device=table.device)
+            walk = self._walk(rows[where[0]], given=torch.tensor(given, device=table.device))
+            table = table.index_put(where, walk.log_prob.masked_fill(~walk.possible, NEVER))
+            possible = possible.index_put(where, walk.possible)
+        return table.logsumexp(1).masked_fill(~possible.any(1), -torch.inf)
+
+    def _path(self, at: Mapping[Agent, int], steps: Sequence[Step], width: int) -> list[int]:
+        """Return steps as pairs of an operator and a node, filled up with exits."""
+        task = width - 1
+        pairs = [self._names.index(name) * width + (task if agent is None else at[agent]) for name, agent in steps]
+        return pairs + [len(self._names) * width - 1] * (self.num_layers - len(steps))
+
+    def _steps(self, agents: Sequence[Agent], path: Sequence[int], width: int) -> Iterator[Step]:
+        """Return pairs of an operator and a node as steps."""
+        for kind, node in (divmod(pair, width) for pair in path):
+            yield Step(self._names[kind], agents[node] if node < width - 1 else None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """A batch of encoded problems as padded rows.
+
+    Attributes:
+        pairs: Encodings of each operator with each node; that of operator k and node w is number k W + w.
+        level: What is added to a pair's score.
+        offered: Which pairs may be drawn at some time.
+        task: Encodings of the task nodes.
+        width: W.
+        standing: The node of each agent on offer.
+    """
+
+    pairs: Float[Tensor, "B A H"]
+    level: Float[Tensor, "B A"]
+    offered: Bool[Tensor, "B A"]
+    task: Float[Tensor, "B H"]
+    width: int
+    standing: Sequence[Mapping[Agent, int]]
+
+    def __getitem__(self, rows: Int[Tensor, " G"]) -> "Rows":
+        """Return some of the rows, in that order."""
+        return Rows(
+            pairs=self.pairs[rows],
+            level=self.level[rows],
+            offered=self.offered[rows],
+            task=self.task[rows],
+            width=self.width,
+            standing=[self.standing[b] for b in rows.tolist()],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Walk:
+    """What came of going through the layers.
+
+    Attributes:
+        path: The pair of an operator and a node in each layer.
+        log_prob: Of the path, where it is possible.
+        possible: Whether it can be drawn.
+        entropy: The sum over layers of the entropy of each choice given those before.
+    """
+
+    path: Int[Tensor, "G L"]
+    log_prob: Float[Tensor, " G"]
+    possible: Bool[Tensor, " G"]
+    entropy: Float[Tensor, " G"]
+
+
+_WORKS = ("", "task", *dict.fromkeys(work for operator in OPERATORS.values() for work in operator.agents))
+"""What a node can be: nobody, the task (which carries out what takes no agent), or an agent that works so."""
+
+
+def _able(operator: Operator) -> list[bool]:
+    return [work in (operator.agents or ("task",)) for work in _WORKS]
+
+
+def _standing(problem: Batch) -> list[dict[Agent, int]]:
+    """Return the node of each agent on offer: of slots that hold the same candidate, the first of the space."""
+    slots, ptr = problem.slot.tolist(), problem.ptr.tolist()
+    found = []
+    for space, (a, b) in zip(problem.space, itertools.pairwise(ptr), strict=True):
+        row = [s for s in slots[a:b] if s >= 0]
+        found.append({space.agents[s]: node for s, node in sorted(zip(row, itertools.count()), reverse=True)})
+    return found
+
+
+def _works(standing: Sequence[Mapping[Agent, int]], width: int) -> Int[Tensor, "B W"]:
+    number = {work: i for i, work in enumerate(_WORKS)}
+    works = [[0] * (width - 1) + [number["task"]] for _ in standing]
+    for row, at in zip(works, standing, strict=True):
+        for agent, node in at.items():
+            row[node] = number.get(agent.operator, 0)
+    return torch.tensor(works)
+
+
+def _pick(log_prob: Float[Tensor, "B A"], generator: torch.Generator | None, greedy: bool) -> Int[Tensor, " B"]:
+    if greedy:
+        return log_prob.argmax(-1)
+    return (log_prob - torch.empty_like(log_prob).exponential_(generator=generator).log()).argmax(-1)
+
+
+def _check(operators: Sequence[str]) -> None:
+    for name in operators:
+        if name not in OPERATORS or name == "exit":
+            known = ", ".join(name for name in OPERATORS if name != "exit")
+            raise ConfigError(f"operator {name!r} is unknown; expected some of {known}")
+    if len(set(operators)) < len(operators):
+        raise ConfigError(f"operators must name each operator once; got {list(operators)}")
+
+
+def _nothing_to_begin_with(operators: Sequence[str]) -> str:
+    return (
+        f"no agent on offer can begin a design by one of the operators {', '.join(operators)}: offer agents that work "
+        "by answer, cot or program, and an operator of answer, cot, self_consistency, program that they carry out"
+    )

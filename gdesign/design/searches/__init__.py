@@ -1,0 +1,1 @@
+"""Searches for one design for all questions, a file each."""

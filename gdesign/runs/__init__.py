@@ -1,0 +1,1 @@
+"""The run folder: config, checkpoint, log, metrics, money."""

@@ -1,0 +1,329 @@
+"""What a config lets be spent, and about what it will cost, said before anything is asked."""
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+
+from gdesign.agents.prompt import prompt
+from gdesign.design.base import Designer, Searched
+from gdesign.design.choose import greedy
+from gdesign.encode.problem import ProblemEncoder
+from gdesign.errors import ConfigError
+from gdesign.execute.limits import Limits
+from gdesign.execute.operators import MOST_CALLS
+from gdesign.learn.data import TaskData
+from gdesign.learn.module import DesignModule
+from gdesign.llm.cost import Allowance
+from gdesign.llm.recording import Recording
+from gdesign.runs.checkpoint import LIVE, mappings
+from gdesign.types import AgentPool, Design, Task
+
+LIMITS = ("question", "agent", "longest_reply")
+"""What `limits` of a config may hold."""
+NUM_SAMPLES = 32
+"""Designs that an estimate looks at."""
+NUM_RECORDED = 10_000
+"""Recorded calls that an estimate looks at."""
+BYTES_PER_TOKEN = 4
+"""Of English, about; what an estimate assumes of prompts."""
+COMPLETION_TOKENS = 300
+"""What an estimate assumes of a reply where no recording says better."""
+
+
+def limits_of(config: DictConfig) -> Limits | None:
+    """Return the limits on a question and on an agent that a config names; None if it names none.
+
+    Args:
+        config: May have `limits`; `llm.max_tokens` is the longest reply unless `limits.longest_reply` says another.
+
+    Raises:
+        ConfigError: An entry is unknown or of another kind.
+    """
+    found = config.get("limits") or {}
+    if not isinstance(found, Mapping):
+        raise ConfigError(f"limits is {found!r}; expected a mapping with any of {', '.join(LIMITS)}")
+    if unknown := [name for name in found if name not in LIMITS]:
+        raise ConfigError(f"limits has the entry {unknown[0]!r}; expected any of {', '.join(LIMITS)}")
+    for name in ("question", "agent"):
+        given = found.get(name) or {}
+        if not isinstance(given, Mapping):
+            raise ConfigError(
+                f"limits.{name} is {given!r}; expected a mapping with any of usd, tokens, calls, such as "
+                f"limits.{name}.usd=0.01"
+            )
+        if unknown := [key for key in given if key not in ("usd", "tokens", "calls")]:
+            raise ConfigError(f"limits.{name} has the limit {unknown[0]!r}; expected any of usd, tokens, calls")
+    if not isinstance(found.get("longest_reply"), int | None):
+        raise ConfigError(f"limits.longest_reply is {found.get('longest_reply')!r}; expected a whole number")
+    allowances = {
+        name: Allowance(**given)
+        for name in ("question", "agent")
+        if (given := {key: value for key, value in (found.get(name) or {}).items() if value is not None})
+    }
+    if not allowances:
+        return None
+    longest = found.get("longest_reply")
+    return Limits(**allowances, longest_reply=config.llm.get("max_tokens") if longest is None else longest)
+
+
+def endpoints(llm: DictConfig, pool: AgentPool) -> list[str]:
+    """Return the URLs that a config's client would ask; none if its answers are recorded or simulated."""
+    urls: dict[str, None] = {}
+    for node in mappings(OmegaConf.to_container(llm, resolve=True)):
+        target = node.get("_target_")
+        if target is None or getattr(get_object(str(target)), "__module__", "") not in LIVE:
+            continue
+        from gdesign.llm.openai import BASE_URL  # it needs an extra that other clients do not
+
+        urls |= dict.fromkeys(m.base_url or str(node.get("base_url", BASE_URL)) for m in pool.llms)
+    return list(urls)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """What some runs may cost.
+
+    Attributes:
+        runs: Number of executions of a design.
+        calls: Calls.
+        prompt_tokens: Sum over calls.
+        completion_tokens: Sum over calls.
+        usd: At the pool's prices.
+    """
+
+    runs: float = 0.0
+    calls: float = 0.0
+    prompt_tokens: float = 0.0
+    completion_tokens: float = 0.0
+    usd: float = 0.0
+
+    def __add__(self, other: "Spending") -> "Spending":
+        """Return the sum."""
+        return Spending(
+            runs=self.runs + other.runs,
+            calls=self.calls + other.calls,
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            usd=self.usd + other.usd,
+        )
+
+    def __mul__(self, runs: int | float) -> "Spending":
+        """Return the cost of so many times the runs."""
+        return Spending(
+            runs=self.runs * runs,
+            calls=self.calls * runs,
+            prompt_tokens=self.prompt_tokens * runs,
+            completion_tokens=self.completion_tokens * runs,
+            usd=self.usd * runs,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """About what a training or an evaluation will cost.
+
+    Attributes:
+        parts: By what it is for.
+        notes: What was assumed.
+    """
+
+    parts: Mapping[str, Spending]
+    notes: tuple[str, ...]
+
+    @property
+    def total(self) -> Spending:
+        """Return the sum of the parts."""
+        return sum(self.parts.values(), Spending())
+
+    def __str__(self) -> str:
+        """Return a table and the assumptions, as a user reads them before agreeing."""
+        rows = [(name, cost) for name, cost in self.parts.items() if cost.runs]
+        if len(rows) > 1:
+            rows.append(("together", self.total))
+        lines = [f"{'about':12} {'runs':>10} {'calls':>10} {'prompt tokens':>14} {'completion tokens':>18} {'USD':>12}"]
+        lines += [
+            f"{name:12} {c.runs:>10,.0f} {c.calls:>10,.0f} {c.prompt_tokens:>14,.0f} {c.completion_tokens:>18,.0f} "
+            f"{c.usd:>12,.4f}"
+            for name, c in rows
+        ]
+        return "\n".join([*lines, *(f"- {note}" for note in self.notes)])
+
+
+def estimate_training(
+    module: DesignModule,
+    data: TaskData,
+    *,
+    config: DictConfig,
+    test: Sequence[Task],
+    num_epochs: int,
+) -> Estimate:
+    """Return about what a training will cost, with the evaluation that follows.
+
+    Args:
+        module: The designer and what it learns by.
+        data: Training and validation tasks.
+        config: Says of the client what is recorded and how long replies are, and how often a test is run.
+        test: What is evaluated afterwards.
+        num_epochs: How many epochs are still to come.
+    """
+    designer, problems = module.designer, module.problems
+    train = [item.task for item in data.train]
+    trains = any(p.requires_grad for p in designer.parameters())
+    lengths = _Lengths.of(config)
+    notes = list(lengths.notes(problems.space.pool))
+    asked: list[tuple[Design, Task]] = []
+    parts = {}
+    if isinstance(designer, Searched) and num_epochs:
+        tasks = [*train, *(() if trains else (item.task for item in data.validation))]
+        asked = [(design, task) for design, task, _ in _first_jobs(module, designer, tasks)]
+        if asked:
+            runs = len(asked) if designer.num_runs is None else designer.num_runs
+            parts["search"] = _mean_cost(_spread(asked), pool=problems.space.pool, lengths=lengths) * runs
+            notes.append(
+                f"search: by the first {len(asked)} runs that the designer asks for"
+                + (", and what it may ask for when it has seen these is not in it" if designer.num_runs is None else "")
+            )
+    if asked and not trains:
+        sample = _spread(asked)
+    else:
+        sample = _drawn(designer, problems, _spread(train), usd_weight=module.usd_weight)
+        notes.append(f"by {len(sample)} designs as the designer draws them now; training changes which it draws")
+    mean = _mean_cost(sample, pool=problems.space.pool, lengths=lengths)
+    if trains:
+        drawn = 0 if module.teacher is not None else module.num_designs
+        parts["training"] = mean * (num_epochs * len(train) * drawn)
+        parts["validation"] = mean * (num_epochs * len(data.validation) * module.num_validation_samples)
+    parts["test"] = mean * (len(test) * config.num_test_samples)
+    return Estimate(parts=parts, notes=tuple(notes))
+
+
+def estimate_evaluation(
+    designer: Designer, problems: ProblemEncoder, tasks: Sequence[Task], *, config: DictConfig
+) -> Estimate:
+    """Return about what an evaluation will cost.
+
+    Args:
+        designer: Its greedy designs are what is run.
+        problems: Encodes tasks.
+        tasks: What it is evaluated on.
+        config: See `estimate_training`.
+    """
+    some = _spread(tasks)
+    designs = greedy(designer, problems, some, usd_weight=config.reward.usd_weight)
+    lengths = _Lengths.of(config)
+    pool = problems.space.pool
+    mean = _mean_cost(list(zip(designs, some, strict=True)), pool=pool, lengths=lengths)
+    notes = (*lengths.notes(pool), f"by the designs of {len(some)} of the {len(tasks)} questions")
+    return Estimate(parts={config.split: mean * (len(tasks) * config.num_test_samples)}, notes=notes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lengths:
+    """How long replies are: as recorded, and else as assumed."""
+
+    recorded: Mapping[str, float]
+    max_tokens: int | None
+    path: Path | None
+
+    @classmethod
+    def of(cls, config: DictConfig) -> "_Lengths":
+        path = Path(config.llm.record) if config.llm.get("record") else None
+        found: dict[str, list[int]] = {}
+        if path is not None and path.is_file():
+            recording = Recording(path)
+            for call in islice(recording, NUM_RECORDED):
+                found.setdefault(call.request.llm, []).append(call.reply.usage.completion_tokens)
+            recording.close()
+        means = {llm: fmean(tokens) for llm, tokens in found.items()}
+        return cls(recorded=means, max_tokens=config.llm.get("max_tokens"), path=path)
+
+    def __call__(self, llm: str) -> float:
+        tokens = self.recorded.get(llm, float(COMPLETION_TOKENS))
+        return tokens if self.max_tokens is None else min(tokens, float(self.max_tokens))
+
+    def notes(self, pool: AgentPool) -> Iterable[str]:
+        known = [m.name for m in pool.llms if m.name in self.recorded]
+        if known:
+            yield f"replies as long as {self.path} holds them on average: " + ", ".join(
+                f"{name} {self(name):.0f} tokens" for name in known
+            )
+        if len(known) < len(pool.llms):
+            assumed = min(COMPLETION_TOKENS, self.max_tokens or COMPLETION_TOKENS)
+            yield f"{'other replies' if known else 'replies'} of {assumed} tokens, which is a guess"
+        yield (
+            f"a token for every {BYTES_PER_TOKEN} bytes of a prompt; every agent speaks, whatever its gate, and asks "
+            "as often as its operator may"
+        )
+        if self.path is not None:
+            yield f"calls that {self.path} holds already cost nothing"
+
+
+def _drawn(
+    designer: Designer, problems: ProblemEncoder, tasks: Sequence[Task], *, usd_weight: float
+) -> list[tuple[Design, Task]]:
+    generator = torch.Generator().manual_seed(0)  # of its own: looking ahead changes nothing
+    training = designer.training
+    designer.eval()
+    with torch.no_grad():
+        draft = designer(problems(tasks, usd_weight=usd_weight), generator=generator)
+    designer.train(training)
+    return list(zip(draft.designs, tasks, strict=True))
+
+
+def _first_jobs(module: DesignModule, designer: Searched, tasks: Sequence[Task]) -> Sequence[tuple[Design, Task, int]]:
+    generator = torch.Generator().manual_seed(0)
+    search = copy.deepcopy(designer).search(
+        tasks, problems=module.problems, usd_weight=module.usd_weight, generator=generator
+    )
+    jobs = next(search, ())
+    search.close()
+    return jobs
+
+
+def _spread(values: Sequence[Any]) -> list[Any]:
+    """Return some values, evenly spread."""
+    step = max(1, -(-len(values) // NUM_SAMPLES))
+    return list(values[::step])
+
+
+def _mean_cost(sample: Sequence[tuple[Design, Task]], *, pool: AgentPool, lengths: _Lengths) -> Spending:
+    costs = sum((_cost_of(design, task, pool=pool, lengths=lengths) for design, task in sample), Spending())
+    return costs * (1 / len(sample))
+
+
+def _cost_of(design: Design, task: Task, *, pool: AgentPool, lengths: _Lengths) -> Spending:
+    """Return about what one execution costs in which every agent speaks in every round, and asks as often as it may."""
+    n = len(design.agents)
+    completion = [lengths(agent.llm) for agent in design.agents]
+    calls, prompt_tokens, completion_tokens, usd = 0.0, 0.0, 0.0, 0.0
+    for r in range(1, design.num_rounds + 1):
+        heard: list[list[int]] = [[] for _ in range(n)]
+        for src, dst, rounds in (*design.spatial, *(design.temporal if r > 1 else ())):
+            if not rounds or r in rounds:
+                heard[dst].append(src)
+        for i, agent in enumerate(design.agents):
+            messages = prompt(
+                agent,
+                task,
+                pool=pool,
+                heard=[(design.agents[j].role, "") for j in heard[i]],
+                previous="" if r > 1 else None,
+            )
+            sent = sum(len(m.content.encode()) for m in messages) / BYTES_PER_TOKEN
+            sent += sum(completion[j] for j in heard[i]) + (completion[i] if r > 1 else 0)
+            price = pool.llm(agent.llm)
+            for again in range(MOST_CALLS.get(agent.operator, 1)):
+                prompted = sent + again * completion[i]  # each goes on with what was said
+                calls += 1.0
+                prompt_tokens += prompted
+                completion_tokens += completion[i]
+                usd += (prompted * price.usd_per_1M_input + completion[i] * price.usd_per_1M_output) / 1e6
+    return Spending(runs=1.0, calls=calls, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens, usd=usd)

@@ -1,0 +1,1 @@
+"""Where programs that models write are run."""

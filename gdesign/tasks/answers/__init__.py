@@ -1,0 +1,1 @@
+"""Reading: one way from reply to answer."""

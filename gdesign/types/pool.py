@@ -1,0 +1,129 @@
+"""The roles, LLMs and operators that a designer may choose from."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from gdesign.errors import PoolError
+from gdesign.types.design import Agent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """What an agent is told to be.
+
+    Attributes:
+        name: Unique within a pool.
+        profile: The text that opens the agent's system prompt and that encoders read.
+        domain: The domain the role is made for; empty for a neutral one.
+        attack: How its agents were turned against their team (a key of `gdesign.agents.prompt.ATTACKS`); empty
+            where they were not. It stands in their system prompt alone: no designer reads it.
+    """
+
+    name: str
+    profile: str
+    domain: str = ""
+    attack: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LLM:
+    """A language model with a price.
+
+    Attributes:
+        name: The name requests carry.
+        profile: What encoders read of it: family, size, price. Never a score from evaluation questions.
+        usd_per_1M_input: USD for a million prompt tokens.
+        usd_per_1M_output: USD for a million completion tokens.
+        base_url: The endpoint that serves it; None for the client's own.
+        api_key_env: Name of the environment variable that holds the key; None for the client's own.
+    """
+
+    name: str
+    usd_per_1M_input: float
+    usd_per_1M_output: float
+    profile: str = ""
+    base_url: str | None = None
+    api_key_env: str | None = None
+
+    def usd(self, *, prompt_tokens: int, completion_tokens: int) -> float:
+        """Return the price of one call in USD."""
+        return (prompt_tokens * self.usd_per_1M_input + completion_tokens * self.usd_per_1M_output) / 1e6
+
+
+class Candidate(NamedTuple):
+    """An agent that a pool offers: names of a role, an LLM and an operator."""
+
+    role: str
+    llm: str
+    operator: str = "answer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentPool:
+    """The roles, LLMs and operators that a designer may choose from.
+
+    Attributes:
+        name: What tables call it.
+        roles: At least one.
+        llms: At least one, each with a price.
+        operators: How agents may work.
+        anchor: Pairs of role names; the first is worth hearing for the second. An empty anchor
+            means that no pair is preferred.
+        candidates: The agents on offer; every role with every LLM and operator unless given.
+    """
+
+    name: str
+    roles: tuple[Role, ...]
+    llms: tuple[LLM, ...]
+    operators: tuple[str, ...] = ("answer",)
+    anchor: tuple[tuple[str, str], ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    _roles: dict[str, Role] = field(init=False, repr=False, compare=False)
+    _llms: dict[str, LLM] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse a pool that names what it does not have, and list its candidates."""
+        for kind, names in (("role", [r.name for r in self.roles]), ("LLM", [m.name for m in self.llms])):
+            if not names:
+                raise PoolError(f"pool {self.name!r} has no {kind}; give at least one")
+            if twice := sorted({x for x in names if names.count(x) > 1}):
+                raise PoolError(f"pool {self.name!r} names the {kind} {twice[0]!r} twice")
+        set_ = object.__setattr__
+        set_(self, "_roles", {r.name: r for r in self.roles})
+        set_(self, "_llms", {m.name: m for m in self.llms})
+        for llm in self.llms:
+            for price in (llm.usd_per_1M_input, llm.usd_per_1M_output):
+                if not isinstance(price, int | float) or not 0 <= price < float("inf"):
+                    raise PoolError(
+                        f"LLM {llm.name!r} in pool {self.name!r} has the price {price!r}; give usd_per_1M_input and "
+                        "usd_per_1M_output in USD (0 for a model that costs nothing)"
+                    )
+        for pair in self.anchor:
+            for role in pair:
+                self.role(role)
+        if not self.candidates:
+            every = (Candidate(r.name, m.name, o) for r in self.roles for m in self.llms for o in self.operators)
+            set_(self, "candidates", tuple(every))
+        for candidate in self.candidates:
+            self.check(candidate)
+
+    def role(self, name: str) -> Role:
+        """Return the role of that name, or raise PoolError."""
+        if name not in self._roles:
+            raise PoolError(f"pool {self.name!r} has no role {name!r}; it has {', '.join(self._roles)}")
+        return self._roles[name]
+
+    def llm(self, name: str) -> LLM:
+        """Return the LLM of that name, or raise PoolError."""
+        if name not in self._llms:
+            raise PoolError(f"pool {self.name!r} has no LLM {name!r}; it has {', '.join(self._llms)}")
+        return self._llms[name]
+
+    def check(self, agent: Agent | Candidate) -> None:
+        """Raise PoolError unless role, LLM and operator of the agent are in the pool."""
+        self.role(agent.role)
+        self.llm(agent.llm)
+        if agent.operator not in self.operators:
+            raise PoolError(
+                f"pool {self.name!r} has no operator {agent.operator!r}; it has {', '.join(self.operators)}"
+            )

@@ -1,0 +1,108 @@
+"""Everything that one execution of a design said, and what it came to."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gdesign.types.call import Label, Reply
+from gdesign.types.design import Design
+from gdesign.types.task import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What one agent did in one round: it spoke, stayed silent, or failed.
+
+    Attributes:
+        agent: Index in the design.
+        round: Counted from 1.
+        reply: What it said; None if it was silent or failed.
+        answer: What the benchmark's `extract` reads in the reply; None if unreadable.
+        error: Why the call failed; None if it did not.
+        start: Seconds since the run began when the agent got the floor.
+        end: Seconds since the run began when it had spoken.
+    """
+
+    agent: int
+    round: int
+    reply: Reply | None = None
+    answer: str | None = None
+    error: str | None = None
+    start: float = field(default=0.0, compare=False)
+    end: float = field(default=0.0, compare=False)
+
+    @property
+    def silent(self) -> bool:
+        """Whether a gate kept the agent silent."""
+        return self.reply is None and self.error is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Everything one execution said.
+
+    Attributes:
+        design: What was run.
+        task: The task it was run on.
+        seed: The seed it was run with.
+        turns: By round, then agent.
+        answer: The decision; None if nobody gave a readable answer.
+        decided_by: Index into `turns` of the earliest turn that holds the decided answer; None if nobody spoke.
+        label: The weakest label of the turns; None if no turn got a reply.
+        seconds: Wall-clock time.
+    """
+
+    design: Design
+    task: Task
+    seed: int
+    turns: tuple[Turn, ...]
+    answer: str | None
+    decided_by: int | None
+    label: Label | None
+    seconds: float = field(default=0.0, compare=False)
+
+    @property
+    def failures(self) -> tuple[Turn, ...]:
+        """The turns whose call failed."""
+        return tuple(t for t in self.turns if t.error is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a run is worth and what it cost.
+
+    Attributes:
+        score: In [0, 1].
+        usd: Price of all calls.
+        prompt_tokens: Sum over calls.
+        completion_tokens: Sum over calls.
+        calls: Number of calls that got a reply.
+        critical_path: Number of calls on the longest chain of agents that waited for each other.
+        unreadable: Whether the decided answer could not be parsed.
+        failures: Number of calls that failed.
+        label: Where the answers come from; None if no call got a reply.
+        paid_usd: Price of the calls that were asked live, so paid now; the rest came from a recording.
+        seconds: Latency: how long the calls on the longest chain took, by what their replies say; 0 where nobody
+            measured.
+        faults: Number of faults that were survived by asking again.
+        counted: Number of turns whose tokens were counted here, because the endpoint did not say.
+        agent_usd: What of `usd` each agent of the design took.
+    """
+
+    score: float
+    usd: float
+    prompt_tokens: int
+    completion_tokens: int
+    calls: int
+    critical_path: int
+    unreadable: bool
+    failures: int
+    label: Label | None
+    paid_usd: float = 0.0
+    seconds: float = field(default=0.0, compare=False)
+    faults: int = field(default=0, compare=False)
+    counted: int = 0
+    agent_usd: tuple[float, ...] = field(default=(), compare=False)
+
+
+Extract = Callable[[Task, str], str | None]
+Grade = Callable[[Task, str], float]

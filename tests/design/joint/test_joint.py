@@ -1,0 +1,245 @@
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import combinations_with_replacement, product
+
+import pytest
+import torch
+
+from gdesign.agents import teams
+from gdesign.design.joint.joint import Joint
+from gdesign.design.joint.vocabulary import asking, debate
+from gdesign.encode.problem import ProblemEncoder, Space
+from gdesign.encode.text import HashEncoder, SurfaceEncoder
+from gdesign.errors import ConfigError
+from gdesign.types import Design, Outcome, Run, Task
+from tests import laws, worlds
+
+SHAPES = ("single", "pair", "vote", "cascade", "asking", "debate")
+
+
+def every_design(space: Space) -> list[Design]:
+    agents = list(dict.fromkeys(space.agents))
+    found = [teams.single([a]) for a in agents]
+    found += [teams.chain(team) for team in product(agents, repeat=2)]
+    found += [debate(team) for team in combinations_with_replacement(agents, 2)]
+    for team in combinations_with_replacement(agents, 3):
+        found.append(teams.vote(team))
+    for make in (teams.cascade, asking):
+        found += [make(team) for team in product(agents, repeat=3)]
+    return list(dict.fromkeys(found))
+
+
+JOINT = laws.Method(
+    name="joint",
+    make=lambda space: Joint(space=space, shapes=SHAPES, hidden_dim=16, temperature=1.0),
+    designs=every_design,
+    lr=0.01,
+)
+
+
+@pytest.mark.parametrize("law", laws.applying_to(JOINT), ids=lambda law: law.__name__)
+def test_joint_keeps_the_law(law):
+    law(JOINT)
+
+
+# --------------------------------------------------------------------------- evidence
+
+
+def asked(joint: Joint, encoder: ProblemEncoder, tasks: list[Task], *, right: Callable[[int, str], bool]) -> None:
+    """Let agents answer alone: rightly where `right` says so of the task's number and the LLM."""
+    steps = joint.search(tasks, problems=encoder, usd_weight=0.0, generator=torch.Generator().manual_seed(0))
+    jobs = next(steps, None)
+    if jobs is None:
+        return
+    number = {task.id: i for i, task in enumerate(tasks)}
+    results = []
+    for design, task, seed in jobs:
+        good = right(number[task.id], design.agents[0].llm)
+        answer = "right" if good else f"wrong {design.agents[0].llm}"
+        run = Run(design=design, task=task, seed=seed, turns=(), answer=answer, decided_by=None, label=None)
+        outcome = Outcome(
+            score=float(good),
+            usd=0.001,
+            prompt_tokens=1,
+            completion_tokens=1,
+            calls=1,
+            critical_path=1,
+            unreadable=False,
+            failures=0,
+            label=None,
+        )
+        results.append((run, outcome))
+    with suppress(StopIteration):
+        steps.send(results)
+
+
+def only(encoder: ProblemEncoder, **options: object) -> Joint:
+    return Joint(
+        space=encoder.space, shapes=["single", "cascade"], reuse=False, num_probes=None, critic=False, **options
+    )
+
+
+def with_critic(encoder: ProblemEncoder) -> Joint:
+    return Joint(space=encoder.space, shapes=["single", "cascade"], num_probes=None, hidden_dim=16)
+
+
+def test_evidence_alone_finds_the_agent_that_is_right():
+    encoder, tasks = worlds.encoder(4), worlds.tasks(30)
+    joint = only(encoder)
+    asked(joint, encoder, tasks, right=lambda i, llm: llm == "llm-2")
+    designs = joint(encoder(worlds.tasks(36)[30:], usd_weight=1.0), greedy=True).designs
+    assert {d.agents[-1].llm for d in designs} == {"llm-2"}
+    assert {len(d.agents) for d in designs} == {1}
+
+
+def test_evidence_is_part_of_the_state():
+    encoder, tasks = worlds.encoder(4), worlds.tasks(30)
+    joint, other = only(encoder), only(encoder)
+    asked(joint, encoder, tasks, right=lambda i, llm: i % 3 == 0 or llm == "llm-1")
+    other.load_state_dict(joint.state_dict())
+    problem = encoder(worlds.tasks(34)[30:], usd_weight=0.3)
+    first, second = joint(problem, greedy=True), other(problem, greedy=True)
+    assert first.designs == second.designs
+    assert torch.equal(first.log_prob, second.log_prob)
+
+
+def test_an_agent_added_later_is_used_after_a_few_questions():
+    tasks = worlds.tasks(30)
+    small, large = worlds.encoder(3), worlds.encoder(4)
+    joint = only(small)
+    asked(joint, small, tasks, right=lambda i, llm: i % 3 == 2)
+    grown = only(large)
+    grown.load_state_dict(joint.state_dict())
+    with pytest.raises(ConfigError, match="nothing is known of the agent role-3/llm-3"):
+        grown(large(tasks[:1]), greedy=True)
+    grown.num_probes = 10
+    asked(grown, large, tasks, right=lambda i, llm: llm == "llm-3")
+    designs = grown(large(worlds.tasks(32)[30:], usd_weight=0.01), greedy=True).designs
+    assert {d.agents[-1].llm for d in designs} == {"llm-3"}
+
+
+def test_the_critic_does_not_look_who_an_agent_is_that_was_added_later():
+    tasks = worlds.tasks(30)
+    small, large = worlds.encoder(3), worlds.encoder(4)
+    joint, grown = with_critic(small), with_critic(large)
+    asked(joint, small, tasks, right=lambda i, llm: i % 3 == 2)
+    grown.load_state_dict(joint.state_dict())
+    asked(grown, large, tasks, right=lambda i, llm: llm == "llm-3")
+    grown.eval()
+    problem = large(worlds.tasks(32)[30:], usd_weight=0.01)
+    disguised = problem.clone()
+    added, known = problem.slot == 3, problem.slot == 2
+    disguised.x[added] = problem.x[known]
+    disguised.features[added] = problem.features[known]
+    expected = grown.expect(problem, [teams.single([large.space.agents[3]])] * 2)
+    again = grown.expect(disguised, [teams.single([large.space.agents[3]])] * 2)
+    assert all(torch.equal(a, b) for a, b in zip(expected, again, strict=True))
+
+
+def test_new_agents_are_compared_on_questions_of_the_record_only():
+    small, large = worlds.encoder(3), worlds.encoder(4)
+    joint, grown = only(small), only(large)
+    asked(joint, small, worlds.tasks(20), right=lambda i, llm: True)
+    grown.load_state_dict(joint.state_dict())
+    with pytest.raises(ConfigError, match="none of these 2 questions is one that the agents known so far were asked"):
+        asked(grown, large, worlds.tasks(42)[40:], right=lambda i, llm: True)
+
+
+@pytest.mark.parametrize(("features", "num_probes"), [(SurfaceEncoder(), None), (HashEncoder(), 1)])
+def test_evidence_is_finite_for_any_features_and_one_question(features, num_probes):
+    encoder, tasks = ProblemEncoder(pool=worlds.pool(4), encoder=features), worlds.tasks(30)
+    joint = only(encoder)
+    joint.num_probes = num_probes
+    asked(joint, encoder, tasks, right=lambda i, llm: llm == "llm-2")
+    assert joint(encoder(tasks, usd_weight=0.1), greedy=True).log_prob.isfinite().all()
+
+
+def test_designs_that_were_listed_for_other_shapes_are_listed_anew():
+    encoder, tasks = worlds.encoder(14), worlds.tasks(30)
+    options = {"space": encoder.space, "reuse": False, "num_probes": None, "critic": False}
+    joint, other = (Joint(shapes=["single", name], **options) for name in ("cascade_twice", "star_of_four"))
+    asked(joint, encoder, tasks, right=lambda i, llm: (i + len(llm)) % 3 == 0)
+    other.load_state_dict(joint.state_dict())
+    fresh = Joint(shapes=["single", "star_of_four"], **options)
+    asked(fresh, encoder, tasks, right=lambda i, llm: (i + len(llm)) % 3 == 0)
+    problem = encoder(worlds.tasks(34)[30:], usd_weight=0.3)
+    assert torch.equal(other(problem, greedy=True).log_prob, fresh(problem, greedy=True).log_prob)
+
+
+def test_the_price_of_cost_chooses_between_a_cheap_and_a_dear_agent():
+    encoder = worlds.encoder(4)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        joint = Joint(space=encoder.space)
+    cheap, dear = (joint(encoder(worlds.tasks(1), usd_weight=price), greedy=True).designs[0] for price in (100.0, 0.0))
+    usd = [joint.expect(encoder(worlds.tasks(1)), [design])[1] for design in (cheap, dear)]
+    assert usd[0] < usd[1]
+
+
+def test_a_share_of_the_draws_in_training_takes_any_shape_however_dear():
+    encoder = worlds.encoder(4)
+    joint = Joint(space=encoder.space, shapes=SHAPES, explored=0.3)
+    problem = encoder(worlds.tasks(1) * 3000, usd_weight=1000.0)
+
+    def share_of_debates():
+        designs = joint(problem, generator=torch.Generator().manual_seed(0)).designs
+        return sum(design.num_rounds == 2 for design in designs) / len(designs)
+
+    assert share_of_debates() == pytest.approx(0.3 / len(SHAPES), abs=0.01)
+    joint.eval()
+    assert share_of_debates() == 0
+
+
+@pytest.mark.parametrize("explored", [0.0, 0.1])
+def test_in_training_the_probabilities_of_all_designs_add_up_to_one(explored):
+    encoder = worlds.encoder(3)
+    joint = Joint(space=encoder.space, shapes=SHAPES, explored=explored)
+    designs = every_design(encoder.space)
+    assert joint.training
+    log_prob = joint.log_prob(encoder(worlds.tasks(1) * len(designs), usd_weight=0.3), designs)
+    assert log_prob.exp().sum().item() == pytest.approx(1, abs=1e-4)
+
+
+def test_greedily_the_design_worth_most_is_taken_in_training_too():
+    encoder = worlds.encoder(6)
+    joint = Joint(space=encoder.space, shapes=["single", "complete"], temperature=100.0, explored=0.9)
+    problem = encoder(worlds.tasks(8), usd_weight=0.0)
+    in_training = joint(problem, greedy=True).designs
+    assert in_training == joint.eval()(problem, greedy=True).designs
+    assert any(len(design.agents) > 1 for design in in_training)
+
+
+def test_a_shape_for_which_there_are_too_few_agents_is_left_out():
+    encoder = worlds.encoder(3)
+    joint = Joint(space=encoder.space, shapes=["single", "cascade", "cascade_twice"], reuse=False)
+    designs = joint(encoder(worlds.tasks(50)), generator=torch.Generator().manual_seed(0)).designs
+    assert {len(design.agents) for design in designs} <= {1, 3}
+
+
+@pytest.mark.parametrize("explored", [-0.1, 1.0])
+def test_a_share_of_draws_that_is_none_is_refused(explored):
+    with pytest.raises(ConfigError, match="share of the draws"):
+        Joint(space=worlds.encoder(3).space, explored=explored)
+
+
+def test_too_many_designs_to_list_are_refused():
+    encoder = worlds.encoder(14)
+    joint = Joint(space=encoder.space, shapes=["cascade_twice"])
+    with pytest.raises(ConfigError, match="more than 20000; choose fewer shapes"):
+        joint(encoder(worlds.tasks(1)))
+
+
+def test_neither_critic_nor_evidence_is_refused():
+    with pytest.raises(ConfigError, match="nothing but evidence"):
+        Joint(space=worlds.encoder(3).space, critic=False)
+
+
+def test_several_draws_for_one_task_are_looked_at_as_one():
+    encoder = worlds.encoder(4)
+    joint = Joint(space=encoder.space)
+    tasks = [task for task in worlds.tasks(3) for _ in range(4)]
+    together = joint(encoder(tasks, usd_weight=0.1), greedy=True)
+    for i in (0, 5, 11):
+        alone = joint(encoder([tasks[i]], usd_weight=0.1), greedy=True)
+        assert alone.designs == [together.designs[i]]
+        torch.testing.assert_close(alone.log_prob[0], together.log_prob[i])

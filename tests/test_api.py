@@ -1,0 +1,210 @@
+import asyncio
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import gdesign
+from gdesign.errors import ConfigError, MissingDataError
+from gdesign.execute.limits import Limits
+from gdesign.llm.cost import Allowance
+from gdesign.tasks.synthetic import Synthetic
+from gdesign.types import Label
+from tests import worlds
+from tests.llm.chat_server import chat_server
+from tests.serve.folders import SWARM, folder
+
+TASKS = Synthetic().load("test")
+QUESTIONS = [task.question for task in TASKS[:6]]
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    return folder(tmp_path_factory.mktemp("runs") / "a")
+
+
+@pytest.fixture(scope="module")
+def model(run_folder):
+    return gdesign.load(run_folder)
+
+
+def test_the_public_names_are_few_and_each_is_there():
+    assert gdesign.__all__ == ["Answer", "Model", "Proposal", "load"]
+    assert all(callable(getattr(gdesign, name)) for name in gdesign.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'lode'"):
+        gdesign.lode  # noqa: B018
+
+
+def test_the_python_api_loads_no_lightning(tmp_path):
+    trained = {
+        "data": {"_target_": "gdesign.learn.data.TaskData"},
+        "learner": {"_target_": "gdesign.learn.module.DesignModule"},
+    }
+    code = (
+        "import sys, gdesign; before = 'torch' in sys.modules; gdesign.load(sys.argv[1]).design('?'); "
+        "print(before, 'torch' in sys.modules, 'lightning' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(folder(tmp_path / "a", **trained))]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False True False"
+
+
+def test_a_design_comes_with_what_is_expected_of_it(model):
+    proposal = model.design(QUESTIONS[0])
+    assert proposal.question == QUESTIONS[0]
+    assert proposal.lam == 0.03
+    assert 0 <= proposal.score <= 1
+    assert proposal.usd > 0
+    assert model.design(QUESTIONS[0]) == proposal
+
+
+def test_a_batch_gets_the_designs_of_its_questions_one_by_one(model):
+    assert [p.design for p in model.designs(QUESTIONS)] == [model.design(q).design for q in QUESTIONS]
+    assert model.designs([]) == []
+
+
+def test_cost_weighs_as_much_as_lambda_says(model):
+    free, dear = model.designs([QUESTIONS[0]] * 2, lam=[0.0, 100.0])
+    assert dear.usd < free.usd
+    assert model.design(QUESTIONS[0], lam=100.0) == dear
+
+
+def test_a_budget_is_kept_and_the_price_is_told_that_keeps_it(model):
+    free = model.design(QUESTIONS[0], lam=0.0)
+    proposal = model.design(QUESTIONS[0], max_usd=free.usd / 2)
+    assert proposal.usd <= free.usd / 2
+    assert model.design(QUESTIONS[0], lam=proposal.lam).design == proposal.design
+    with pytest.raises(ConfigError, match="the cheapest is expected to cost"):
+        model.design(QUESTIONS[0], max_usd=1e-9)
+
+
+@pytest.mark.parametrize("ask", [lambda m: m.design("?", lam=-1), lambda m: m.design("?", lam=-1, max_usd=1)])
+def test_a_negative_price_of_cost_is_refused(model, ask):
+    with pytest.raises(ConfigError, match="expected 0 or more"):
+        ask(model)
+
+
+def test_each_question_needs_a_price(model):
+    with pytest.raises(ConfigError, match="2 questions and 1 prices"):
+        model.designs(QUESTIONS[:2], lam=[0.1])
+
+
+def test_a_method_that_expects_nothing_says_nothing_and_keeps_no_budget(tmp_path):
+    swarm = gdesign.load(folder(tmp_path / "a", designer=SWARM))
+    assert (swarm.design("?").score, swarm.design("?").usd) == (None, None)
+    with pytest.raises(ConfigError, match="does not predict"):
+        swarm.design("?", max_usd=1.0)
+
+
+def test_standard_teams_are_made_of_one_agent_a_role_and_the_dearest_llm(model):
+    single, chain, complete = (model.standard("?", kind=kind).design for kind in ("single", "chain", "complete"))
+    assert [a.llm for a in single.agents] == ["large"]
+    assert sorted(a.role for a in chain.agents) == sorted(a.role for a in complete.agents)
+    assert len({a.role for a in chain.agents}) == len(chain.agents) == 4
+    assert (len(chain.spatial), len(complete.spatial)) == (3, 6)
+    with pytest.raises(ConfigError, match="expected one of single, chain, complete"):
+        model.standard("?", kind="ring")
+
+
+def test_a_question_is_answered_by_its_design(model):
+    answer = model.ask(QUESTIONS[0])
+    assert answer.proposal == model.design(QUESTIONS[0])
+    assert answer.design == answer.run.design == answer.proposal.design
+    assert answer.text.endswith(f"Answer: {answer.answer}") or answer.answer is None
+    assert answer.outcome.label is Label.SIMULATED
+    assert answer.outcome.calls == len(answer.design.agents)
+
+
+def test_questions_are_answered_at_the_same_time_and_in_their_order(model):
+    answers = model.asks(QUESTIONS, lam=0.1)
+    assert [a.proposal.question for a in answers] == QUESTIONS
+    assert answers == [model.ask(q, lam=0.1) for q in QUESTIONS]
+
+
+def test_the_same_is_there_to_be_awaited(model):
+    async def ask():
+        return await model.aask(QUESTIONS[0]), await model.aasks(QUESTIONS[:2]), await model.adesign(QUESTIONS[0])
+
+    one, both, proposal = asyncio.run(ask())
+    assert one == both[0] == model.ask(QUESTIONS[0])
+    assert proposal == one.proposal
+
+
+def test_limits_hold_for_every_question(model):
+    limits = Limits(question=Allowance(calls=1))
+    assert model.ask(QUESTIONS[0], lam=0.0, limits=limits).outcome.calls == 1
+
+
+def test_another_client_may_answer(run_folder):
+    model = gdesign.load(run_folder, llm=worlds.Scripted(lambda request: "Answer: seven"))
+    assert model.ask("How many days has a week?").answer == "seven"
+
+
+def test_agents_read_a_context_that_designers_do_not(run_folder):
+    seen = worlds.Scripted(lambda request: "Answer: yes")
+    model = gdesign.load(run_folder, llm=seen)
+    proposal = model.design("And now?")
+    asyncio.run(model.execute(proposal, context="We spoke of rain.\n\nAnd now?"))
+    assert all("We spoke of rain." in r.messages[1].content for r in seen.requests)
+
+
+def test_turns_are_told_as_they_end(model):
+    turns = []
+    answer = asyncio.run(model.execute(model.standard(QUESTIONS[0], kind="chain"), on_turn=turns.append))
+    assert turns == list(answer.run.turns)
+
+
+def test_questions_are_kept_in_no_file(model, run_folder):
+    model.design("A secret of mine.")
+    assert not (run_folder / "embeddings.sqlite").exists()
+
+
+def test_questions_to_live_agents_and_their_answers_are_kept_in_no_file_and_asked_each_time(tmp_path):
+    seen = []
+    with chat_server(seen=seen) as url:
+        live = {"_target_": "gdesign.llm.live.endpoint", "pool": "${pool}", "base_url": url}
+        live["record"] = str(tmp_path / "calls.sqlite")
+        model = gdesign.load(folder(tmp_path / "a", llm=live), trust=True)
+        first, second = (model.ask("A secret of mine.", lam=100.0) for _ in range(2))
+    assert len(seen) == first.outcome.calls + second.outcome.calls
+    assert second.outcome.label is Label.LIVE
+    assert not any(b"A secret" in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+
+
+def test_threads_may_share_a_model(model):
+    alone = [model.design(q) for q in QUESTIONS]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(model.design, QUESTIONS * 3)) == alone * 3
+
+
+def test_a_question_without_end_or_of_broken_characters_gets_a_design(model):
+    for question in ("why " * 100_000, "", "half a pair: \ud800"):
+        assert model.design(question).design.agents
+
+
+def test_a_run_that_asks_an_endpoint_needs_no_key_until_it_is_asked(tmp_path):
+    asking = {"_target_": "gdesign.llm.live.endpoint", "pool": "${pool}", "base_url": "https://llm.example/v1"}
+    model = gdesign.load(folder(tmp_path / "a", llm=asking))
+    assert model.design("?").design.agents
+    with pytest.raises(ConfigError, match=r"would send questions.*to llm\.example"):
+        model.ask("?")
+
+
+def test_what_is_no_run_folder_is_named(tmp_path):
+    with pytest.raises(MissingDataError, match="expected a run folder"):
+        gdesign.load(tmp_path)
+
+
+def test_a_folder_that_names_what_is_not_ours_is_refused(run_folder, tmp_path):
+    text = (run_folder / "config.yaml").read_text()
+    (tmp_path / "config.yaml").write_text(text.replace("gdesign.design.joint.joint.Joint", "os.system"))
+    with pytest.raises(ConfigError, match=r"would call os\.system"):
+        gdesign.load(tmp_path)
+
+
+def test_a_mistake_in_a_config_is_told_as_what_it_is(run_folder, tmp_path):
+    text = (run_folder / "config.yaml").read_text()
+    (tmp_path / "config.yaml").write_text(text.replace("- vote", "- ring"))
+    with pytest.raises(ConfigError, match="ring"):
+        gdesign.load(tmp_path)
