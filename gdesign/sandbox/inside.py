@@ -11,7 +11,7 @@ place, or `raise` with the name and the message of an exception. Values are writ
 items; what is no plain value stays where it is and is named by a number.
 """
 
-# ruff: noqa: D102, D105 (the methods of Remote do what their names say, at the other side)
+# ruff: noqa: D102 (the methods of Remote do what their names say, at the other side)
 # Annotations are not evaluated here: importing typing would be half of what a program waits for.
 from __future__ import annotations
 
