@@ -29,7 +29,7 @@ def trained(out: Path, llm: str, way: str, seed: int, *, num_questions: int) -> 
     """Train one way, and evaluate it at every price."""
     from hydra.utils import instantiate
 
-    overrides = ["experiment=frontier", "designer=joint_recorded"]
+    overrides = ["experiment=frontier", "designer=evidence"]
     into = folder(out, llm, way, seed)
     if way == "without":
         names = [c.llm for c in instantiate(compose(tuple(overrides)).pool).candidates]

@@ -29,7 +29,7 @@ METHODS: Mapping[str, tuple[bool, tuple[str, ...]]] = {
     REFERENCE: (False, ("designer=search", "designer.families=[cascades]")),
     "nearest neighbours, one LLM": (True, ("designer=knn",)),
     "ridge, one LLM": (True, ("designer=ridge",)),
-    "joint": (True, ("designer=joint_recorded",)),
+    "joint": (True, ("designer=evidence",)),
 }
 """Overrides, and whether one checkpoint serves every price; if not, a search is made for each."""
 

@@ -65,7 +65,7 @@ def main() -> None:
                 path = runs[f"{designer}, {encoder}"] = Path(folder) / f"{designer}-{encoder}"
                 overrides = [f"designer={designer}", "experiment=demo", "trainer.max_epochs=1", f"out={path}"]
                 overrides += ["learner=critic"] if designer == "joint" else []
-                overrides += [f"encoder={encoder}", "+task.num_train=120", "split=null"]
+                overrides += [f"text={encoder}", "+task.num_train=120", "split=null"]
                 subprocess.run([sys.executable, "train.py", *overrides], cwd=ROOT, check=True)
         for name, path in runs.items():
             found = [fresh(path, 700 + k) for k in range(options.repeat)]

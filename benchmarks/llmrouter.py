@@ -25,7 +25,7 @@ COMMAND = "python benchmarks/llmrouter.py --write benchmarks/results/llmrouter.m
 METHODS: Methods = {
     SINGLE: SINGLES,
     **ROUTERS,
-    "joint (one agent)": ("designer=joint_recorded", "designer.shapes=[single]"),
+    "joint (one agent)": ("designer=evidence", "designer.shapes=[single]"),
 }
 """A method is a line; only designs of one agent are exact here."""
 HALVES = "+task.halves=true"

@@ -58,8 +58,8 @@ ROUTERS = (
     router("knn"),
     router("ridge"),
     router("mf"),
-    router("length", "encoder=length", kind="control"),
-    router("tfidf", "encoder=words", kind="control"),
+    router("length", "text=length", kind="control"),
+    router("tfidf", "text=words", kind="control"),
 )
 FIXED = (
     fixed("fixed", "single small", "designer=single", "designer.llm=small"),

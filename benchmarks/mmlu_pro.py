@@ -30,7 +30,7 @@ METHODS: Methods = {
     "best vote of three": ("designer=search", "designer.families=[votes]"),
     CASCADE: ("designer=search", "designer.families=[cascades]"),
     **ROUTERS,
-    JOINT: ("designer=joint_recorded",),
+    JOINT: ("designer=evidence",),
 }
 """A method is a line; all learn from the score alone."""
 CHARACTERS_A_TOKEN = 4.45

@@ -54,9 +54,9 @@ PUBLISHED = {
 }
 """CPT(50 %), CPT(80 %) in % of strong calls, and APGR: arXiv 2406.18665v4, tables 2 and 3."""
 LEARNED: dict[str, tuple[str, ...]] = {
-    "knn": ("designer=knn", "encoder=minilm"),
-    "ridge": ("designer=ridge", "encoder=minilm"),
-    "mf": ("designer=mf", "encoder=minilm"),
+    "knn": ("designer=knn", "text=minilm"),
+    "ridge": ("designer=ridge", "text=minilm"),
+    "mf": ("designer=mf", "text=minilm"),
     "kernel": ("designer=kernel",),
     "length": ("designer=length",),
     "tfidf": ("designer=tfidf",),
@@ -139,7 +139,7 @@ def measure(wish: np.ndarray, scores: torch.Tensor) -> tuple[float, float, float
 def router_of(overrides: tuple[str, ...]) -> tuple[Callable[..., Router], TextEncoder]:
     """Return a designer as the overrides make it, and the encoder that it reads."""
     config = compose(overrides)
-    return instantiate(config.designer, _partial_=True), instantiate(config.encoder)
+    return instantiate(config.designer, _partial_=True), instantiate(config.text)
 
 
 def wishes(

@@ -28,9 +28,9 @@ ROUTERS: Methods = {
     "knn": ("designer=knn",),
     "ridge": ("designer=ridge",),
     "mf": ("designer=mf",),
-    "kernel": ("designer=kernel", "encoder=joined"),
-    "length (control)": ("designer=length", "encoder=length"),
-    "tfidf (control)": ("designer=tfidf", "encoder=words"),
+    "kernel": ("designer=kernel", "text=joined"),
+    "length (control)": ("designer=length", "text=length"),
+    "tfidf (control)": ("designer=tfidf", "text=words"),
 }
 
 

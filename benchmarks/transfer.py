@@ -27,7 +27,7 @@ HELD_OUT = (1, 2, 3)
 EPOCHS = 6
 BLIND = Method(name="search", kind="search", overrides=("designer=search",))
 """One design for all questions, for comparison where a domain is left out."""
-PROBES = {"joint": ("+designer.num_probes=null",)}
+PROBES = {"joint": ("designer.num_probes=null",)}
 """What lets a method ask agents alone before training; these runs count as training's."""
 NUM_ADDED = 300
 """How many questions an agent is asked that is added later."""
@@ -73,7 +73,7 @@ def run_method(out: Path, method: Method, seed: int, training: str, common: tupl
             probes = PROBES.get(method.name, ())
             learn("pool.name=simulated_large", some([i for i in range(5) if i != int(what)]), *probes)
             if probes:
-                added = (f"start={here}", "trainer.max_epochs=0", f"+designer.num_probes={NUM_ADDED}")
+                added = (f"start={here}", "trainer.max_epochs=0", f"designer.num_probes={NUM_ADDED}")
                 overrides = (*common, "pool.name=simulated_large", some(range(5)), *method.overrides, *added)
                 train(("experiment=demo", *overrides), seed, out / f"added-{what}" / f"{method.name}-{seed}")
             else:

@@ -46,7 +46,7 @@ def test_one_of_six_agents_is_attacked(experiment, role, num_agents, attack, mon
     config = composed(f"experiment={experiment}", "designer=complete", f"+pool.attacks={{{role}: {attack}}}")
     pool = instantiate(config.pool)
     assert {r.name: r.attack for r in pool.roles if r.attack} == {role: attack}
-    config.encoder = composed("encoder=hash").encoder
+    config.text = composed("text=hash").text
     problems, designer = assemble(config)
     assert len(problems.space.agents) == num_agents
     assert [a.role for a in designer.design.agents].count(role) == 1

@@ -77,7 +77,7 @@ def test_pools_and_llms_can_be_made(group, name, tmp_path):
     assert instantiate(config[group]) is not None
 
 
-@pytest.mark.parametrize(("group", "name"), options("encoder", "llm", "task", "learner"))
+@pytest.mark.parametrize(("group", "name"), options("text", "gnn", "llm", "task", "learner"))
 def test_no_choice_needs_trust_when_it_is_read_back_from_a_run_folder(group, name):
     config = composed(f"{group}={name}", *NEEDS.get((group, name), []))
     OmegaConf.set_struct(config, False)

@@ -160,7 +160,7 @@ def composes(name, overrides):
     with initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "configs")):
         config = compose(config_name=name, overrides=overrides)
     assert "???" not in OmegaConf.to_yaml(config), "a value is missing that the command must give"
-    if "name" in config.pool and "HashEncoder" in config.encoder.encoder._target_:  # needs neither data nor weights
+    if "name" in config.pool and "HashEncoder" in config.text.encoder._target_:  # needs neither data nor weights
         assemble(config)
 
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch_geometric.data import Batch
 
+from gdesign.encode.graph import GNN, GraphEncoder
 from gdesign.encode.problem import Problem, ProblemEncoder
 from gdesign.encode.text import HashEncoder
 from gdesign.types import LLM, Agent, AgentPool, Candidate, Design, Label, Reply, Request, Role, Task, Usage
@@ -47,6 +49,11 @@ def pool(num: int = 3) -> AgentPool:
         anchor=tuple((roles[i].name, roles[i + 1].name) for i in range(num - 1)),
         candidates=tuple(Candidate(role=r.name, llm=m.name) for r, m in zip(roles, llms, strict=True)),
     )
+
+
+def gnn(hidden_dim: int) -> GNN:
+    """Return what makes a graph encoder of so many features."""
+    return partial(GraphEncoder, hidden_dim=hidden_dim)
 
 
 def encoder(num: int = 3, *, slots: Sequence[int] | None = None, anchor: str = "pool") -> ProblemEncoder:

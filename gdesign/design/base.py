@@ -1,13 +1,14 @@
 """The one base class of all methods, and what a method hands back.
 
-Shape letters: B problems in a batch, N slots.
+Shape letters: T problems in a batch, K designs drawn for each, B = T * K, N slots.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
@@ -21,8 +22,20 @@ Search = Generator[Sequence[Job], Sequence[tuple[Run, Outcome]], None]
 """Yields what is to be run, is sent what came of it, in the same order, until it has seen enough."""
 
 
+class Expected(NamedTuple):
+    """What a method's critic expects of designs.
+
+    Attributes:
+        score: In [0, 1] where the critic has learned to tell.
+        usd: USD for 1,000 questions.
+    """
+
+    score: Float[Tensor, " B"]
+    usd: Float[Tensor, " B"]
+
+
 class Draft:
-    """One drawn design a problem, and what a learner needs to know of the draw.
+    """K drawn designs a problem, and what a learner needs to know of the draw: design k of problem t is number t K + k.
 
     Args:
         designs: Builds the designs when they are first asked for.
@@ -31,6 +44,7 @@ class Draft:
         penalty: The method's own regulariser, to be added to the loss.
         soft: Probability of each edge (from, to) where the method has edges; None elsewhere.
         value: The utility that the method's critic expects of each drawn design; None without a critic.
+        expected: Score and USD that it expects of each, where it tells these apart; None elsewhere.
     """
 
     def __init__(
@@ -42,18 +56,20 @@ class Draft:
         penalty: Float[Tensor, " B"],
         soft: Float[Tensor, "B N N"] | None = None,
         value: Float[Tensor, " B"] | None = None,
+        expected: Expected | None = None,
     ) -> None:
         self.log_prob = log_prob
         self.entropy = entropy
         self.penalty = penalty
         self.soft = soft
         self.value = value
+        self.expected = expected
         self._make = designs
         self._designs: list[Design] | None = None
 
     @property
     def designs(self) -> list[Design]:
-        """The drawn designs, one a problem."""
+        """The drawn designs, K a problem."""
         if self._designs is None:
             self._designs = self._make()
         return self._designs
@@ -72,30 +88,60 @@ class Designer(nn.Module, ABC):
         self.space = space
 
     @abstractmethod
-    def forward(self, problem: Batch, *, generator: torch.Generator | None = None, greedy: bool = False) -> Draft:
-        """Draw one design a problem.
+    def forward(
+        self,
+        problem: Batch,
+        *,
+        num_designs: int = 1,
+        generator: torch.Generator | None = None,
+        greedy: bool = False,
+    ) -> Draft:
+        """Draw designs for each problem, which is encoded once.
 
         Args:
-            problem: A batch of B problems.
+            problem: A batch of T problems.
+            num_designs: K.
             generator: Where randomness comes from; None for torch's own.
             greedy: Take the design that the method holds best instead of drawing; deterministic.
         """
 
     @abstractmethod
-    def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:
+    def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " T"]:
         """Return the log-probability of one given design a problem; -inf where it cannot be drawn.
 
         It scores designs, not the internal choices that led to them: choices that give the same
         design are summed.
         """
 
-    def expect(self, problem: Batch, designs: Sequence[Design]) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
-        """Return the score, and the USD for 1,000 questions, expected of one given design a problem.
+    def expect(self, problem: Batch, designs: Sequence[Design], *, of: Int[Tensor, " B"] | None = None) -> Expected:
+        """Return the score, and the USD for 1,000 questions, expected of given designs.
+
+        Args:
+            problem: A batch of T problems.
+            designs: B of them.
+            of: The problem of each design; None for one design a problem, in their order.
 
         Raises:
             ConfigError: The method expects nothing of a design.
         """
-        raise ConfigError(f"{type(self).__name__} does not predict what a design scores and costs; designer=joint does")
+        raise self._expects_nothing()
+
+    def frontier(self, problem: Batch, usd_weights: Sequence[float]) -> Draft:
+        """Return the designs held best for one problem at each of some prices of cost, with what is expected of them.
+
+        Args:
+            problem: A batch of one problem, whose own price does not count.
+            usd_weights: Prices of cost.
+
+        Raises:
+            ConfigError: The method expects nothing of a design.
+        """
+        raise self._expects_nothing()
+
+    def _expects_nothing(self) -> ConfigError:
+        return ConfigError(
+            f"{type(self).__name__} does not predict what a design scores and costs; designer=joint does"
+        )
 
     def step_taken(self, num_steps: int) -> None:
         """Hear that so many training steps were taken; methods with a schedule of their own act here.

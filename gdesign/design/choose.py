@@ -49,16 +49,16 @@ def within(
         ConfigError: The designer expects nothing of designs, or none is expected to cost so little.
     """
     prices = [lowest, *(price for price in PRICES if price > lowest)] if lowest else list(PRICES)
-    tasks = [task] * len(prices)
-    designs = greedy(designer, problems, tasks, usd_weight=prices)
     training = designer.training
     designer.eval()
-    _, usd = designer.expect(problems(tasks, usd_weight=prices), designs)
+    draft = designer.frontier(problems([task]), prices)
     designer.train(training)
-    for design, price, cost in zip(designs, prices, usd.tolist(), strict=True):
+    assert draft.expected is not None
+    costs = draft.expected.usd.tolist()
+    for design, price, cost in zip(draft.designs, prices, costs, strict=True):
         if cost <= max_usd:
             return design, price
     raise ConfigError(
         f"no design is expected to cost {max_usd:g} USD per 1,000 questions or less; the cheapest is expected to cost "
-        f"{min(usd.tolist()):.3g}"
+        f"{min(costs):.3g}"
     )

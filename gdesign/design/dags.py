@@ -292,11 +292,25 @@ def draw(
     problem: Batch,
     *,
     num_rounds: int,
+    num_designs: int = 1,
     generator: torch.Generator | None = None,
     greedy: bool = False,
-    penalty: Float[Tensor, " B"] | None = None,
+    penalty: Float[Tensor, " _"] | None = None,
 ) -> Draft:
-    """Draw a design a problem; its entropy is that of the order and all edges (`EdgeDistribution.entropy`)."""
+    """Draw designs from each distribution; their entropy is that of the order and all edges.
+
+    Args:
+        edges: One distribution a design, or one a problem, from which `num_designs` are drawn.
+        problem: T problems.
+        num_rounds: How often each agent gets the floor.
+        num_designs: K.
+        generator: Where randomness comes from.
+        greedy: Take the likeliest order, and every edge above one half.
+        penalty: Of each of the distributions, for the draft.
+    """
+    if len(edges.mask) < num_designs * problem.num_graphs:
+        rows = each(problem.num_graphs, num_designs, edges.mask.device)
+        edges, penalty = edges[rows], None if penalty is None else penalty[rows]
     graphs = edges.sample(generator=generator, greedy=greedy)
     return draft_of(graphs, edges, problem, num_rounds=num_rounds, penalty=penalty)
 
@@ -312,7 +326,7 @@ def draft_of(
 ) -> Draft:
     """Return the draft of graphs that were drawn from these edges."""
     assert graphs.order is not None
-    agents = slot_agents(problem)
+    agents = slot_agents(problem, len(graphs.decider) // problem.num_graphs)
 
     def designs() -> list[Design]:
         return to_designs(graphs, agents, num_rounds=num_rounds)
@@ -320,7 +334,7 @@ def draft_of(
     if all(len(set(row)) == len(row) for row in agents) or graphs.keep.shape[1] > MAX_EXACT:
         log_prob = edges.log_prob(graphs)
     else:  # several slots hold one candidate, so several graphs may give the design
-        log_prob = design_log_prob(edges, problem, designs(), num_rounds=num_rounds)
+        log_prob = design_log_prob(edges, agents, designs(), num_rounds=num_rounds)
     return Draft(
         designs=designs,
         log_prob=log_prob,
@@ -332,10 +346,10 @@ def draft_of(
 
 
 def design_log_prob(
-    edges: EdgeDistribution, problem: Batch, designs: Sequence[Design], *, num_rounds: int
+    edges: EdgeDistribution, agents: Sequence[Sequence[Agent]], designs: Sequence[Design], *, num_rounds: int
 ) -> Float[Tensor, " B"]:
-    """Return the log-probability of one design a problem: all slot graphs that give it, summed."""
-    graphs, owner = from_designs(designs, slot_agents(problem), edges=edges, num_rounds=num_rounds)
+    """Return the log-probability of one design a distribution: all slot graphs that give it, summed."""
+    graphs, owner = from_designs(designs, agents, edges=edges, num_rounds=num_rounds)
     log_prob = edges[owner].log_prob(graphs)
     nothing = log_prob.new_full((1,), -torch.inf)
     return torch.stack([torch.cat([nothing, log_prob[owner == b]]).logsumexp(0) for b in range(len(designs))])
@@ -491,13 +505,19 @@ def _pairs(edges: Bool[Tensor, "B N N"]) -> list[list[tuple[int, int]]]:
     return out
 
 
-def slot_agents(problem: Batch) -> list[list[Agent]]:
-    """Return the agent at each slot of each problem, in node order."""
+def each(num_problems: int, num_designs: int, device: torch.device) -> Int[Tensor, " B"]:
+    """Return the problem of each of so many designs a problem, task by task."""
+    return torch.arange(num_problems, device=device).repeat_interleave(num_designs)
+
+
+def slot_agents(problem: Batch, num_designs: int = 1) -> list[list[Agent]]:
+    """Return the agent at each slot of each problem, in node order; as often as designs are drawn for it."""
     slots, ptr = problem.slot.tolist(), problem.ptr.tolist()
-    return [
+    agents = [
         [space.agents[s] for s in slots[a:b] if s >= 0]
         for space, (a, b) in zip(problem.space, itertools.pairwise(ptr), strict=True)
     ]
+    return [at_slot for at_slot in agents for _ in range(num_designs)]
 
 
 def _design(agents: Sequence[Agent], graph: _Graph, num_rounds: int) -> Design:

@@ -27,9 +27,16 @@ class Constant(Designer):
     def design(self) -> Design:
         """The design."""
 
-    def forward(self, problem: Batch, *, generator: torch.Generator | None = None, greedy: bool = False) -> Draft:
-        """Return the design once a problem."""
-        num: int = problem.num_graphs
+    def forward(
+        self,
+        problem: Batch,
+        *,
+        num_designs: int = 1,
+        generator: torch.Generator | None = None,
+        greedy: bool = False,
+    ) -> Draft:
+        """Return the design as often as designs are drawn."""
+        num: int = problem.num_graphs * num_designs
         zeros = torch.zeros(num, device=problem.x.device)
         design = self.design
         return Draft(designs=lambda: [design] * num, log_prob=zeros, entropy=zeros, penalty=zeros)

@@ -6,7 +6,7 @@ E edges, V = N + 1 nodes (the slots, then the virtual task node).
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import torch
@@ -222,6 +222,9 @@ class Dense:
     mask: Bool[Tensor, "B N"]
     slot: Int[Tensor, "B N"]
     anchor: Float[Tensor, "B N N"]
+
+    def __getitem__(self, rows: Int[Tensor, " G"]) -> "Dense":
+        return Dense(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
 def dense(problem: Batch, h: Float[Tensor, "V D"]) -> Dense:

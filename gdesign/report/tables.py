@@ -16,7 +16,7 @@ from gdesign.report.folders import NAMES, Evaluation, read_evaluation
 from gdesign.runs.folder import MAY_DIFFER_OF_LLM, flat
 from gdesign.runs.log import read_runs
 
-SETTINGS = ("designer", "problem", "data", "reward", "encoder", "task", "pool", "llm", "num_test_samples", "limits")
+SETTINGS = ("designer", "problem", "data", "reward", "text", "gnn", "task", "pool", "llm", "num_test_samples", "limits")
 """What may tell two evaluations of one method apart."""
 TRAINING = ("learner", "trainer", "patience", "start")
 """What may tell two trainings apart."""

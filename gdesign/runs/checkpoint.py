@@ -16,6 +16,7 @@ import yaml
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from torch_geometric.nn import MessagePassing
 
 from gdesign.design.base import Designer
 from gdesign.encode.problem import ProblemEncoder
@@ -28,12 +29,14 @@ PREFIX = "designer."
 """What the designer's tensors are called in a training checkpoint."""
 BUILDERS = ("gdesign.cli", "gdesign.runs.checkpoint")
 """What builds from configs itself, and so could be told to trust another one."""
+CONVOLUTIONS = "torch_geometric.nn."
+"""Where the convolutions of graph encoders come from; they read what they are called with and nothing else."""
 LIVE = ("gdesign.llm.live", "gdesign.llm.openai")
 """What sends questions to another machine."""
 DAMAGED = (pickle.UnpicklingError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError)
 """What torch raises when it reads a damaged file: it depends on which bytes are wrong."""
 HARMLESS = re.compile(r"\$\{(?:[\w.\[\]]+|oc\.env:(?:HOME|XDG_CACHE_HOME)(?:,[^${}]*)?)\}")
-"""Interpolations that give a value of the same config or, as configs/encoder does, a folder for caches; any other
+"""Interpolations that give a value of the same config or, as configs/text does, a folder for caches; any other
 variable may hold a secret."""
 
 
@@ -45,7 +48,7 @@ def assemble(config: DictConfig) -> tuple[ProblemEncoder, Designer]:
     """
     pool = instantiate(config.pool)
     # as a partial, since Hydra would turn a dataclass among the arguments into a config
-    problems = instantiate(config.problem, _partial_=True)(pool=pool, encoder=instantiate(config.encoder))
+    problems = instantiate(config.problem, _partial_=True)(pool=pool, encoder=instantiate(config.text))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         designer = instantiate(config.designer, _partial_=True)(space=problems.space)
@@ -141,6 +144,9 @@ def mappings(node: Any) -> Iterator[dict[Any, Any]]:
 
 
 def _is_own(target: str, *, source: str) -> bool:
+    if target.startswith(CONVOLUTIONS):
+        found = get_object(target)
+        return isinstance(found, type) and issubclass(found, MessagePassing)
     if not target.startswith("gdesign.") or target.startswith(BUILDERS):
         return False
     try:

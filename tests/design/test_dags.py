@@ -3,7 +3,7 @@ import itertools
 import pytest
 import torch
 
-from gdesign.design.dags import ALWAYS, EdgeDistribution, SlotGraphs, design_log_prob, reaches
+from gdesign.design.dags import ALWAYS, EdgeDistribution, SlotGraphs, design_log_prob, reaches, slot_agents
 from gdesign.errors import ConfigError
 from tests import unrolled, worlds
 
@@ -178,6 +178,6 @@ def test_a_design_over_rounds_has_the_probability_of_all_draws_that_give_it(slot
     expected = torch.stack([torch.stack(parts).logsumexp(0) for parts in mass.values()])
     problem = encoder(worlds.tasks(1) * len(mass))
     rows = torch.zeros(len(mass), dtype=torch.long)
-    got = design_log_prob(edges[rows], problem, list(mass), num_rounds=num_rounds)
+    got = design_log_prob(edges[rows], slot_agents(problem), list(mass), num_rounds=num_rounds)
     torch.testing.assert_close(got, expected)
     assert expected.exp().sum().item() == pytest.approx(1.0)

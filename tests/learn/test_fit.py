@@ -255,7 +255,7 @@ def test_early_stopping_and_checkpoints_look_at_utility_not_score(tmp_path):
 
 def test_a_critic_that_was_stopped_recalls_its_runs_and_goes_on_bit_for_bit(tmp_path):
     settings = {
-        "make": lambda space: Joint(space=space, shapes=["single", "pair"], num_probes=3, hidden_dim=8),
+        "make": lambda space: Joint(space=space, shapes=["single", "pair"], num_probes=3, gnn=worlds.gnn(8)),
         "estimator": partial(critic, between=0.2),
         "num_samples": 100,
         "num_replayed": 3,
@@ -284,7 +284,7 @@ class Late:
 
 def test_which_call_ends_first_does_not_matter_to_a_critic_that_goes_over_earlier_runs(tmp_path):
     settings = {
-        "make": lambda space: Joint(space=space, shapes=["single", "pair"], num_probes=3, hidden_dim=8),
+        "make": lambda space: Joint(space=space, shapes=["single", "pair"], num_probes=3, gnn=worlds.gnn(8)),
         "estimator": partial(critic, between=0.2),
         "num_samples": 100,
         "num_replayed": 3,
@@ -297,7 +297,7 @@ def test_which_call_ends_first_does_not_matter_to_a_critic_that_goes_over_earlie
 
 def test_the_same_command_again_keeps_the_best_critic(tmp_path):
     settings = {
-        "make": lambda space: Joint(space=space, shapes=["single", "pair"], num_probes=3, hidden_dim=8),
+        "make": lambda space: Joint(space=space, shapes=["single", "pair"], num_probes=3, gnn=worlds.gnn(8)),
         "estimator": critic,
     }
     first, second = (train(tmp_path, max_epochs=2, **settings).designer for _ in range(2))

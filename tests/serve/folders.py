@@ -28,7 +28,7 @@ def folder(path: Path, *, designer: dict[str, Any] | None = None, **changes: Any
             "problem": {"_target_": "gdesign.encode.problem.ProblemEncoder"},
             "task": {"_target_": "gdesign.tasks.synthetic.Synthetic"},
             "pool": {"_target_": "gdesign.agents.pool.builtin", "name": "simulated"},
-            "encoder": {
+            "text": {
                 "_target_": "gdesign.encode.text.CachedEncoder",
                 "encoder": {"_target_": "gdesign.encode.text.HashEncoder", "dim": 32},
                 "path": str(path / "embeddings.sqlite"),

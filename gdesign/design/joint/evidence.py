@@ -1,310 +1,198 @@
-"""What agents replied alone to questions of the past, and which of these are like a new one.
+"""evidence: what agents replied alone to questions of the past says what designs without messages come to.
 
-Each past question has a profile: what every agent scored and cost on it, reduced to a few numbers. A linear map
-predicts the profile of a new question from its text. Attention over the past questions, with the prediction as query
-and the profiles as keys, says how much each of them counts; its scale is the error that the prediction makes on
-questions it has not seen. So what cannot be told from the text does not count, and nobody says which questions are of
-one kind.
+S_d(q) = E_d(q) = sum over past questions i of a_i(q) S_d(i), and C_d(q) = F_d(q) likewise: S_d(i) is composed exactly
+from what each agent replied alone to i, messages left out, and attention a_i(q) picks the past questions that are like
+this one (gdesign.design.joint.profiles). Nothing is trained by gradient. docs/methods/joint.md has the equations.
 
-An agent that was asked only some of the questions is taken to have replied to the others as its replies so far, what
-all others replied there, and the text let expect: right, wrong like most who are wrong, or wrong in its own way, each
-with its probability.
-
-Shape letters: T past questions, B new ones, C candidates, D text features, R numbers of a profile, L designs, K places
-of a shape, Q prices of cost, V ways to reply, F numbers that are told.
+Shape letters: T problems in a batch, P past questions, A agents, L listed designs, D text features.
 """
 
-from collections.abc import Sequence
-from itertools import product
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from jaxtyping import Int
+from torch import Tensor
+from torch_geometric.data import Batch
 
-from gdesign.design.joint.vocabulary import Shape, compose
+from gdesign.agents import teams
+from gdesign.design.base import Expected, Search, Searched
+from gdesign.design.joint.listed import MAX_DESIGNS, Listed, Listing
+from gdesign.design.joint.profiles import Profiles
+from gdesign.design.joint.record import Record
+from gdesign.design.joint.vocabulary import Vocabulary
+from gdesign.design.routers.base import features
+from gdesign.encode.problem import ProblemEncoder, Space
+from gdesign.errors import ConfigError
+from gdesign.types import Task
 
-CHUNK = 1 << 22
-"""Outcomes composed at once; bounds the memory that takes."""
-SAME = 1 - 1e-6
-"""Cosine above which two texts are one."""
-TEXT_WEIGHT = 3.0
-"""What text features count beside who else was right, where it is expected whether an agent is."""
+MAX_LISTED = 5_000
+"""Most designs that are all kept where there is evidence to choose by."""
 
 
-class Evidence(nn.Module):
-    """Single replies of C agents to T questions, attended to by the predicted profile of a new one.
+class Evidence(Listed, Searched):
+    """Draw the designs that evidence expects to be worth most, given the question and the price of cost.
+
+    Evidence goes by the names of role, LLM and operator. So agents may be added later: with `start` naming a trained
+    run, only they are asked `num_probes` questions, and nothing is trained again.
 
     Args:
-        x: Text features of the past questions.
-        ids: Equal for equal answers to one question; -1 for an unreadable one.
-        scores: Of each agent alone.
-        usd: Of each agent alone, USD for 1,000 questions.
-        seen: Which replies are known; all, of some agents.
-        added: Which agents came after the others; none unless given.
-        weight: Of the questions.
-        num_factors: R at most.
+        space: The agents on offer.
+        shapes: See `Listed`.
+        reuse: See `Listed`.
+        temperature: See `Listed`.
+        num_probes: How many training questions each agent is asked alone, None for all.
+        num_factors: How many numbers the profile of a past question has at most.
         cost_weight: What a unit of log cost counts in a profile beside a unit of score.
         ridge: Strength of the penalty on the maps from text to profile, and to each agent's score.
         spread: How much wider than the prediction's error attention looks.
-    """
+        text_weight: What text features count beside who else was right, where it is expected whether an agent that
+            was added later is.
+        usd_weights: Prices of cost that designs are looked for at where there are more than can be listed.
+        num_best: How many designs of each shape are kept there in each place and at each of these prices.
 
-    directions: Float[Tensor, "T D"]
-    ids: Int[Tensor, "V T C"]
-    scores: Float[Tensor, "V T C"]
-    chance: Float[Tensor, "V T C"]
-    usd: Float[Tensor, "T C"]
-    part: Bool[Tensor, " C"]
-    added: Bool[Tensor, " C"]
-    weight: Float[Tensor, " T"]
-    keys: Float[Tensor, "T R"]
-    map: Float[Tensor, "D R"]
-    scale: Float[Tensor, " R"]
-    level: Float[Tensor, " T"]
-    mean: Float[Tensor, " C"]
-    score_map: Float[Tensor, "D C"]
-    unseen_scores: Float[Tensor, "T C"]
+    Raises:
+        ConfigError: See `Listed`.
+    """
 
     def __init__(
         self,
         *,
-        x: Float[Tensor, "T D"],
-        ids: Int[Tensor, "T C"],
-        scores: Float[Tensor, "T C"],
-        usd: Float[Tensor, "T C"],
-        seen: Bool[Tensor, "T C"],
-        weight: Float[Tensor, " T"],
-        added: Bool[Tensor, " C"] | None = None,
+        space: Space,
+        shapes: Sequence[str] = ("single", "cascade", "cascade_twice"),
+        reuse: bool = False,
+        temperature: float = 0.02,
+        num_probes: int | None = None,
         num_factors: int = 6,
         cost_weight: float = 0.3,
         ridge: float = 0.3,
         spread: float = 1.5,
+        text_weight: float = 3.0,
+        usd_weights: Sequence[float] = (0.005, 0.02, 0.05, 0.1),
+        num_best: int = 60,
     ) -> None:
-        super().__init__()
-        whole = seen.all(0)
-        ids, scores, chance, usd = _expected(x, ids, scores, usd, seen)
-        outcomes = torch.cat([(chance * scores).sum(0), cost_weight * (usd + 1e-6).log()], dim=1).double()
-        mean = outcomes.mean(0)
-        centred = outcomes - mean
-        _, singular, factors = torch.linalg.svd(centred, full_matrices=False)
-        factors = factors[:num_factors][singular[:num_factors] > 1e-6]  # a direction without spread tells nothing
-        keys = centred @ factors.mT
-        features = x.double()
-        inverse = torch.linalg.inv(features.mT @ features + ridge * torch.eye(x.shape[1], dtype=torch.float64))
-        reach = ((features @ inverse) * features).sum(1, keepdim=True)
+        super().__init__(space=space, shapes=shapes, reuse=reuse, temperature=temperature)
+        self.num_probes = num_probes
+        self.usd_weights = tuple(usd_weights)
+        self.num_best = num_best
+        self._settings: dict[str, Any] = {
+            "num_factors": num_factors,
+            "cost_weight": cost_weight,
+            "ridge": ridge,
+            "spread": spread,
+            "text_weight": text_weight,
+        }
+        self._record: Record | None = None
+        self._restored: list[Int[Tensor, "_ _"]] | None = None
+        self._profiles: tuple[Listing, Profiles, Expected] | None = None
 
-        def fitted(y: Float[Tensor, "T _"]) -> tuple[Float[Tensor, "D _"], Float[Tensor, "T _"]]:
-            """Return the map from text to y, and what it says of each question when fitted without it."""
-            weights = inverse @ (features.mT @ y)
-            return weights, y - (y - features @ weights) / (1 - reach)
+    @property
+    def asked(self) -> bool:
+        """Whether any agent was asked anything, so that there is evidence."""
+        return self._record is not None
 
-        weights, unseen = fitted(keys)
-        scale = spread * (keys - unseen).square().mean(0).clamp_min(1e-6)
-        score_map, unseen_scores = fitted(centred[:, : len(whole)])
-        self.register_buffer("directions", nn.functional.normalize(x, dim=1))  # not all encoders give unit vectors
-        self.register_buffer("ids", ids)
-        self.register_buffer("scores", scores)
-        self.register_buffer("chance", chance)
-        self.register_buffer("usd", usd)
-        self.register_buffer("part", ~whole)
-        self.register_buffer("added", torch.zeros_like(whole) if added is None else added)
-        self.register_buffer("weight", weight / weight.sum())
-        self.register_buffer("keys", keys.to(x))
-        self.register_buffer("map", weights.to(x))
-        self.register_buffer("mean", mean[: len(whole)].to(x))
-        self.register_buffer("score_map", score_map.to(x))
-        self.register_buffer("unseen_scores", unseen_scores.to(x))
-        self.register_buffer("scale", scale.to(x))
-        # A profile that is common is likely to be near any prediction; it counts no more for that.
-        self.register_buffer("level", torch.log(self.weight) - self._near(unseen.to(x)).logsumexp(0))
-        self._spectrum = unseen.to(x)
+    def expected(self, problem: Batch, listing: Listing) -> Expected:
+        """Return S = E and C = F."""
+        profiles, outcomes = self.known(listing, problem.x.device)
+        a = profiles(problem.x[problem.slot < 0])
+        return Expected(a @ outcomes.score, a @ outcomes.usd)
 
-    def forward(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B T"]:
-        """Return how much each past question counts for questions with these features; a question's own record never.
+    def known(self, listing: Listing, device: torch.device) -> tuple[Profiles, Expected]:
+        """Return the past questions, and what each listed design scored and cost on each, Float[P, L].
 
-        Args:
-            x: Text features.
+        Raises:
+            ConfigError: Nothing was asked yet.
         """
-        logits = self._near(x @ self.map) + self.level
-        itself = self._alike(x) > SAME
-        itself &= ~itself.all(1, keepdim=True)  # where there is no other record, its own must do
-        attention: Tensor = logits.masked_fill(itself, -torch.inf).softmax(-1)
-        return attention
+        if self._record is None:
+            raise ConfigError(
+                "nothing but evidence is known here, and no agent was asked anything; train first (train.py "
+                "designer=evidence), with designer.num_probes above 0"
+            )
+        if self._profiles is None or self._profiles[0] is not listing:
+            profiles = self._profiles_of(self._record, listing.vocabulary)
+            pairs = zip(listing.vocabulary.shapes, listing.teams, strict=True)
+            parts = [profiles.outcomes(shape, table) for shape, table in pairs]
+            score, usd = (torch.cat(columns, dim=1) for columns in zip(*parts, strict=True))
+            self._profiles = (listing, profiles, Expected(score, usd))
+        listing, profiles, outcomes = self._profiles
+        return profiles.to(device), Expected(outcomes.score.to(device), outcomes.usd.to(device))
 
-    def _alike(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B T"]:
-        """Return the cosine between questions and those of the past."""
-        out: Tensor = nn.functional.normalize(x, dim=1) @ self.directions.mT
-        return out
+    def list_designs(self, vocabulary: Vocabulary) -> list[Int[Tensor, "_ _"]]:
+        """Return all designs, or where they are many those that evidence holds best somewhere at some price.
 
-    def _near(self, profile: Float[Tensor, "B R"]) -> Float[Tensor, "B T"]:
-        return -((profile[:, None] - self.keys).square() / (2 * self.scale)).sum(-1)
-
-    def alone(self, attention: Float[Tensor, "B T"]) -> tuple[Float[Tensor, "B C"], Float[Tensor, "B C"]]:
-        """Return what each agent alone is expected to score and cost."""
-        return attention @ (self.chance * self.scores).sum(0), attention @ self.usd
-
-    def told(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B C"]:
-        """Return what the text alone lets expect each agent to score; a question's own record never counts.
-
-        Attention looks where all agents did alike, so it blurs an agent of which little was seen; this does not.
-
-        Args:
-            x: Text features.
+        Before anybody was asked, many are thinned out evenly.
         """
-        likeness, itself = self._alike(x).max(1)
-        known = (likeness > SAME)[:, None]
-        out: Tensor = (torch.where(known, self.unseen_scores[itself], x @ self.score_map) + self.mean).clamp(0.0, 1.0)
-        return out
+        if self._restored is not None and tuple(dict.fromkeys(self.space.agents)) == vocabulary.agents:
+            return self._restored
+        listed = vocabulary.teams
+        total = sum(map(len, listed))
+        if self._record is None:
+            if self.num_probes == 0:
+                return super().list_designs(vocabulary)
+            return [table[:: -(-total // MAX_DESIGNS)] for table in listed]
+        if total <= MAX_LISTED:
+            return listed
+        profiles = self._profiles_of(self._record, vocabulary)
+        return [
+            t[profiles.shortlist(shape, t, usd_weights=self.usd_weights, num_best=self.num_best)]
+            for shape, t in zip(vocabulary.shapes, listed, strict=True)
+        ]
 
-    def outcomes(self, shape: Shape, teams: Int[Tensor, "L K"]) -> tuple[Float[Tensor, "T L"], Float[Tensor, "T L"]]:
-        """Return the expected score, and USD for 1,000 questions, of designs without messages."""
-        place, agents, num = self._in_part(teams)
-        score, usd = (self.usd.new_zeros(len(self.usd), len(teams)) for _ in range(2))
-        for k in sorted(set(num.tolist())):
-            rows = (num == k).nonzero()[:, 0]
-            team, where = teams[rows], place[rows]
-            for ways in product(range(len(self.ids)), repeat=k):
-                way = torch.tensor([*ways, 0], device=teams.device)[where.clamp_max(k)]
-                parts = compose(
-                    shape,
-                    self.ids[way, :, team].movedim(-1, 0),
-                    self.scores[way, :, team].movedim(-1, 0),
-                    self.usd[:, team],
-                )
-                chance = torch.ones_like(parts[0])
-                for j, v in enumerate(ways):
-                    chance = chance * self.chance[v][:, agents[rows, j]]
-                score[:, rows] += chance * parts[0]
-                usd[:, rows] += chance * parts[1]
-        return score, usd
+    def search(
+        self, tasks: Sequence[Task], *, problems: ProblemEncoder, usd_weight: float, generator: torch.Generator
+    ) -> Search:
+        """Run each agent of which nothing is known alone, on questions of the record or, without one, on any."""
+        record = self._record
+        new = [a for a in dict.fromkeys(self.space.agents) if record is None or a not in record.agents]
+        if not new or self.num_probes == 0:
+            return
+        x = features(problems, tasks)
+        names = [f"{task.benchmark}:{task.id}" for task in tasks]
+        rows = torch.arange(len(tasks)) if record is None else record.rows(names)
+        fit = (rows >= 0).nonzero()[:, 0]
+        if not len(fit):
+            raise ConfigError(
+                f"none of these {len(tasks)} questions is one that the agents known so far were asked, so nothing that "
+                "the new ones reply could be compared; keep the task and seed of the run that start names"
+            )
+        chosen = fit[torch.randperm(len(fit), generator=generator)[: self.num_probes]].sort().values
+        results = yield [(teams.single([agent]), tasks[i], 0) for i in chosen.tolist() for agent in new]
+        shape = (len(chosen), len(new))
+        texts = [run.answer for run, _ in results]
+        scores = torch.tensor([outcome.score for _, outcome in results]).view(shape)
+        usd = 1000 * torch.tensor([outcome.usd for _, outcome in results]).view(shape)
+        answers = [texts[i : i + len(new)] for i in range(0, len(texts), len(new))]
+        if record is None:
+            weight = torch.tensor([tasks[i].weight for i in chosen.tolist()])
+            asked = [names[i] for i in chosen.tolist()]
+            self._record = Record.of(
+                agents=new, tasks=asked, x=x[chosen], answers=answers, scores=scores, usd=usd, weight=weight
+            )
+        else:
+            self._record = record.joined(new, rows=rows[chosen], answers=answers, scores=scores, usd=usd)
+        self._forget()
 
-    def _in_part(self, teams: Int[Tensor, "L K"]) -> tuple[Int[Tensor, "L K"], Int[Tensor, "L K"], Int[Tensor, " L"]]:
-        """Return which of the agents not asked all stands in each place (K for none), these agents, and their number.
+    def get_extra_state(self) -> Mapping[str, Any]:
+        """Return the evidence, for the state dict."""
+        if self._record is None:
+            return {}
+        tables = [t.clone() for t in self.listing(self.space).teams]
+        return {**self._record.state(), "listed": self._listed(), "teams": tables}
 
-        An agent that stands in several places gives one reply, so it counts once.
-        """
-        num_places = teams.shape[1]
-        first = (teams[:, :, None] == teams[:, None]).int().argmax(-1)
-        leads = self.part[teams] & (first == torch.arange(num_places, device=teams.device))
-        place = torch.where(self.part[teams], (leads.cumsum(1) - 1).gather(1, first), num_places)
-        agents = torch.zeros_like(teams[:, :1]).repeat(1, num_places + 1).scatter(1, place, teams)
-        return place, agents[:, :num_places], leads.sum(1)
+    def set_extra_state(self, state: Mapping[str, Any]) -> None:
+        """Take the evidence of a state dict; that of agents which are not on offer stays unused."""
+        self._forget()
+        self._record = Record.from_state(state) if state else None
+        if state and state["listed"] == self._listed():
+            self._restored = list(state["teams"])
 
-    def shortlist(
-        self,
-        shape: Shape,
-        teams: Int[Tensor, "L K"],
-        *,
-        usd_weights: Sequence[float],
-        num_best: int,
-        num_places: int = 8,
-    ) -> Int[Tensor, " _"]:
-        """Return the designs that are among the best somewhere, at one of some prices of cost.
+    def _forget(self) -> None:
+        self._listing = self._profiles = self._restored = None
 
-        Args:
-            shape: Their shape.
-            teams: All of them.
-            usd_weights: Prices of cost.
-            num_best: How many to take in each place at each price.
-            num_places: How many predicted profiles to look from, spread over those of the past questions (and all of
-                these together, once).
-        """
-        attention = torch.cat([self.weight[None], self._near(self._places(num_places)).add(self.level).softmax(-1)])
-        values = []
-        size = max(1, CHUNK // len(self.usd))
-        for part in torch.split(teams, size):
-            scores, usd = self.outcomes(shape, part)
-            score, cost = attention @ scores, attention @ usd
-            values.append(torch.stack([score - price * cost for price in usd_weights]))
-        worth = torch.cat(values, dim=-1).flatten(0, 1)
-        best = worth.topk(min(num_best, worth.shape[-1]), dim=-1).indices
-        chosen: Tensor = torch.unique(best)
-        return chosen
+    def _listed(self) -> list[list[str]]:
+        """Return what the numbers in the tables of designs stand for."""
+        agents = [[a.role, a.llm, a.operator] for a in dict.fromkeys(self.space.agents)]
+        return [list(self.shapes), [str(self.reuse)], *agents]
 
-    def _places(self, num: int) -> Float[Tensor, "Q R"]:
-        """Return predicted profiles far from each other: each the farthest from those before (Gonzalez 1985)."""
-        points = self._spectrum / self.scale.sqrt()
-        chosen = [int(points.square().sum(1).argmin())]
-        distance = torch.full((len(points),), torch.inf)
-        for _ in range(min(num, len(points)) - 1):
-            distance = torch.minimum(distance, (points - points[chosen[-1]]).square().sum(1))
-            chosen.append(int(distance.argmax()))
-        places: Tensor = self._spectrum[chosen]
-        return places
-
-
-def _expected(
-    x: Float[Tensor, "T D"],
-    ids: Int[Tensor, "T C"],
-    scores: Float[Tensor, "T C"],
-    usd: Float[Tensor, "T C"],
-    seen: Bool[Tensor, "T C"],
-) -> tuple[Int[Tensor, "V T C"], Float[Tensor, "V T C"], Float[Tensor, "V T C"], Float[Tensor, "T C"]]:
-    """Return answers, scores and chances of each way to reply, and USD; one way where all replies are known.
-
-    The ways are: as was seen, or else right; wrong with the answer of most who are wrong; wrong with one of its own.
-    """
-    part = (~seen.all(0)).nonzero()[:, 0].tolist()
-    if not part:
-        return ids[None], scores[None], torch.ones_like(scores)[None], usd
-    others = seen.all(0)
-    right, popular = (_commonest(ids[:, others], keep) for keep in (scores[:, others] > 0, scores[:, others] == 0))
-    right[right < 0] = torch.iinfo(ids.dtype).max  # a right answer that nobody else gave
-    ids, scores = ids.expand(3, -1, -1).clone(), scores.expand(3, -1, -1).clone()
-    chance = torch.stack([torch.ones_like(usd), torch.zeros_like(usd), torch.zeros_like(usd)])
-    usd = usd.clone()
-    told = torch.cat([scores[0][:, others], TEXT_WEIGHT * x], dim=1)
-    for c in part:
-        asked, unasked = seen[:, c], ~seen[:, c]
-        p = _logistic(told, scores[0, :, c], asked)[unasked]
-        wrong = asked & (scores[0, :, c] == 0)
-        with_most = (wrong & (ids[0, :, c] == popular) & (popular >= 0)).sum() / wrong.sum().clamp_min(1)
-        ids[:, unasked, c] = torch.stack([right, popular, torch.full_like(right, -1)])[:, unasked]
-        scores[:, unasked, c] = torch.tensor([[1.0], [0.0], [0.0]])
-        chance[:, unasked, c] = torch.stack([p, (1 - p) * with_most, (1 - p) * (1 - with_most)])
-        usd[unasked, c] = _ridge_of_logs(usd[:, others], usd[:, c], asked)[unasked]
-    return ids, scores, chance, usd
-
-
-def _commonest(ids: Int[Tensor, "T C"], keep: Bool[Tensor, "T C"]) -> Int[Tensor, " T"]:
-    """Return the most frequent of the answers that are to be looked at; -1 where there is none."""
-    keep = keep & (ids >= 0)
-    votes = ((ids[:, :, None] == ids[:, None]) & keep[:, None]).sum(-1) * keep
-    most = votes.argmax(1)
-    answer = ids.gather(1, most[:, None])[:, 0]
-    out: Tensor = torch.where(votes.gather(1, most[:, None])[:, 0] > 0, answer, -1)
-    return out
-
-
-def _logistic(
-    told: Float[Tensor, "T F"], right: Float[Tensor, " T"], asked: Bool[Tensor, " T"], *, ridge: float = 3.0
-) -> Float[Tensor, " T"]:
-    """Return the chance that an agent is right, by logistic regression on what is told, fitted where it was asked."""
-    x = (told - told.mean(0)).double()
-    x = torch.cat([x, torch.ones(len(x), 1, dtype=x.dtype)], dim=1)
-    level = torch.zeros(2, x.shape[1], dtype=x.dtype)
-    level[:, -1] = 1  # one reply right and one wrong, half each, keep the fit finite where all are alike
-    rows, y = torch.cat([x[asked], level]), torch.cat([right[asked].double(), torch.tensor([0.0, 1.0]).double()])
-    count = torch.cat([torch.ones(int(asked.sum())), torch.full((2,), 0.5)]).double()
-    penalty = ridge * torch.eye(x.shape[1], dtype=x.dtype)
-    penalty[-1, -1] = 0
-    weights = x.new_zeros(x.shape[1])
-    for _ in range(12):  # Newton's steps
-        p = (rows @ weights).sigmoid()
-        slope = (rows * (count * p * (1 - p))[:, None]).mT @ rows + penalty
-        weights = weights + torch.linalg.solve(slope, rows.mT @ (count * (y - p)) - penalty @ weights)
-    out: Tensor = (x @ weights).sigmoid().to(told)
-    return out
-
-
-def _ridge_of_logs(
-    known: Float[Tensor, "T C"], usd: Float[Tensor, " T"], asked: Bool[Tensor, " T"], *, ridge: float = 5.0
-) -> Float[Tensor, " T"]:
-    """Return what an agent's calls are expected to cost, by those of others; as much in all where it was asked."""
-    x = (known + 1e-6).log().double()
-    x = torch.cat([x - x.mean(0), torch.ones(len(x), 1, dtype=x.dtype)], dim=1)
-    y = (usd[asked] + 1e-6).log().double()
-    rows = x[asked]
-    penalty = ridge * torch.eye(x.shape[1], dtype=x.dtype)
-    expected = (x @ torch.linalg.solve(rows.mT @ rows + penalty, rows.mT @ (y - y.mean())) + y.mean()).exp()
-    out: Tensor = (expected * usd[asked].sum() / expected[asked].sum().clamp_min(1e-12)).to(known)
-    return out
+    def _profiles_of(self, record: Record, vocabulary: Vocabulary) -> Profiles:
+        return Profiles(**record.of_agents(vocabulary.agents), **self._settings)

@@ -20,9 +20,6 @@ from gdesign.encode.problem import Space
 from gdesign.errors import ConfigError
 from gdesign.types import Agent, Design, Edge, Gate
 
-MAX_DESIGNS = 20_000
-"""Most designs that a distribution is made over without evidence that some are better than others."""
-
 
 def asking(agents: Sequence[Agent]) -> Design:
     """Return the cascade whose last agent hears those that disagree before it answers."""

@@ -24,8 +24,8 @@ from torch.nn.functional import logsigmoid, one_hot, softplus
 from torch_geometric.data import Batch
 
 from gdesign.design.base import Designer, Draft
-from gdesign.design.dags import NEVER, slot_agents
-from gdesign.encode.graph import Encoder
+from gdesign.design.dags import NEVER, each, slot_agents
+from gdesign.encode.graph import GNN, GraphEncoder
 from gdesign.encode.problem import Dense, Space, dense
 from gdesign.errors import ConfigError
 from gdesign.types import Agent, Design, Edge
@@ -42,23 +42,21 @@ class Autoregressive(Designer):
     Args:
         space: The agents on offer.
         max_agents: Size of the largest team; every slot is used at most once.
-        hidden_dim: H.
-        num_layers: Message passing steps of the encoder.
+        gnn: Makes the graph encoder, which gives H.
         num_rounds: How often each agent gets the floor.
 
     Raises:
         ConfigError: `max_agents` is not in 1..8.
     """
 
-    def __init__(
-        self, *, space: Space, max_agents: int = 4, hidden_dim: int = 64, num_layers: int = 2, num_rounds: int = 1
-    ) -> None:
+    def __init__(self, *, space: Space, gnn: GNN = GraphEncoder, max_agents: int = 4, num_rounds: int = 1) -> None:
         super().__init__(space=space)
         if not 1 <= max_agents <= MAX_AGENTS:
             raise ConfigError(f"max_agents must lie in 1..{MAX_AGENTS}; got {max_agents}")
         self.max_agents = max_agents
         self.num_rounds = num_rounds
-        self.encoder = Encoder(text_dim=space.text_dim, hidden_dim=hidden_dim, num_layers=num_layers)
+        self.encoder = gnn(text_dim=space.text_dim)
+        hidden_dim = self.encoder.hidden_dim
         self.remember = nn.GRUCell(hidden_dim, hidden_dim)
         self.from_task = nn.Linear(hidden_dim, hidden_dim)
         self.from_team = nn.Linear(hidden_dim, hidden_dim, bias=False)
@@ -70,15 +68,22 @@ class Autoregressive(Designer):
         self.meanwhile = nn.Linear(hidden_dim, hidden_dim, bias=False)
         self.edge = nn.Linear(hidden_dim, 1)
 
-    def forward(self, problem: Batch, *, generator: torch.Generator | None = None, greedy: bool = False) -> Draft:
-        """Draw one design a problem; greedily, the likeliest choice at every step.
+    def forward(
+        self,
+        problem: Batch,
+        *,
+        num_designs: int = 1,
+        generator: torch.Generator | None = None,
+        greedy: bool = False,
+    ) -> Draft:
+        """Draw designs for each problem; greedily, the likeliest choice at every step.
 
         The entropy is that of every choice along the drawn order; its mean over draws is the
         entropy of order and graph, an upper bound of the design's.
         """
-        rows = dense(problem, self.encoder(problem))
+        rows = dense(problem, self.encoder(problem))[each(problem.num_graphs, num_designs, problem.x.device)]
         team = self._sample(rows, generator=generator, greedy=greedy)
-        agents = slot_agents(problem)
+        agents = slot_agents(problem, num_designs)
 
         def designs() -> list[Design]:
             return [
@@ -90,19 +95,21 @@ class Autoregressive(Designer):
         if all(len(set(row)) == len(row) for row in agents):
             log_prob = steps.log_prob()
         else:  # several slots hold one candidate, so several graphs may give the design
-            log_prob = self._log_prob(rows, problem, designs())
+            log_prob = self._log_prob(rows, agents, designs())
         return Draft(
             designs=designs, log_prob=log_prob, entropy=steps.entropy_in_order(), penalty=torch.zeros_like(log_prob)
         )
 
     def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:
         """Return the log-probability of one given design a problem; -inf where it cannot be drawn."""
-        return self._log_prob(dense(problem, self.encoder(problem)), problem, designs)
+        return self._log_prob(dense(problem, self.encoder(problem)), slot_agents(problem), designs)
 
-    def _log_prob(self, rows: Dense, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:
+    def _log_prob(
+        self, rows: Dense, agents: Sequence[Sequence[Agent]], designs: Sequence[Design]
+    ) -> Float[Tensor, " B"]:
         graphs: list[tuple[Sequence[int], Iterable[tuple[int, int]]]] = []
         owner = []
-        for b, (design, at_slot) in enumerate(zip(designs, slot_agents(problem), strict=True)):
+        for b, (design, at_slot) in enumerate(zip(designs, agents, strict=True)):
             if len(design.agents) <= self.max_agents:
                 found = _graphs(design, at_slot, self.num_rounds)
                 graphs += found
@@ -112,14 +119,7 @@ class Autoregressive(Designer):
             return nothing.expand(len(designs))
         team = Team.of(graphs, device=rows.mask.device)
         belongs = torch.tensor(owner, device=rows.mask.device)
-        own = Dense(
-            slots=rows.slots[belongs],
-            task=rows.task[belongs],
-            mask=rows.mask[belongs],
-            slot=rows.slot[belongs],
-            anchor=rows.anchor[belongs],
-        )
-        log_prob = self._steps(own, team).log_prob()
+        log_prob = self._steps(rows[belongs], team).log_prob()
         return torch.stack([torch.cat([nothing, log_prob[belongs == b]]).logsumexp(0) for b in range(len(designs))])
 
     def _context(self, task: Float[Tensor, "G H"], team: Float[Tensor, "G M H"]) -> Float[Tensor, "G M H"]:

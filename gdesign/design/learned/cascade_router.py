@@ -20,8 +20,8 @@ from torch_geometric.data import Batch
 
 from gdesign.agents import teams
 from gdesign.design.base import Designer, Draft
-from gdesign.design.dags import NEVER, slot_agents
-from gdesign.encode.graph import Encoder
+from gdesign.design.dags import NEVER, each, slot_agents
+from gdesign.encode.graph import GNN, GraphEncoder
 from gdesign.encode.problem import Space, dense
 from gdesign.errors import ConfigError
 from gdesign.types import Agent, Decision, Design
@@ -103,8 +103,7 @@ class CascadeRouter(Designer):
         modes: What may be drawn: `single`, `vote`, `chain`, `star`, `complete`, `debate`, `reflection`,
             `cascade`.
         max_agents: Size of the largest team.
-        hidden_dim: H.
-        num_layers: Message passing steps of the encoder.
+        gnn: Makes the graph encoder, which gives H.
         kl_weight: Weight of the latents' divergence from a standard normal in the penalty.
 
     Raises:
@@ -118,8 +117,7 @@ class CascadeRouter(Designer):
         space: Space,
         modes: Sequence[str] = ("single", "vote", "chain", "complete", "debate", "reflection"),
         max_agents: int = 4,
-        hidden_dim: int = 64,
-        num_layers: int = 2,
+        gnn: GNN = GraphEncoder,
         kl_weight: float = 0.001,
     ) -> None:
         super().__init__(space=space)
@@ -133,7 +131,8 @@ class CascadeRouter(Designer):
         self._fits = torch.tensor([[m.fewest <= n <= (m.most or n) for n in sizes] for m in self._modes])
         self._check_size(len(space.slots))
         self._ways = _ways(self._modes, self._fits)
-        self.encoder = Encoder(text_dim=space.text_dim, hidden_dim=hidden_dim, num_layers=num_layers)
+        self.encoder = gnn(text_dim=space.text_dim)
+        hidden_dim = self.encoder.hidden_dim
         self.mu = nn.Linear(hidden_dim, hidden_dim)
         self.log_sigma = nn.Linear(hidden_dim, hidden_dim)
         nn.init.constant_(self.log_sigma.bias, -2.0)
@@ -149,16 +148,23 @@ class CascadeRouter(Designer):
         self.wanted_by_role = nn.Linear(hidden_dim, hidden_dim, bias=False)
         self.offered_llm = nn.Linear(hidden_dim, hidden_dim, bias=False)
 
-    def forward(self, problem: Batch, *, generator: torch.Generator | None = None, greedy: bool = False) -> Draft:
-        """Draw one design a problem; in training mode the latents are drawn too.
+    def forward(
+        self,
+        problem: Batch,
+        *,
+        num_designs: int = 1,
+        generator: torch.Generator | None = None,
+        greedy: bool = False,
+    ) -> Draft:
+        """Draw designs for each problem; in training mode the latents are drawn too.
 
         Greedily, the likeliest mode, then the likeliest number, then the likeliest agent each time. The
         entropy is exact for mode and number; that of the agents is along the drawn order, so its mean
         over draws is the entropy of all choices, an upper bound of the design's.
         """
-        rows, penalty = self._read(problem, generator=generator)
+        rows, penalty = self._read(problem, num_designs=num_designs, generator=generator)
         mode_log_prob, count_log_prob = self._kinds(rows)
-        agents = slot_agents(problem)
+        agents = slot_agents(problem, num_designs)
         with torch.no_grad():
             kind = _categorical(mode_log_prob, generator, greedy)
             counts = count_log_prob[torch.arange(len(kind), device=kind.device), kind]
@@ -204,9 +210,9 @@ class CascadeRouter(Designer):
             )
 
     def _read(
-        self, problem: Batch, *, generator: torch.Generator | None = None, mean: bool = False
+        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, mean: bool = False
     ) -> tuple["Rows", Float[Tensor, " B"]]:
-        encoded = dense(problem, self.encoder(problem))
+        encoded = dense(problem, self.encoder(problem))[each(problem.num_graphs, num_designs, problem.x.device)]
         num = encoded.mask.sum(1)
         self._check_size(int(num.min()))
         mu, log_sigma = self.mu(encoded.task), self.log_sigma(encoded.task).clamp(max=MAX_LOG_SIGMA)
@@ -215,7 +221,7 @@ class CascadeRouter(Designer):
             noise = torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
             latent = mu + noise * log_sigma.exp()
         divergence = 0.5 * (mu.square() + (2 * log_sigma).exp() - 2 * log_sigma - 1).mean(-1)
-        roles = _roles(problem.space, encoded.slot)
+        roles = _roles([space for space in problem.space for _ in range(num_designs)], encoded.slot)
         same = ((roles[:, :, None] == roles[:, None, :]) & encoded.mask[:, None, :]).to(mu)
         role = same @ encoded.slots / same.sum(-1, keepdim=True).clamp_min(1)
         llm = self.offered_llm(encoded.slots)

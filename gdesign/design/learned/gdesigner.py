@@ -5,22 +5,23 @@ Networks", ICML 2025, arXiv 2410.11782. The names are the paper's: h the latents
 W the refinement, tau the temperature, zeta the weight of the nuclear norm. Departures are named on
 docs/methods/gdesigner.md.
 
-Shape letters: B problems in a batch, N slots, V nodes (slots and task nodes), C input features, H hidden
-features, R rank of the refinement.
+Shape letters: T problems in a batch, K designs drawn for each, B = T * K, N slots, H hidden features, R rank of the
+refinement.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch_geometric.data import Batch
-from torch_geometric.nn import GCNConv
 
 from gdesign.design.base import Designer, Draft
-from gdesign.design.dags import EdgeDistribution, design_log_prob, draw
-from gdesign.encode.problem import NUM_FEATURES, Dense, Space, dense
+from gdesign.design.dags import EdgeDistribution, design_log_prob, draw, each, slot_agents
+from gdesign.encode.graph import GNN, GraphEncoder
+from gdesign.encode.problem import Dense, Space, dense
 from gdesign.types import Design
 
 MAX_LOG_SIGMA = 1.0
@@ -34,7 +35,7 @@ class GDesigner(Designer):
 
     Args:
         space: The agents to connect.
-        hidden_dim: H, of every layer and of the latents (16 in the paper).
+        gnn: Makes the graph encoder under the heads of mean and variance; it gives H (16 in the paper).
         tau: Temperature of an edge's probability, sigmoid(w / tau); the limit 0 makes edges certain.
         zeta: Weight of the nuclear norm in the refinement (0.1 in the paper).
         anchor_weight: Weight of the anchor in the refinement (1 in the paper).
@@ -48,7 +49,7 @@ class GDesigner(Designer):
         self,
         *,
         space: Space,
-        hidden_dim: int = 64,
+        gnn: GNN = GraphEncoder,
         tau: float = 1.0,
         zeta: float = 0.1,
         anchor_weight: float = 0.1,
@@ -65,7 +66,11 @@ class GDesigner(Designer):
         self.rank = rank
         self.kl_weight = kl_weight
         self.num_rounds = num_rounds
-        self.encoder = VariationalGCN(text_dim=space.text_dim, hidden_dim=hidden_dim)
+        self.encoder = gnn(text_dim=space.text_dim)
+        hidden_dim = self.encoder.hidden_dim
+        self.mu = nn.Linear(hidden_dim, hidden_dim)
+        self.log_sigma = nn.Linear(hidden_dim, hidden_dim)
+        nn.init.constant_(self.log_sigma.bias, -2.0)
         self.from_heard = nn.Linear(hidden_dim, hidden_dim)
         self.from_hearer = nn.Linear(hidden_dim, hidden_dim, bias=False)
         self.from_task = nn.Linear(hidden_dim, hidden_dim, bias=False)
@@ -74,10 +79,25 @@ class GDesigner(Designer):
             nn.Linear(2 * hidden_dim, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, 1, bias=False)
         )
 
-    def forward(self, problem: Batch, *, generator: torch.Generator | None = None, greedy: bool = False) -> Draft:
-        """Draw one design a problem; in training mode the latents are drawn too."""
-        edges, penalty = self.distribution(problem, generator=generator)
-        return draw(edges, problem, num_rounds=self.num_rounds, generator=generator, greedy=greedy, penalty=penalty)
+    def forward(
+        self,
+        problem: Batch,
+        *,
+        num_designs: int = 1,
+        generator: torch.Generator | None = None,
+        greedy: bool = False,
+    ) -> Draft:
+        """Draw designs for each problem; in training mode each has latents of its own."""
+        edges, penalty = self.distribution(problem, num_designs=num_designs, generator=generator)
+        return draw(
+            edges,
+            problem,
+            num_rounds=self.num_rounds,
+            num_designs=num_designs,
+            generator=generator,
+            greedy=greedy,
+            penalty=penalty,
+        )
 
     def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:
         """Return the log-probability of one given design a problem, given the mean latents; -inf where impossible.
@@ -85,30 +105,41 @@ class GDesigner(Designer):
         In training mode it differs from the log-probability of a draft, whose latents are drawn.
         """
         edges, _ = self.distribution(problem, mean=True)
-        return design_log_prob(edges, problem, designs, num_rounds=self.num_rounds)
+        return design_log_prob(edges, slot_agents(problem), designs, num_rounds=self.num_rounds)
 
     def distribution(
-        self, problem: Batch, *, generator: torch.Generator | None = None, mean: bool = False
+        self,
+        problem: Batch,
+        *,
+        num_designs: int = 1,
+        generator: torch.Generator | None = None,
+        mean: bool = False,
     ) -> tuple[EdgeDistribution, Float[Tensor, " B"]]:
-        """Return the distribution over graphs and the penalty.
+        """Return the distribution over graphs of each design, and the penalty.
 
         Args:
-            problem: A batch of B problems.
+            problem: A batch of T problems.
+            num_designs: K.
             generator: Draws the latents; None for torch's own.
             mean: Take the latents' means, as in evaluation mode, instead of drawing them.
         """
-        mu, log_sigma = self.encoder(problem)
+        encoded = self.encoder(problem)
+        rows = each(problem.num_graphs, num_designs, encoded.device)
+        mu = dense(problem, self.mu(encoded))[rows]
+        log_sigma = dense(problem, self.log_sigma(encoded).clamp(max=MAX_LOG_SIGMA))[rows]
         h = mu
         if self.training and not mean:
-            noise = torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
-            h = mu + noise * log_sigma.exp()
-        rows = dense(problem, h)
-        refined, penalty = self.refine(self.sketch(rows), rows.anchor, rows.mask)
-        divergence = 0.5 * (mu.square() + (2 * log_sigma).exp() - 2 * log_sigma - 1).mean(-1)
-        penalty = penalty.index_add(0, problem.batch, self.kl_weight * divergence)
-        task = rows.task[:, None].expand_as(rows.slots)
-        order_logits = self.order(torch.cat([rows.slots, task], dim=-1))[..., 0]
-        return EdgeDistribution(order_logits=order_logits, edge_logits=refined / self.tau, mask=rows.mask), penalty
+            h = replace(
+                mu,
+                slots=_drawn(mu.slots, log_sigma.slots, generator),
+                task=_drawn(mu.task, log_sigma.task, generator),
+            )
+        refined, penalty = self.refine(self.sketch(h), h.anchor, h.mask)
+        of_slots = (_divergence(mu.slots, log_sigma.slots) * h.mask).sum(1)
+        penalty = penalty + self.kl_weight * (of_slots + _divergence(mu.task, log_sigma.task))
+        task = h.task[:, None].expand_as(h.slots)
+        order_logits = self.order(torch.cat([h.slots, task], dim=-1))[..., 0]
+        return EdgeDistribution(order_logits=order_logits, edge_logits=refined / self.tau, mask=h.mask), penalty
 
     def sketch(self, rows: Dense) -> Float[Tensor, "B N N"]:
         """Return w_ij = FFN([h_i, h_j, h_task]), the logit of slot j hearing slot i."""
@@ -141,34 +172,15 @@ class GDesigner(Designer):
         return refined, (self.zeta * nuclear + pull) / pairs.sum((1, 2)).clamp_min(1)
 
 
-class VariationalGCN(nn.Module):
-    """Two graph convolutions with a mean and a variance head, each beside a skip connection.
+def _drawn(
+    mu: Float[Tensor, "*S H"], log_sigma: Float[Tensor, "*S H"], generator: torch.Generator | None
+) -> Float[Tensor, "*S H"]:
+    return mu + torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype) * log_sigma.exp()
 
-    Without the skip, nodes with the same closed neighbourhood would get the same latents.
 
-    Args:
-        text_dim: D; the input has C = D + F features.
-        hidden_dim: H.
-    """
-
-    def __init__(self, *, text_dim: int, hidden_dim: int) -> None:
-        super().__init__()
-        in_dim = text_dim + NUM_FEATURES
-        self.scale = text_dim**0.5  # texts are unit vectors; layers start best with variance 1
-        self.shared = GCNConv(in_dim, hidden_dim)
-        self.shared_skip = nn.Linear(in_dim, hidden_dim, bias=False)
-        self.mu = GCNConv(hidden_dim, hidden_dim)
-        self.mu_skip = nn.Linear(hidden_dim, hidden_dim, bias=False)
-        self.log_sigma = GCNConv(hidden_dim, hidden_dim)
-        nn.init.constant_(self.log_sigma.bias, -2.0)
-
-    def forward(self, problem: Batch) -> tuple[Float[Tensor, "V H"], Float[Tensor, "V H"]]:
-        """Return mean and log standard deviation of every node's latent."""
-        x = torch.cat([problem.x * self.scale, problem.features], dim=-1)
-        edges = problem.edge_index
-        h = torch.relu(self.shared(x, edges) + self.shared_skip(x))
-        log_sigma = self.log_sigma(h, edges).clamp(max=MAX_LOG_SIGMA)
-        return self.mu(h, edges) + self.mu_skip(h), log_sigma
+def _divergence(mu: Float[Tensor, "*S H"], log_sigma: Float[Tensor, "*S H"]) -> Float[Tensor, " *S"]:
+    """Return the divergence from a standard normal, a feature."""
+    return 0.5 * (mu.square() + (2 * log_sigma).exp() - 2 * log_sigma - 1).mean(-1)
 
 
 class _LowerSingularValues(torch.autograd.Function):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from gdesign.design.base import Designer, Draft
-from gdesign.design.dags import ALWAYS, NEVER, EdgeDistribution, design_log_prob, draw
+from gdesign.design.dags import ALWAYS, NEVER, EdgeDistribution, design_log_prob, draw, slot_agents
 from gdesign.encode.problem import Space, dense
 from gdesign.errors import ConfigError
 from gdesign.types import Design
@@ -95,12 +95,20 @@ class Prune(Designer):
             listen_logits=listen,
         )
 
-    def forward(self, problem: Batch, *, generator: torch.Generator | None = None, greedy: bool = False) -> Draft:
-        """Draw one design a problem; the penalty keeps the graphs of low rank and near the full graph."""
+    def forward(
+        self,
+        problem: Batch,
+        *,
+        num_designs: int = 1,
+        generator: torch.Generator | None = None,
+        greedy: bool = False,
+    ) -> Draft:
+        """Draw designs for each problem; the penalty keeps the graphs of low rank and near the full graph."""
         return draw(
             self.distribution(problem),
             problem,
             num_rounds=self.num_rounds,
+            num_designs=num_designs,
             generator=generator,
             greedy=greedy,
             penalty=self.penalty().expand(problem.num_graphs),
@@ -108,7 +116,7 @@ class Prune(Designer):
 
     def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:
         """Return the log-probability of one given design a problem; -inf where it cannot be drawn."""
-        return design_log_prob(self.distribution(problem), problem, designs, num_rounds=self.num_rounds)
+        return design_log_prob(self.distribution(problem), slot_agents(problem), designs, num_rounds=self.num_rounds)
 
     def penalty(self) -> Float[Tensor, ""]:
         """Return |S|_* + |T|_* + (|M_S - S|_F - tolerance)+ + (|M_T - T|_F - tolerance)+.

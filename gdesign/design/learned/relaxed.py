@@ -10,6 +10,7 @@ Shape letters: B problems in a batch, N slots, S slots of the space, L rounds af
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -18,11 +19,14 @@ from torch.func import functional_call
 from torch_geometric.data import Batch
 
 from gdesign.design.base import Designer, Draft
-from gdesign.design.dags import EdgeDistribution, SlotGraphs, design_log_prob, draft_of
-from gdesign.encode.graph import Encoder
+from gdesign.design.dags import EdgeDistribution, SlotGraphs, design_log_prob, draft_of, each, slot_agents
+from gdesign.encode.graph import GNN, GraphEncoder
 from gdesign.encode.problem import Space, dense
 from gdesign.errors import ConfigError
 from gdesign.types import Design
+
+SHALLOW: GNN = partial(GraphEncoder, num_layers=1)
+"""One step of messages, as the paper has."""
 
 
 class Relaxed(Designer):
@@ -38,7 +42,7 @@ class Relaxed(Designer):
         warmup: Number of training steps in which only the critic learns from utilities.
         graph_scale: Logits of the graph are so many times its parameters, so that one learning rate
             suits the graph and the critic.
-        hidden_dim: H.
+        gnn: Makes the graph encoders of gates and critic, which give H.
 
     Raises:
         ConfigError: A sparsity outside (0, 1].
@@ -55,7 +59,7 @@ class Relaxed(Designer):
         budget_weight: float = 0.01,
         warmup: int = 50,
         graph_scale: float = 10.0,
-        hidden_dim: int = 64,
+        gnn: GNN = SHALLOW,
     ) -> None:
         super().__init__(space=space)
         if not 0 < sparsity <= 1:
@@ -69,9 +73,9 @@ class Relaxed(Designer):
         self.order = nn.Parameter(torch.zeros(n))
         self.spatial = nn.Parameter(torch.zeros(n, n))
         self.temporal = nn.Parameter(torch.zeros(n, n)) if num_rounds > 1 else None
-        self.observe = Encoder(text_dim=space.text_dim, hidden_dim=hidden_dim, num_layers=1) if num_rounds > 1 else None
-        self.gate = nn.Linear(hidden_dim, num_rounds - 1) if num_rounds > 1 else None
-        self.critic = Critic(text_dim=space.text_dim, hidden_dim=hidden_dim)
+        self.observe = gnn(text_dim=space.text_dim) if num_rounds > 1 else None
+        self.gate = nn.Linear(self.observe.hidden_dim, num_rounds - 1) if self.observe is not None else None
+        self.critic = ValueNetwork(gnn(text_dim=space.text_dim))
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
 
     def distribution(self, problem: Batch) -> EdgeDistribution:
@@ -90,21 +94,30 @@ class Relaxed(Designer):
             listen_logits=listen,
         )
 
-    def forward(self, problem: Batch, *, generator: torch.Generator | None = None, greedy: bool = False) -> Draft:
-        """Draw one design a problem; its value trains the critic, its penalty the graph."""
-        edges = self.distribution(problem)
+    def forward(
+        self,
+        problem: Batch,
+        *,
+        num_designs: int = 1,
+        generator: torch.Generator | None = None,
+        greedy: bool = False,
+    ) -> Draft:
+        """Draw designs for each problem; their value trains the critic, their penalty the graph."""
+        rows = each(problem.num_graphs, num_designs, problem.x.device)
+        edges = self.distribution(problem)[rows]
+        encoded = self.critic.read(problem)[rows]
         graphs = edges.sample(generator=generator, greedy=greedy)
         drawn, relaxed = relax(graphs, edges)
         penalty = self.budget_weight * self.excess(edges)
         if self.steps >= self.warmup:
             frozen = {name: parameter.detach() for name, parameter in self.critic.named_parameters()}
-            penalty = penalty - functional_call(self.critic, frozen, (problem, relaxed))
-        value = self.critic(problem, drawn)
+            penalty = penalty - functional_call(self.critic, frozen, (encoded.detach(), relaxed))
+        value = self.critic(encoded, drawn)
         return draft_of(graphs, edges, problem, num_rounds=self.num_rounds, penalty=penalty, value=value)
 
     def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:
         """Return the log-probability of one given design a problem; -inf where it cannot be drawn."""
-        return design_log_prob(self.distribution(problem), problem, designs, num_rounds=self.num_rounds)
+        return design_log_prob(self.distribution(problem), slot_agents(problem), designs, num_rounds=self.num_rounds)
 
     def excess(self, edges: EdgeDistribution) -> Float[Tensor, " B"]:
         """Return by how much the expected numbers of agents heard are above the budget, summed over agents."""
@@ -164,36 +177,39 @@ def relax(graphs: SlotGraphs, edges: EdgeDistribution) -> tuple[Relaxation, Rela
 # --------------------------------------------------------------------------- the critic
 
 
-class Critic(nn.Module):
+class ValueNetwork(nn.Module):
     """The utility of a design on a question: attention along its edges, round by round, then two heads.
 
     One head reads the agent that decides; one reads each agent that takes part, in each round that is
     held, and is summed, for every one of these turns costs.
 
     Args:
-        text_dim: D, of the texts.
-        hidden_dim: H.
+        encoder: Reads the question and the agents.
         num_steps: How often messages are passed within a round.
     """
 
-    def __init__(self, *, text_dim: int, hidden_dim: int, num_steps: int = 2) -> None:
+    def __init__(self, encoder: GraphEncoder, *, num_steps: int = 2) -> None:
         super().__init__()
+        hidden_dim = encoder.hidden_dim
         self.num_steps = num_steps
-        self.encoder = Encoder(text_dim=text_dim, hidden_dim=hidden_dim, num_layers=1)
+        self.encoder = encoder
         self.within = Attention(hidden_dim=hidden_dim)
         self.across = Attention(hidden_dim=hidden_dim)
         self.decides = _head(hidden_dim)
         self.takes_part = _head(hidden_dim)
 
-    def forward(self, problem: Batch, graph: Relaxation) -> Float[Tensor, " B"]:
-        """Return the expected utility."""
+    def read(self, problem: Batch) -> Float[Tensor, "T N H"]:
+        """Return the encodings of the slots of each problem."""
+        return dense(problem, self.encoder(problem)).slots
+
+    def forward(self, h: Float[Tensor, "B N H"], graph: Relaxation) -> Float[Tensor, " B"]:
+        """Return the expected utility of each graph, over slots that were read."""
         part = takes_part(graph)
 
         def turns(h: Float[Tensor, "B N H"]) -> Float[Tensor, " B"]:
             total: Tensor = (part * self.takes_part(h)[..., 0]).sum(1)
             return total
 
-        h = dense(problem, self.encoder(problem)).slots
         for _ in range(self.num_steps):
             h = self.within(h, h, graph.adjacency)
         cost = turns(h)

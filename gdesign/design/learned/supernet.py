@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from gdesign.design.base import Designer, Draft
-from gdesign.design.dags import NEVER, slot_agents
-from gdesign.encode.graph import Encoder
+from gdesign.design.dags import NEVER, each, slot_agents
+from gdesign.encode.graph import GNN, GraphEncoder
 from gdesign.encode.problem import Space, dense
 from gdesign.errors import ConfigError
 from gdesign.types import Agent, Decision, Design, Edge
@@ -213,8 +213,7 @@ class Supernet(Designer):
         num_layers: L, the most operators of a design (4 in the paper).
         reuse: Whether an agent may be chosen in several layers. Recorded answers hold one answer an LLM: there,
             set it to false and operators to [answer].
-        hidden_dim: H (32 in the released code).
-        num_encoder_layers: Message passing steps.
+        gnn: Makes the graph encoder, which gives H (32 in the released code).
 
     Raises:
         ConfigError: An unknown operator, or none that the agents on offer can begin with.
@@ -232,8 +231,7 @@ class Supernet(Designer):
         operators: Sequence[str] | None = None,
         num_layers: int = 4,
         reuse: bool = True,
-        hidden_dim: int = 64,
-        num_encoder_layers: int = 2,
+        gnn: GNN = GraphEncoder,
     ) -> None:
         super().__init__(space=space)
         if operators is None:
@@ -248,7 +246,8 @@ class Supernet(Designer):
         kinds = [OPERATORS[name] for name in self._names]
         if not any(k.needs == 0 and a.operator in k.agents for k in kinds for a in space.agents):
             raise ConfigError(_nothing_to_begin_with(operators))
-        self.encoder = Encoder(text_dim=space.text_dim, hidden_dim=hidden_dim, num_layers=num_encoder_layers)
+        self.encoder = gnn(text_dim=space.text_dim)
+        hidden_dim = self.encoder.hidden_dim
         self.operator = nn.Linear(hidden_dim, len(self._names) * hidden_dim)
         self.so_far = nn.Linear(hidden_dim, hidden_dim, bias=False)
         self.score = nn.Linear(hidden_dim, 1, bias=False)  # a shift of all scores changes nothing, so no bias
@@ -258,13 +257,20 @@ class Supernet(Designer):
         self.register_buffer("_adds", torch.tensor([k.adds for k in kinds]), persistent=False)
         self.register_buffer("_able", torch.tensor([_able(k) for k in kinds]), persistent=False)
 
-    def forward(self, problem: Batch, *, generator: torch.Generator | None = None, greedy: bool = False) -> Draft:
-        """Draw one design a problem; greedily, the likeliest operator and agent in each layer."""
-        rows = self._read(problem)
+    def forward(
+        self,
+        problem: Batch,
+        *,
+        num_designs: int = 1,
+        generator: torch.Generator | None = None,
+        greedy: bool = False,
+    ) -> Draft:
+        """Draw designs for each problem; greedily, the likeliest operator and agent in each layer."""
+        rows = self._read(problem)[each(problem.num_graphs, num_designs, problem.x.device)]
         drawn = self._walk(rows, generator=generator, greedy=greedy)
         designs = [
             build(self._steps(at, path, rows.width)).design()
-            for at, path in zip(slot_agents(problem), drawn.path.tolist(), strict=True)
+            for at, path in zip(slot_agents(problem, num_designs), drawn.path.tolist(), strict=True)
         ]
         log_prob = self._log_prob(rows, designs)
         return Draft(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from gdesign.design.base import Designer, Draft
-from gdesign.design.dags import EdgeDistribution, design_log_prob, draw
+from gdesign.design.dags import EdgeDistribution, design_log_prob, draw, slot_agents
 from gdesign.encode.problem import Space, dense
 from gdesign.types import Design
 
@@ -47,11 +47,25 @@ class Swarm(Designer):
             mask=rows.mask,
         )
 
-    def forward(self, problem: Batch, *, generator: torch.Generator | None = None, greedy: bool = False) -> Draft:
-        """Draw one design a problem."""
+    def forward(
+        self,
+        problem: Batch,
+        *,
+        num_designs: int = 1,
+        generator: torch.Generator | None = None,
+        greedy: bool = False,
+    ) -> Draft:
+        """Draw designs for each problem."""
         edges = self.distribution(problem)
-        return draw(edges, problem, num_rounds=self.num_rounds, generator=generator, greedy=greedy)
+        return draw(
+            edges,
+            problem,
+            num_rounds=self.num_rounds,
+            num_designs=num_designs,
+            generator=generator,
+            greedy=greedy,
+        )
 
     def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:
         """Return the log-probability of one given design a problem; -inf where it cannot be drawn."""
-        return design_log_prob(self.distribution(problem), problem, designs, num_rounds=self.num_rounds)
+        return design_log_prob(self.distribution(problem), slot_agents(problem), designs, num_rounds=self.num_rounds)

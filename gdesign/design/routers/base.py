@@ -79,9 +79,16 @@ class Router(Searched):
             generator=generator,
         )
 
-    def forward(self, problem: Batch, *, generator: torch.Generator | None = None, greedy: bool = False) -> Draft:
-        """Return the agent that is predicted to be worth most, once a problem."""
-        chosen = self._chosen(problem)
+    def forward(
+        self,
+        problem: Batch,
+        *,
+        num_designs: int = 1,
+        generator: torch.Generator | None = None,
+        greedy: bool = False,
+    ) -> Draft:
+        """Return the agent that is predicted to be worth most, as often as designs are drawn."""
+        chosen = self._chosen(problem).repeat_interleave(num_designs)
         zeros = torch.zeros(len(chosen), device=problem.x.device)
         return Draft(designs=lambda: self._designs(chosen), log_prob=zeros, entropy=zeros, penalty=zeros)
 

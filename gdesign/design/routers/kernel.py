@@ -61,7 +61,7 @@ class Kernel(Router):
         if sum(self._dims) != d:
             raise ConfigError(
                 f"the blocks hold {sum(self._dims)} features and the encoder gives {d}; name the encoder that they "
-                "describe (encoder=joined for designer=kernel), or other blocks"
+                "describe (text=joined for designer=kernel), or other blocks"
             )
         g = len(blocks)
         for name, shape in (

@@ -49,7 +49,7 @@ class Ridge(Router):
         if text_dim is not None and text_dim != d:
             raise ConfigError(
                 f"this router reads {text_dim} features of a question and the encoder gives {d}; name the encoder that "
-                "it is made for (encoder=length for designer=length, encoder=words for designer=tfidf)"
+                "it is made for (text=length for designer=length, text=words for designer=tfidf)"
             )
         self._learns_idf = idf
         self._strengths = tuple(strengths)

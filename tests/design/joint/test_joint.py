@@ -1,11 +1,14 @@
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from itertools import combinations_with_replacement, product
 
 import pytest
 import torch
 
 from gdesign.agents import teams
+from gdesign.design.joint.critic import Critic
+from gdesign.design.joint.evidence import Evidence
 from gdesign.design.joint.joint import Joint
 from gdesign.design.joint.vocabulary import asking, debate
 from gdesign.encode.problem import ProblemEncoder, Space
@@ -31,9 +34,14 @@ def every_design(space: Space) -> list[Design]:
 
 JOINT = laws.Method(
     name="joint",
-    make=lambda space: Joint(space=space, shapes=SHAPES, hidden_dim=16, temperature=1.0),
+    make=lambda space: Joint(space=space, shapes=SHAPES, gnn=worlds.gnn(16), temperature=1.0),
     designs=every_design,
     lr=0.01,
+)
+CRITIC = replace(
+    JOINT,
+    name="critic",
+    make=lambda space: Critic(space=space, shapes=SHAPES, gnn=worlds.gnn(16), temperature=1.0),
 )
 
 
@@ -42,10 +50,15 @@ def test_joint_keeps_the_law(law):
     law(JOINT)
 
 
+@pytest.mark.parametrize("law", laws.applying_to(CRITIC), ids=lambda law: law.__name__)
+def test_critic_keeps_the_law(law):
+    law(CRITIC)
+
+
 # --------------------------------------------------------------------------- evidence
 
 
-def asked(joint: Joint, encoder: ProblemEncoder, tasks: list[Task], *, right: Callable[[int, str], bool]) -> None:
+def asked(joint: Evidence, encoder: ProblemEncoder, tasks: list[Task], *, right: Callable[[int, str], bool]) -> None:
     """Let agents answer alone: rightly where `right` says so of the task's number and the LLM."""
     steps = joint.search(tasks, problems=encoder, usd_weight=0.0, generator=torch.Generator().manual_seed(0))
     jobs = next(steps, None)
@@ -73,14 +86,12 @@ def asked(joint: Joint, encoder: ProblemEncoder, tasks: list[Task], *, right: Ca
         steps.send(results)
 
 
-def only(encoder: ProblemEncoder, **options: object) -> Joint:
-    return Joint(
-        space=encoder.space, shapes=["single", "cascade"], reuse=False, num_probes=None, critic=False, **options
-    )
+def only(encoder: ProblemEncoder, **options: object) -> Evidence:
+    return Evidence(space=encoder.space, shapes=["single", "cascade"], **options)
 
 
 def with_critic(encoder: ProblemEncoder) -> Joint:
-    return Joint(space=encoder.space, shapes=["single", "cascade"], num_probes=None, hidden_dim=16)
+    return Joint(space=encoder.space, shapes=["single", "cascade"], num_probes=None, gnn=worlds.gnn(16))
 
 
 def test_evidence_alone_finds_the_agent_that_is_right():
@@ -156,11 +167,11 @@ def test_evidence_is_finite_for_any_features_and_one_question(features, num_prob
 
 def test_designs_that_were_listed_for_other_shapes_are_listed_anew():
     encoder, tasks = worlds.encoder(14), worlds.tasks(30)
-    options = {"space": encoder.space, "reuse": False, "num_probes": None, "critic": False}
-    joint, other = (Joint(shapes=["single", name], **options) for name in ("cascade_twice", "star_of_four"))
+    options = {"space": encoder.space}
+    joint, other = (Evidence(shapes=["single", name], **options) for name in ("cascade_twice", "star_of_four"))
     asked(joint, encoder, tasks, right=lambda i, llm: (i + len(llm)) % 3 == 0)
     other.load_state_dict(joint.state_dict())
-    fresh = Joint(shapes=["single", "star_of_four"], **options)
+    fresh = Evidence(shapes=["single", "star_of_four"], **options)
     asked(fresh, encoder, tasks, right=lambda i, llm: (i + len(llm)) % 3 == 0)
     problem = encoder(worlds.tasks(34)[30:], usd_weight=0.3)
     assert torch.equal(other(problem, greedy=True).log_prob, fresh(problem, greedy=True).log_prob)
@@ -224,14 +235,15 @@ def test_a_share_of_draws_that_is_none_is_refused(explored):
 
 def test_too_many_designs_to_list_are_refused():
     encoder = worlds.encoder(14)
-    joint = Joint(space=encoder.space, shapes=["cascade_twice"])
+    joint = Critic(space=encoder.space, shapes=["cascade_twice"])
     with pytest.raises(ConfigError, match="more than 20000; choose fewer shapes"):
         joint(encoder(worlds.tasks(1)))
 
 
 def test_neither_critic_nor_evidence_is_refused():
+    encoder = worlds.encoder(3)
     with pytest.raises(ConfigError, match="nothing but evidence"):
-        Joint(space=worlds.encoder(3).space, critic=False)
+        Evidence(space=encoder.space)(encoder(worlds.tasks(1)))
 
 
 def test_several_draws_for_one_task_are_looked_at_as_one():

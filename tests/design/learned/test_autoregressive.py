@@ -10,7 +10,7 @@ from gdesign.errors import ConfigError
 from tests import laws, worlds
 
 AUTOREGRESSIVE = laws.Method(
-    name="autoregressive", make=lambda space: Autoregressive(space=space, hidden_dim=16), designs=laws.dags
+    name="autoregressive", make=lambda space: Autoregressive(space=space, gnn=worlds.gnn(16)), designs=laws.dags
 )
 
 

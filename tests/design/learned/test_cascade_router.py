@@ -24,7 +24,7 @@ def every_mode(space, modes=MODES, max_agents=4):
 
 
 ROUTER = laws.Method(
-    name="cascade_router", make=lambda space: CascadeRouter(space=space, hidden_dim=16), designs=every_mode
+    name="cascade_router", make=lambda space: CascadeRouter(space=space, gnn=worlds.gnn(16)), designs=every_mode
 )
 
 
@@ -90,14 +90,14 @@ def trained(designer, encoder, worth, *, steps=40, lr=0.02):
 @pytest.mark.parametrize("wanted", [1, 3])
 def test_a_reward_for_a_number_of_agents_is_learned(wanted):
     encoder = worlds.encoder(3)
-    every, p = trained(seeded(encoder.space, hidden_dim=16), encoder, lambda d: float(len(d.agents) == wanted))
+    every, p = trained(seeded(encoder.space, gnn=worlds.gnn(16)), encoder, lambda d: float(len(d.agents) == wanted))
     assert p[[len(d.agents) == wanted for d in every]].sum() > 0.98
 
 
 def test_a_constant_reward_leaves_the_number_of_agents_alone():
     encoder = worlds.encoder(3)
-    before = masses(seeded(encoder.space, hidden_dim=16), encoder, every_mode(encoder.space))
-    _, after = trained(seeded(encoder.space, hidden_dim=16), encoder, lambda d: 0.5, steps=1, lr=1e-4)
+    before = masses(seeded(encoder.space, gnn=worlds.gnn(16)), encoder, every_mode(encoder.space))
+    _, after = trained(seeded(encoder.space, gnn=worlds.gnn(16)), encoder, lambda d: 0.5, steps=1, lr=1e-4)
     torch.testing.assert_close(after, before, atol=1e-3, rtol=0)
 
 
@@ -113,7 +113,7 @@ def roles_and_llms():
 
 def test_the_llm_of_an_agent_depends_on_its_role():
     encoder = roles_and_llms()
-    designer = seeded(encoder.space, modes=("single",), hidden_dim=16)
+    designer = seeded(encoder.space, modes=("single",), gnn=worlds.gnn(16))
     every = every_mode(encoder.space, ("single",))
     pairs = {("mathematician", "alpha"), ("programmer", "beta"), ("historian", "gamma")}
     wanted = torch.tensor([(d.agents[0].role, d.agents[0].llm) in pairs for d in every])
@@ -130,7 +130,7 @@ def test_the_llm_of_an_agent_depends_on_its_role():
 
 def test_modes_become_certain():
     encoder = worlds.encoder(3)
-    every, p = trained(seeded(encoder.space, hidden_dim=16), encoder, lambda d: float(d.temporal != ()), steps=60)
+    every, p = trained(seeded(encoder.space, gnn=worlds.gnn(16)), encoder, lambda d: float(d.temporal != ()), steps=60)
     assert p[[d.temporal != () for d in every]].sum() > 0.95
 
 

@@ -81,7 +81,7 @@ def test_the_rounds_that_are_held_are_those_of_the_design():
 
 def test_an_agent_that_is_left_out_changes_no_value():
     designer, problem, edges, graphs = drawn()
-    value = designer.critic(problem, relax(graphs, edges)[0])
+    value = designer.critic(designer.critic.read(problem), relax(graphs, edges)[0])
     other = problem.clone()
     first = problem.ptr[:-1, None] + torch.arange(4)
     other.x[first[~graphs.keep]] = 1.0
@@ -90,7 +90,8 @@ def test_an_agent_that_is_left_out_changes_no_value():
     for p in (problem, other):
         p.edge_index = p.edge_index[:, :0]
     torch.testing.assert_close(
-        designer.critic(problem, relax(graphs, edges)[0]), designer.critic(other, relax(graphs, edges)[0])
+        designer.critic(designer.critic.read(problem), relax(graphs, edges)[0]),
+        designer.critic(designer.critic.read(other), relax(graphs, edges)[0]),
     )
     assert value.shape == (40,)
 

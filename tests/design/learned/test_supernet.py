@@ -34,7 +34,7 @@ def every_design(space: Space, *, num_layers: int = 2) -> list[Design]:
 
 SUPERNET = laws.Method(
     name="supernet",
-    make=lambda space: Supernet(space=space, num_layers=2, hidden_dim=16),
+    make=lambda space: Supernet(space=space, num_layers=2, gnn=worlds.gnn(16)),
     designs=every_design,
 )
 
@@ -117,7 +117,7 @@ def mixed(num_roles: int = 1, *, slots: list[int] | None = None, operators=("ans
 def seeded(space: Space, **options: object) -> Supernet:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return Supernet(space=space, **{"hidden_dim": 16, **options}).eval()
+        return Supernet(space=space, **{"gnn": worlds.gnn(16), **options}).eval()
 
 
 def probabilities(supernet: Supernet, encoder: ProblemEncoder, designs: list[Design]) -> torch.Tensor:

@@ -1,6 +1,6 @@
 import torch
 
-from gdesign.design.joint.evidence import Evidence
+from gdesign.design.joint.profiles import Profiles
 from gdesign.design.joint.vocabulary import SHAPES
 
 
@@ -12,10 +12,10 @@ def two_kinds(num: int = 60) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.nn.functional.normalize(x, dim=1), kind
 
 
-def evidence(x: torch.Tensor, kind: torch.Tensor) -> Evidence:
+def evidence(x: torch.Tensor, kind: torch.Tensor) -> Profiles:
     """Agent 0 is right on questions of kind 0, agent 1 on those of kind 1."""
     scores = torch.stack([kind == 0, kind == 1], dim=1).float()
-    return Evidence(
+    return Profiles(
         x=x,
         ids=(scores - 1).to(torch.int16) * torch.tensor([1, 2], dtype=torch.int16),
         scores=scores,
@@ -67,14 +67,14 @@ def test_the_shortlist_holds_the_best_of_each_kind():
     assert chosen.tolist() == [0, 1]
 
 
-def partly_asked(num_asked: int) -> tuple[Evidence, torch.Tensor]:
+def partly_asked(num_asked: int) -> tuple[Profiles, torch.Tensor]:
     """Return evidence whose agent 2, asked the first questions only, replies as agent 0 does; and the kinds."""
     x, kind = two_kinds()
     scores = torch.stack([kind == 0, kind == 1, kind == 0], dim=1).float()
     seen = torch.ones_like(scores, dtype=torch.bool)
     seen[num_asked:, 2] = False
     ids = torch.stack([1 - kind, 2 * kind, 1 - kind], dim=1).to(torch.int16)  # right: 1 and 2; wrong: 0 and 0
-    known = Evidence(
+    known = Profiles(
         x=x,
         ids=ids * seen,
         scores=scores * seen,
@@ -112,7 +112,7 @@ def test_an_agent_that_was_always_right_is_expected_to_be():
     right = torch.ones(60, 2)
     seen = right > 0
     seen[10:, 1] = False
-    known = Evidence(
+    known = Profiles(
         x=x, ids=right.to(torch.int16), scores=right * seen, usd=right * seen, seen=seen, weight=torch.ones(60)
     )
     assert known.outcomes(SHAPES["single"], torch.tensor([[1]]))[0].min() > 0.9

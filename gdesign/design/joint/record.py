@@ -1,0 +1,156 @@
+"""What agents replied alone to questions of the past, as a checkpoint keeps it.
+
+Shape letters: T past questions, B some of them, C agents, D text features.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from gdesign.errors import ConfigError
+from gdesign.types import Agent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What agents replied alone, as it is kept.
+
+    Attributes:
+        agents: Who was asked.
+        tasks: What they were asked, `<benchmark>:<id>`.
+        x: Text features of the questions.
+        ids: Equal for equal answers to one question; -1 for an unreadable one.
+        scores: Of each agent alone.
+        usd: Of each agent alone, for 1,000 questions.
+        seen: Who was asked what.
+        added: Who came after the others.
+        weight: Of the questions.
+        answers: The answers themselves, by question, so that those of agents added later can be compared.
+    """
+
+    agents: tuple[Agent, ...]
+    tasks: tuple[str, ...]
+    x: Float[Tensor, "T D"]
+    ids: Int[Tensor, "T C"]
+    scores: Float[Tensor, "T C"]
+    usd: Float[Tensor, "T C"]
+    seen: Bool[Tensor, "T C"]
+    added: Bool[Tensor, " C"]
+    weight: Float[Tensor, " T"]
+    answers: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        agents: Sequence[Agent],
+        tasks: Sequence[str],
+        x: Float[Tensor, "T D"],
+        answers: Sequence[Sequence[str | None]],
+        scores: Float[Tensor, "T C"],
+        usd: Float[Tensor, "T C"],
+        weight: Float[Tensor, " T"],
+    ) -> "Record":
+        """Return the record of agents that were all asked the same."""
+        ids, texts = _numbered(answers, [()] * len(answers))
+        return cls(
+            agents=tuple(agents),
+            tasks=tuple(tasks),
+            x=x,
+            ids=ids,
+            scores=scores,
+            usd=usd,
+            seen=torch.ones_like(ids, dtype=torch.bool),
+            added=torch.zeros(len(agents), dtype=torch.bool),
+            weight=weight,
+            answers=texts,
+        )
+
+    def rows(self, tasks: Sequence[str]) -> Int[Tensor, " B"]:
+        """Return which question of the record each task is; -1 for none."""
+        row = {name: i for i, name in enumerate(self.tasks)}
+        return torch.tensor([row.get(name, -1) for name in tasks])
+
+    def joined(
+        self,
+        agents: Sequence[Agent],
+        *,
+        rows: Int[Tensor, " B"],
+        answers: Sequence[Sequence[str | None]],
+        scores: Float[Tensor, "B C"],
+        usd: Float[Tensor, "B C"],
+    ) -> "Record":
+        """Return the record with further agents, who were asked some of its questions."""
+        num = len(agents)
+        ids, texts = _numbered(answers, [self.answers[r] for r in rows.tolist()])
+        known = list(self.answers)
+        for r, text in zip(rows.tolist(), texts, strict=True):
+            known[r] = text
+
+        def widened(old: Tensor, new: Tensor) -> Tensor:
+            more = torch.zeros(len(old), num, dtype=old.dtype)
+            more[rows] = new.to(old.dtype)
+            return torch.cat([old, more], dim=1)
+
+        return Record(
+            agents=(*self.agents, *agents),
+            tasks=self.tasks,
+            x=self.x,
+            ids=widened(self.ids, ids),
+            scores=widened(self.scores, scores),
+            usd=widened(self.usd, usd),
+            seen=widened(self.seen, torch.ones_like(ids, dtype=torch.bool)),
+            added=torch.cat([self.added, torch.ones(num, dtype=torch.bool)]),
+            weight=self.weight,
+            answers=tuple(known),
+        )
+
+    def of_agents(self, agents: Sequence[Agent]) -> dict[str, Any]:
+        """Return what is known of these agents, in their order, as `gdesign.design.joint.profiles.Profiles` takes it.
+
+        Raises:
+            ConfigError: Nothing is known of one of them.
+        """
+        if new := [a for a in agents if a not in self.agents]:
+            raise ConfigError(
+                f"nothing is known of the agent {new[0].role}/{new[0].llm}/{new[0].operator}; let it answer some "
+                "training questions first: train.py designer=joint start=<run folder> trainer.max_epochs=0"
+            )
+        columns = [self.agents.index(a) for a in agents]
+        by_agent = {name: getattr(self, name)[:, columns] for name in ("ids", "scores", "usd", "seen")}
+        return by_agent | {"x": self.x, "added": self.added[columns], "weight": self.weight}
+
+    def state(self) -> dict[str, Any]:
+        """Return tensors, lists and strings, which a checkpoint may hold."""
+        return {
+            "agents": [[a.role, a.llm, a.operator] for a in self.agents],
+            "tasks": list(self.tasks),
+            "answers": [list(row) for row in self.answers],
+            **{name: getattr(self, name) for name in ("x", "ids", "scores", "usd", "seen", "added", "weight")},
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> "Record":
+        """Return the record that `state` was made of."""
+        return cls(
+            agents=tuple(Agent(role=r, llm=m, operator=o) for r, m, o in state["agents"]),
+            tasks=tuple(state["tasks"]),
+            answers=tuple(tuple(row) for row in state["answers"]),
+            **{name: state[name] for name in ("x", "ids", "scores", "usd", "seen", "added", "weight")},
+        )
+
+
+def _numbered(
+    answers: Sequence[Sequence[str | None]], known: Sequence[Sequence[str]]
+) -> tuple[Int[Tensor, "T C"], tuple[tuple[str, ...], ...]]:
+    """Return a number for each answer, equal for equal ones, and the answers by number."""
+    rows, texts = [], []
+    for row, before in zip(answers, known, strict=True):
+        seen = {text: i for i, text in enumerate(before)}
+        rows.append([-1 if a is None else seen.setdefault(a, len(seen)) for a in row])
+        texts.append(tuple(seen))
+    return torch.tensor(rows, dtype=torch.int16), tuple(texts)
