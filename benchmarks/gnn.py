@@ -1,0 +1,166 @@
+"""What messages bring: every learned method with other graph encoders, without the task node, without the anchor.
+
+    python benchmarks/gnn.py --write benchmarks/results/gnn.md
+
+Two simulated worlds; runs are ordered so that what is compared most is there first, and a run that is already in the
+output folder is not repeated, so it may be stopped and gone on with. swarm and prune have no network, so no row.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import mean
+from typing import NamedTuple
+
+from runner import command, plus_minus, run_all, train
+
+EPOCHS = 3
+NUM_TRAIN = 450
+WORLDS = {"demo": "the first world, 4 agents", "wider_world": "the wider world, 24 agents"}
+METHODS = {
+    "critic": ("learner=critic",),
+    "joint": ("learner=critic",),
+    "gdesigner": (),
+    "supernet": ("learner.entropy_weight=0.03",),
+    "cascade_router": (),
+    "autoregressive": (),
+    "relaxed": ("learner=bilevel",),
+}
+FEWER = {("wider_world", "critic"): ("designer.shapes=[single,pair,vote,cascade,asking]",)}
+"""critic lists its designs without evidence to choose by: with all shapes they are too many."""
+CONVOLUTIONS = ("none", "mean", "gat", "transformer")
+WITHOUT = {
+    "all edges": (),
+    "no task node": ("gnn.task_node=false",),
+    "no anchor": ("problem.anchor=none",),
+    "neither": ("gnn.task_node=false", "problem.anchor=none"),
+}
+
+
+class Cell(NamedTuple):
+    """One training setting."""
+
+    world: str
+    method: str
+    gnn: str
+    edges: str = "all edges"
+
+    def folder(self, out: Path, seed: int) -> Path:
+        """Return where its run of a seed is kept."""
+        return out / "-".join([self.world, self.method, self.gnn, self.edges.replace(" ", "_"), str(seed)])
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """The command line."""
+        fewer = FEWER.get((self.world, self.method), ())
+        return (
+            f"experiment={self.world}",
+            f"trainer.max_epochs={EPOCHS}",
+            f"++task.num_train={NUM_TRAIN}",
+            f"designer={self.method}",
+            *METHODS[self.method],
+            f"gnn={self.gnn}",
+            *fewer,
+            *WITHOUT[self.edges],
+        )
+
+
+def cells() -> Iterator[Cell]:
+    """Yield all settings, what is compared most first; without messages there are no edges to leave out."""
+    for world in WORLDS:
+        yield from (Cell(world, method, gnn) for method in METHODS for gnn in CONVOLUTIONS)
+    for gnn in CONVOLUTIONS[1:]:
+        for world in WORLDS:
+            for edges in list(WITHOUT)[1:]:
+                yield from (Cell(world, method, gnn, edges) for method in METHODS)
+
+
+def utilities(cell: Cell, out: Path, seeds: Sequence[int]) -> dict[int, float]:
+    """Return the test utilities that are there, by seed."""
+    files = {seed: cell.folder(out, seed) / "eval.json" for seed in seeds}
+    return {seed: json.loads(file.read_text())["utility"] for seed, file in files.items() if file.is_file()}
+
+
+def difference(one: dict[int, float], other: dict[int, float]) -> str:
+    """Return the mean paired difference and its 95 % interval over seeds."""
+    from scipy import stats
+
+    gains = [one[seed] - other[seed] for seed in one if seed in other]
+    if len(gains) < 2:
+        return ""
+    low, high = stats.t.interval(0.95, len(gains) - 1, mean(gains), stats.sem(gains))
+    return f"{mean(gains):+.3f} ({low:+.3f} to {high:+.3f})"
+
+
+def tables(out: Path, seeds: Sequence[int]) -> str:
+    """Return the page's tables."""
+    found = {cell: utilities(cell, out, seeds) for cell in cells()}
+    lines: list[str] = []
+    for world, name in WORLDS.items():
+        lines += [
+            f"## Convolutions, {name}",
+            "",
+            "Utility, and in brackets beside it the paired difference from `none` with its 95 % interval over seeds:",
+            "",
+            "| method | seeds | " + " | ".join(CONVOLUTIONS) + " |",
+            "|---" * (2 + len(CONVOLUTIONS)) + "|",
+        ]
+        for method in METHODS:
+            row = [found[Cell(world, method, gnn)] for gnn in CONVOLUTIONS]
+            if all(row):
+                texts = [plus_minus(list(row[0].values()))]
+                texts += [f"{mean(values.values()):.3f}, {difference(values, row[0])}" for values in row[1:]]
+                lines.append(f"| {method} | {min(map(len, row))} | " + " | ".join(texts) + " |")
+        lines.append("")
+    for world, name in WORLDS.items():
+        lines += [
+            f"## Edges, {name}",
+            "",
+            "Paired difference from the same encoder with all edges:",
+            "",
+            "| method | gnn | seeds | " + " | ".join(list(WITHOUT)[1:]) + " |",
+            "|---" * (2 + len(WITHOUT)) + "|",
+        ]
+        for gnn in CONVOLUTIONS[1:]:
+            for method in METHODS:
+                whole = found[Cell(world, method, gnn)]
+                parts = [found[Cell(world, method, gnn, edges)] for edges in list(WITHOUT)[1:]]
+                if any(len(part) > 1 for part in parts):
+                    texts = [difference(part, whole) for part in parts]
+                    lines.append(f"| {method} | {gnn} | {max(map(len, parts))} | " + " | ".join(texts) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run everything, print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--seeds", type=int, default=5, help="how many seeds (5)")
+    parser.add_argument("--workers", type=int, default=2, help="processes (2)")
+    parser.add_argument("--out", type=Path, default=Path("runs/gnn"), help="where run folders go (runs/gnn)")
+    parser.add_argument("--tables", action="store_true", help="only make the tables of what is there")
+    parser.add_argument("--write", type=Path, help="write the page to this file too")
+    args = parser.parse_args()
+    began = time.perf_counter()
+    seeds = range(args.seeds)
+    if not args.tables:
+        args.out.mkdir(parents=True, exist_ok=True)
+        jobs = [partial(train, cell.overrides, seed, cell.folder(args.out, seed)) for cell in cells() for seed in seeds]
+        run_all(jobs, workers=args.workers, folder=args.out)
+    text = (
+        f"# What messages bring\n\n`{command()}`\n\nAll answers are simulated. {EPOCHS} epochs of {NUM_TRAIN} questions, 8 "
+        "designs for each; utility = score - 0.03 x USD per 1,000 questions on 450 test questions of each seed, each run "
+        "twice. `none` passes no messages: each candidate is read with the question alone.\n\n"
+        f"{tables(args.out, seeds)}"
+    )
+    if args.write:
+        args.write.write_text(text)
+    print(text)
+    print(f"{time.perf_counter() - began:.0f} seconds")
+
+
+if __name__ == "__main__":
+    main()
