@@ -20,6 +20,7 @@ from matplotlib.text import Text
 from gdesign.execute.decide import deciders
 from gdesign.export.graphml import NO_XML
 from gdesign.report.curves import Learning
+from gdesign.report.student import interval
 from gdesign.report.tables import Row
 from gdesign.types import Design
 
@@ -190,8 +191,6 @@ def _curve(axes: Axes, training: Learning, xs: Sequence[Sequence[float]], colour
         label=_plain(fill(training.method, 40)),
     )
     if len(xs) > 1:
-        from gdesign.report.student import interval
-
         band = [interval(column) for column in columns]
         axes.fill_between(
             at, [low for low, _ in band], [high for _, high in band], color=colour, alpha=0.15, linewidth=0
@@ -253,18 +252,11 @@ def training_curve(
     _save(figure, out)
 
 
-def draw_designs(
-    designs: Sequence[tuple[str, Design]], out: Path | BinaryIO, *, llms: Sequence[str] | None = None
-) -> None:
+def draw_designs(designs: Sequence[tuple[str, Design]], out: Path | BinaryIO) -> None:
     """Draw titled designs below each other.
 
     Agents stand from left to right in the order in which they can speak. Solid arrows carry text,
     dashed ones are watched by a gate, dotted ones carry text to the next round.
-
-    Args:
-        designs: With their titles.
-        out: Where to.
-        llms: All that share the colours of these pictures; None for those of these designs.
     """
     depths = [_depths(d) for _, d in designs]
     widths = [max(d) + 2 for d in depths]
@@ -272,7 +264,7 @@ def draw_designs(
     figure = Figure(figsize=(2.4 * max(widths) + 0.6, sum(1.15 * h + 1.0 for h in heights)), dpi=120)
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(designs), squeeze=False, gridspec_kw={"height_ratios": [h + 0.9 for h in heights]})
-    llms = llms or sorted({a.llm for _, d in designs for a in d.agents})
+    llms = sorted({a.llm for _, d in designs for a in d.agents})
     for axes, (title, design), depth in zip(panels[:, 0], designs, depths, strict=True):
         _draw(axes, design, depth, {m: COLOURS[i % len(COLOURS)] for i, m in enumerate(llms)})
         axes.set_xlim(-0.55, max(widths) - 0.45)

@@ -2,19 +2,16 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import mean
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
-import torch
-
-from gdesign.errors import DataError, UserError
-from gdesign.learn.evaluate import bootstrap, weighted_mean
-from gdesign.report.folders import NAMES, Evaluation, read_evaluation
+from gdesign.report.document import Block, Table, Text
+from gdesign.report.folders import NAMES, Evaluation
+from gdesign.report.student import Interval, interval
 from gdesign.runs.folder import MAY_DIFFER_OF_LLM, flat
-from gdesign.runs.log import read_runs
 
 SETTINGS = ("designer", "problem", "data", "reward", "text", "gnn", "task", "pool", "llm", "num_test_samples", "limits")
 """What may tell two evaluations of one method apart."""
@@ -26,16 +23,18 @@ NO_SETTINGS = (
     *(f"llm.{name}" for name in MAY_DIFFER_OF_LLM),
 )  # fmt: skip
 """What changes nothing that is compared, by how it begins; what cost and latency weigh tells groups apart anyway."""
-SELDOM = ("paid_usd", "latency", "faults", "counted")
-"""Columns that a table has only if they say something."""
-HEADS = {
+SELDOM = {
     "paid_usd": "paid per 1,000",
     "latency": "latency s (95 % below)",
     "faults": "faults survived",
     "counted": "tokens counted here",
 }
-
-Interval = tuple[float, float]
+"""Columns that a table has only if they say something."""
+INTERVALS = (
+    "Means over seeds. In brackets a 95 % interval: over seeds, by Student's t, where there are several, and else "
+    "over questions, by a bootstrap. The first covers no other questions where all seeds share theirs, and the "
+    "second no other seeds."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +161,7 @@ def panel(group: Group) -> tuple[str, str, str, float, float, float]:
 
 
 def make_rows(groups: Sequence[Group]) -> list[Row]:
-    """Return one row a group, in their order; several seeds need the extra `report`."""
+    """Return one row a group, in their order."""
     return [_row(group) for group in groups]
 
 
@@ -171,8 +170,6 @@ def _row(group: Group) -> Row:
     values = {name: [float(s[name]) for s in found] for name in ("score", "usd", "utility")}
     intervals: dict[str, Interval]
     if len(found) > 1:
-        from gdesign.report.student import interval
-
         intervals = {name: interval(column) for name, column in values.items()}
     else:
         names = {"score": "interval", "utility": "utility_interval"}
@@ -206,27 +203,12 @@ def _row(group: Group) -> Row:
     )
 
 
-def markdown(rows: Sequence[Row], unsaid: Mapping[str, Mapping[str, Any]] | None = None) -> str:
-    """Return the rows as a Markdown table, with what its names leave unsaid."""
-    head, cells = columns(rows)
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    lines += ["| " + " | ".join(row) + " |" for row in cells]
-    for note in notes(rows):
-        lines += ["", note]
-    if unsaid and any(unsaid.values()):
-        lines += ["", "Unless a name says otherwise:", ""]
-        for designer, settings in unsaid.items():
-            if settings:
-                lines.append(f"- {designer}: " + ", ".join(f"`{key}={value}`" for key, value in settings.items()))
-    return "\n".join(lines) + "\n"
-
-
-def columns(rows: Sequence[Row]) -> tuple[tuple[str, ...], list[list[str]]]:
-    """Return the head and the cells of the rows' table."""
+def told(rows: Sequence[Row]) -> list[Block]:
+    """Return the rows as a table, and what is to be known to read it."""
     shown = [name for name in SELDOM if any(getattr(r, name) for r in rows)]
     head = (
         "method", "task", "split", "answers", "lambda", "seeds", "questions", "score", "USD per 1,000", "utility",
-        "training runs", "training USD", "unreadable", "failed calls", *(HEADS[name] for name in shown),
+        "training runs", "training USD", "unreadable", "failed calls", *(SELDOM[name] for name in shown),
     )  # fmt: skip
     cells = [
         [
@@ -248,24 +230,14 @@ def columns(rows: Sequence[Row]) -> tuple[tuple[str, ...], list[list[str]]]:
         ]
         for r in rows
     ]
-    return head, cells
-
-
-def notes(rows: Sequence[Row]) -> list[str]:
-    """Return what is to be known to read the rows' table."""
-    shown = [name for name in SELDOM if any(getattr(r, name) for r in rows)]
-    found = [
-        "Means over seeds. In brackets a 95 % interval: over seeds, by Student's t, where there are several, and else "
-        "over questions, by a bootstrap. The first covers no other questions where all seeds share theirs, and the "
-        "second no other seeds."
-    ]
+    notes = [INTERVALS]
     if any("paid" in _training_usd(r) for r in rows) or "paid_usd" in shown:
-        found.append("USD are what the calls cost when they are asked; paid is what was not in a recording already.")
+        notes.append("USD are what the calls cost when they are asked; paid is what was not in a recording already.")
     if "latency" in shown:
-        found.append("Latency is that of the slowest chain of calls of a question, by what the endpoints took.")
+        notes.append("Latency is that of the slowest chain of calls of a question, by what the endpoints took.")
     if any(r.label == "calibrated" for r in rows):
-        found.append("Calibrated rows support no claim that one method beats another.")
-    return found
+        notes.append("Calibrated rows support no claim that one method beats another.")
+    return [Table(head=head, rows=cells, num_words=4), *(Text(text=note, tone="soft") for note in notes)]
 
 
 def _training_usd(row: Row) -> str:
@@ -360,9 +332,7 @@ def _differs(key: str, variants: Iterable[Mapping[str, Any]]) -> bool:
 
 def _commonest(values: Sequence[Any]) -> Any:
     """Return the one value that most have; None where some have none, or no value has most."""
-    counts: dict[str, int] = {}
-    for value in values:
-        counts[json.dumps(value)] = counts.get(json.dumps(value), 0) + 1
+    counts = Counter(map(json.dumps, values))
     most = max(counts.values())
     first = [text for text, count in counts.items() if count == most]
     return None if "null" in counts or len(first) > 1 else json.loads(first[0])
@@ -373,130 +343,3 @@ def _part(name: str, key: str, value: Any) -> str:
     if key.endswith("._target_"):
         return f"{key.split('.')[-2]}={str(value).split('.')[-1]}"
     return f"{name}={value}"
-
-
-# --------------------------------------------------------------------------- pairs
-
-
-Question = tuple[str, str, str]
-"""Benchmark, task, text."""
-
-
-class Answer(NamedTuple):
-    """What the runs of one question were worth, on average.
-
-    Attributes:
-        score: From 0 to 1.
-        usd: USD per 1,000 such questions.
-        tokens: Of prompts and completions.
-        seconds: Of latency.
-        weight: Of the question.
-    """
-
-    score: float
-    usd: float
-    tokens: float
-    seconds: float
-    weight: float
-
-    def worth(self, usd_weight: float, token_weight: float, second_weight: float = 0.0) -> float:
-        """Return score - usd_weight * usd - token_weight * tokens - second_weight * seconds."""
-        return self.score - usd_weight * self.usd - token_weight * self.tokens - second_weight * self.seconds
-
-
-Answers = dict[Question, Answer]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paired:
-    """How much better one run is than another on the same questions.
-
-    Attributes:
-        difference: First minus second.
-        interval: 95 %, by a bootstrap over questions.
-        n: Number of questions.
-    """
-
-    difference: float
-    interval: tuple[float, float]
-    n: int
-
-
-def paired_interval(
-    first: Path,
-    second: Path,
-    *,
-    split: str = "test",
-    metric: Literal["score", "utility"] = "score",
-    usd_weight: float = 0.0,
-    token_weight: float = 0.0,
-    second_weight: float = 0.0,
-    seed: int = 0,
-) -> Paired:
-    """Compare two run folders question by question.
-
-    Args:
-        first: A run folder.
-        second: Another one, evaluated on the same questions.
-        split: Which evaluation.
-        metric: `score`, or `utility` at `usd_weight`, `token_weight` and `second_weight`.
-        usd_weight: lambda for USD per 1,000 questions.
-        token_weight: lambda for tokens per question.
-        second_weight: lambda for seconds of latency per question.
-        seed: Draws the resamples.
-
-    Raises:
-        UserError: They were not evaluated on this split, or on the same questions of it.
-        DataError: An `eval.json` was written by an earlier version.
-    """
-    values = [_answers_of(folder, split) for folder in (first, second)]
-    if values[0].keys() != values[1].keys() or not values[0]:
-        only = len(values[0].keys() ^ values[1].keys())
-        raise UserError(
-            f"{first} and {second} share {len(values[0].keys() & values[1].keys())} questions of the split {split} and "
-            f"differ in {only}; evaluate both on the same task and split"
-        )
-    weights = (usd_weight, token_weight, second_weight) if metric == "utility" else (0.0, 0.0, 0.0)
-    keys = sorted(values[0])
-    weight = torch.tensor([values[0][k].weight for k in keys], dtype=torch.float64)
-    gain = torch.tensor(
-        [values[0][k].worth(*weights) - values[1][k].worth(*weights) for k in keys], dtype=torch.float64
-    )
-    low, high = bootstrap(gain[:, None], weight, seed=seed)[:, 0].tolist()
-    return Paired(difference=weighted_mean(gain[:, None], weight).item(), interval=(low, high), n=len(keys))
-
-
-def _answers_of(folder: Path, split: str) -> Answers:
-    found = read_evaluation(folder)
-    if found.summary["split"] != split:
-        raise UserError(f"{folder} was evaluated on the split {found.summary['split']}, not {split}")
-    if "num_samples" not in found.summary:
-        raise DataError(f"{folder / 'eval.json'} is of an earlier version; python eval.py checkpoint={folder} mends it")
-    return answers(found)
-
-
-def answers(evaluation: Evaluation) -> Answers:
-    """Return what the runs of an evaluation were worth, by question.
-
-    Raises:
-        DataError: Its runs.jsonl is not there or broken.
-    """
-    split, num_samples = evaluation.summary["split"], evaluation.summary["num_samples"]
-    latest: dict[tuple[Question, int], Answer] = {}
-    for row in read_runs(evaluation.folder / "runs.jsonl", phase=split):
-        if row["seed"] >= num_samples:  # left over from an evaluation with more samples
-            continue
-        question = (row["benchmark"], row["task"], row.get("question", ""))
-        tokens = row["prompt_tokens"] + row["completion_tokens"]
-        latest[question, row["seed"]] = Answer(
-            row["score"], 1000 * row["usd"], tokens, row.get("latency", 0.0), row.get("weight", 1.0)
-        )
-    found: dict[Question, list[Answer]] = {}
-    for (question, _), answer in latest.items():
-        found.setdefault(question, []).append(answer)
-    return {question: mean_answer(same) for question, same in found.items()}
-
-
-def mean_answer(found: Sequence[Answer]) -> Answer:
-    """Return the mean of several answers to one question."""
-    return Answer(*(mean(column) for column in zip(*found, strict=True)))

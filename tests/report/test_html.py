@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from gdesign.report import html, page
+from gdesign.report import document, page
 from gdesign.report.examples import examples
-from gdesign.report.ledger import read_ledger
+from gdesign.report.tally import read_tally
 from gdesign.runs.folder import write_command
 from gdesign.runs.log import design_to_json
 from gdesign.types import Agent, Design
@@ -42,8 +42,7 @@ class Elements(HTMLParser):
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch):
     """Draw nothing, for drawing takes long."""
-    monkeypatch.setattr(html, "HAS_MATPLOTLIB", False)
-    monkeypatch.setattr(page, "HAS_MATPLOTLIB", False)
+    monkeypatch.setattr(document, "HAS_MATPLOTLIB", False)
 
 
 def told(folder, *rows, **changed):
@@ -56,7 +55,7 @@ def told(folder, *rows, **changed):
 
 def test_a_page_holds_all_it_shows_and_runs_nothing(tmp_path, monkeypatch):
     pytest.importorskip("matplotlib", reason="the extra report is not installed")
-    monkeypatch.setattr(html, "HAS_MATPLOTLIB", True)
+    monkeypatch.setattr(document, "HAS_MATPLOTLIB", True)
     text = told(tmp_path / "a", ROW)
     tags = Elements(text).tags
     assert {tag for tag, _ in tags}.isdisjoint({"script", "iframe", "object", "form"})
@@ -156,13 +155,14 @@ def test_a_later_line_of_the_same_run_counts(tmp_path):
     folder = write(tmp_path / "a")
     later = [ROW, ROW | {"score": 0.5}, ROW | {"seed": 1}]
     (folder / "runs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in later))
-    (found,) = read_ledger(folder, split="test").latest.values()
+    (found,) = read_tally(folder, split="test").latest.values()
     assert found["score"] == 0.5
-    assert read_ledger(folder, split="test", num_samples=2).benchmarks()["gsm8k"].runs == 2
+    assert read_tally(folder, split="test", num_samples=2).benchmarks()["gsm8k"].runs == 2
 
 
-def test_an_overview_holds_the_same_as_its_table_and_leads_to_each_report(tmp_path):
-    pytest.importorskip("scipy", reason="the extra report is not installed")
+def test_an_overview_holds_the_same_as_its_table_and_leads_to_each_report(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib", reason="the extra report is not installed")
+    monkeypatch.setattr(document, "HAS_MATPLOTLIB", True)
     told(tmp_path / "runs/a", ROW, utility=0.9)
     write(tmp_path / "runs/<b>")
     page.write_overview([tmp_path / "runs"], tmp_path / "out")
@@ -171,11 +171,10 @@ def test_an_overview_holds_the_same_as_its_table_and_leads_to_each_report(tmp_pa
     assert "The best against each other" in text
     assert "<b>" not in re.sub(r"<b>[\d.]+</b>|<b>4</b>", "", text)
     assert SUMMARY["label"] in text
-    assert text.count("data:image/svg+xml") == 2
+    assert text.count("data:image/svg+xml") == 3
 
 
 def test_an_overview_names_a_folder_whose_runs_cannot_be_read_and_shows_the_others(tmp_path):
-    pytest.importorskip("scipy", reason="the extra report is not installed")
     told(tmp_path / "runs/a", ROW)
     broken = write(tmp_path / "runs/b", utility=0.9)
     (broken / "runs.jsonl").write_text('{"phase": "te\n{}\n')
@@ -198,7 +197,6 @@ def test_an_overview_leads_to_reports_in_folders_of_any_name(tmp_path):
     for folder in folders:
         write(folder)
         (folder / "report.html").touch()
-    about = {"rows": [], "unsaid": {}, "drawings": {}, "sections": [], "best": None}
-    path = html.write_many(tmp_path / "report.html", title="Runs", folders=folders, **about)
-    links = {attributes["href"] for tag, attributes in Elements(path.read_text()).tags if tag == "a"}
+    text = page.write_overview(folders, tmp_path).with_suffix(".html").read_text()
+    links = {attributes["href"] for tag, attributes in Elements(text).tags if tag == "a"}
     assert {"a%20%231%20%3Fx%2520/report.html", "b%3Ac/report.html", "%FF/report.html"} <= links

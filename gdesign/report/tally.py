@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 from gdesign.runs.log import read_runs
 
-Row = Mapping[str, Any]
+Line = Mapping[str, Any]
 Stage = Literal["training", "evaluation"]
+STAGES: tuple[Stage, ...] = ("training", "evaluation")
+SUMMED = ("calls", "usd", "prompt_tokens", "completion_tokens", "unreadable", "failures")
 
 
 @dataclass(slots=True)
@@ -42,20 +44,16 @@ class Sum:
     failures: int = 0
     faults: int = 0
 
-    def add(self, row: Row) -> None:
+    def add(self, line: Line) -> None:
         """Add a line of runs.jsonl."""
-        weight = row.get("weight", 1.0)
+        weight = line.get("weight", 1.0)
         self.runs += 1
         self.weight += weight
-        self.score += weight * row["score"]
-        self.calls += row["calls"]
-        self.usd += row["usd"]
-        self.paid_usd += row.get("paid_usd", row["usd"] if row["label"] == "live" else 0.0)
-        self.prompt_tokens += row["prompt_tokens"]
-        self.completion_tokens += row["completion_tokens"]
-        self.unreadable += row["unreadable"]
-        self.failures += row["failures"]
-        self.faults += row.get("faults", 0)
+        self.score += weight * line["score"]
+        self.paid_usd += line.get("paid_usd", line["usd"] if line["label"] == "live" else 0.0)
+        self.faults += line.get("faults", 0)
+        for name in SUMMED:
+            setattr(self, name, getattr(self, name) + line[name])
 
     @property
     def mean_score(self) -> float:
@@ -64,46 +62,44 @@ class Sum:
 
 
 @dataclass(slots=True)
-class Ledger:
+class Tally:
     """What the lines of a runs.jsonl sum up to.
 
     Attributes:
         phases: Sums by phase.
-        by_llm: USD by stage and LLM.
-        by_role: USD by stage and role.
+        usd: USD by stage, `LLM` or `role`, and its name.
         untold: USD by stage of lines that do not say which agent took them, as earlier versions wrote.
         latest: Of the evaluated split, the last line of each run, by benchmark, task and seed.
     """
 
     phases: dict[str, Sum] = field(default_factory=dict)
-    by_llm: dict[Stage, Counter[str]] = field(default_factory=dict)
-    by_role: dict[Stage, Counter[str]] = field(default_factory=dict)
+    usd: Counter[tuple[Stage, str, str]] = field(default_factory=Counter)
     untold: Counter[Stage] = field(default_factory=Counter)
-    latest: dict[tuple[str, str, int], Row] = field(default_factory=dict)
+    latest: dict[tuple[str, str, int], Line] = field(default_factory=dict)
 
-    def add(self, row: Row) -> None:
+    def add(self, line: Line) -> None:
         """Add a line of runs.jsonl."""
-        self.phases.setdefault(row["phase"], Sum()).add(row)
-        stage: Stage = "training" if row["phase"].startswith("fit:") else "evaluation"
-        if row["usd"] and "agent_usd" not in row:
-            self.untold[stage] += row["usd"]
-        for agent, usd in zip(row["design"]["agents"], row.get("agent_usd", ()), strict=False):
-            self.by_llm.setdefault(stage, Counter())[agent["llm"]] += usd
-            self.by_role.setdefault(stage, Counter())[agent["role"]] += usd
+        self.phases.setdefault(line["phase"], Sum()).add(line)
+        stage = STAGES[not line["phase"].startswith("fit:")]
+        if line["usd"] and "agent_usd" not in line:
+            self.untold[stage] += line["usd"]
+        for agent, usd in zip(line["design"]["agents"], line.get("agent_usd", ()), strict=False):
+            self.usd[stage, "LLM", agent["llm"]] += usd
+            self.usd[stage, "role", agent["role"]] += usd
 
     def benchmarks(self) -> dict[str, Sum]:
         """Return sums of the evaluated runs, by benchmark."""
         found: dict[str, Sum] = {}
-        for (benchmark, _, _), row in sorted(self.latest.items()):
-            found.setdefault(benchmark, Sum()).add(row)
+        for (benchmark, _, _), line in sorted(self.latest.items()):
+            found.setdefault(benchmark, Sum()).add(line)
         return found
 
     def errors(self) -> Counter[str]:
         """Return why calls of the evaluated runs failed, and how often."""
-        return Counter(turn[4] for row in self.latest.values() for turn in row["turns"] if len(turn) > 4 and turn[4])
+        return Counter(turn[4] for line in self.latest.values() for turn in line["turns"] if len(turn) > 4 and turn[4])
 
 
-def read_ledger(folder: Path, *, split: str | None, num_samples: int = 1) -> Ledger:
+def read_tally(folder: Path, *, split: str | None, num_samples: int = 1) -> Tally:
     """Return what the runs.jsonl of a run folder sums up to; nothing where there is none.
 
     Args:
@@ -111,11 +107,11 @@ def read_ledger(folder: Path, *, split: str | None, num_samples: int = 1) -> Led
         split: The phase of the evaluation; None if there is none.
         num_samples: How often each question was evaluated; later seeds are left over from another evaluation.
     """
-    found = Ledger()
+    found = Tally()
     if not (folder / "runs.jsonl").is_file():
         return found
-    for row in read_runs(folder / "runs.jsonl"):
-        found.add(row)
-        if row["phase"] == split and row["seed"] < num_samples:
-            found.latest[row["benchmark"], row["task"], row["seed"]] = row
+    for line in read_runs(folder / "runs.jsonl"):
+        found.add(line)
+        if line["phase"] == split and line["seed"] < num_samples:
+            found.latest[line["benchmark"], line["task"], line["seed"]] = line
     return found
