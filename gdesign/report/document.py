@@ -21,45 +21,31 @@ from jinja2 import Environment, StrictUndefined
 HAS_MATPLOTLIB = find_spec("matplotlib") is not None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Text:
-    """A paragraph.
+    """Words.
 
     Attributes:
-        text: What it says.
-        tone: `soft` for what is known after one reading, `bad` for what went wrong.
+        text: What they say.
+        style: `soft` for what is known after one reading, `bad` for what went wrong, `code` for what was typed or said
+            and stands as it was, `quote` for what was asked; else they are a paragraph.
     """
 
     text: str
-    tone: Literal["", "soft", "bad"] = ""
+    style: Literal["", "soft", "bad", "code", "quote"] = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Code:
-    """Words that stand as they were typed or said."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quote:
-    """What was asked."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Items:
     """A list."""
 
     texts: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Link:
     """A way to another file; in `report.html` alone."""
 
-    text: str
     to: Path
 
 
@@ -80,7 +66,7 @@ class Table:
     code: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Numbers:
     """The numbers that matter most: what, how much, and how sure or of what kind."""
 
@@ -132,7 +118,7 @@ class Folded:
     blocks: Sequence["Block"]
 
 
-Block = Text | Code | Quote | Items | Link | Table | Numbers | Shares | Picture | Part | Folded
+Block = Text | Items | Link | Table | Numbers | Shares | Picture | Part | Folded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,19 +173,19 @@ def _paragraphs(blocks: Iterable[Block]) -> list[str]:
 
 def _paragraph(block: Block) -> str:
     match block:
-        case Text(text=text):
-            return text
-        case Code(text=text):
+        case Text(text, "code"):
             fence = "~~~" if "```" in text else "```"
             return f"{fence}\n{text}\n{fence}"
-        case Quote(text=text):
+        case Text(text, "quote"):
             return "\n".join(f"> {line}" for line in text.splitlines())
-        case Items(texts=texts):
+        case Text(text):
+            return text
+        case Items(texts):
             return "\n".join(f"- {text}" for text in texts)
         case Table():
             lines = [_line(block.head), "|" + "---|" * len(block.head)]
             return "\n".join([*lines, *(_line(row, code=block.code) for row in block.rows)])
-        case Numbers(tiles=tiles):
+        case Numbers(tiles):
             return "\n".join(f"- {name}: {value} ({more})" for name, value, more in tiles)
         case Shares(usd=usd, total=total):
             tables = (
@@ -234,5 +220,5 @@ def _without_pictures(report: Report) -> Report:
         return [block for block in blocks if not isinstance(block, Picture)]
 
     sections = {heading: left for heading, blocks in report.sections.items() if (left := kept(blocks))}
-    missing = Text(text="Pictures need matplotlib: pip install 'gdesign[report]'.", tone="soft")
+    missing = Text("Pictures need matplotlib: pip install 'gdesign[report]'.", "soft")
     return replace(report, lead=[*kept(report.lead), missing], sections=sections)

@@ -11,7 +11,6 @@ from gdesign.report.curves import learning, validations
 from gdesign.report.document import (
     HAS_MATPLOTLIB,
     Block,
-    Code,
     Folded,
     Items,
     Link,
@@ -67,7 +66,7 @@ def write_page(folder: Path, *, stopped: str | None = None) -> Path:
         folder: The run folder.
         stopped: Why it stopped; None if it did not.
     """
-    made = commands(folder) or [[Text(text="The command was not noted; an earlier version made this folder.")]]
+    made = commands(folder) or [[Text("The command was not noted; an earlier version made this folder.")]]
     if stopped is not None or not (folder / "eval.json").is_file():
         badge, lead, tally = "", _unfinished(folder, stopped), read_tally(folder, split=None)
         asked: dict[str, list[Block]] = {"Learning": _learning(folder)}
@@ -83,7 +82,7 @@ def write_page(folder: Path, *, stopped: str | None = None) -> Path:
             "Designs": designs(tally, "designs.png"),
         }
         repeat = f"python eval.py {typed('checkpoint', folder)} split={summary['split']}"
-        made.append([Text(text="To repeat the evaluation:"), Code(text=repeat)])
+        made.append([Text("To repeat the evaluation:"), Text(repeat, "code")])
     took = {
         "Where the money went": money(tally),
         "Failures": failures(tally, finished=stopped is None),
@@ -110,7 +109,7 @@ def write_overview(paths: Sequence[Path], out: Path, *, baseline: str | None = N
     against = None if baseline is None else find_baseline(groups, baseline)
     rows = make_rows(groups)
     labels = sorted({row.label for row in rows})
-    lead: list[Block] = meaning(labels) if rows else [Text(text="No run was evaluated yet.")]
+    lead: list[Block] = meaning(labels) if rows else [Text("No run was evaluated yet.")]
     sections: dict[str, list[Block]] = {}
     if rows:
         sections["Score against cost"] = [*_score_against_cost(rows), *_unsaid(unsaid)]
@@ -124,7 +123,7 @@ def write_overview(paths: Sequence[Path], out: Path, *, baseline: str | None = N
     if trainings := learning(groups):
         says = "validation utility against runs and steps"
         picture = Picture(file="learning.png", says=says, draw=lambda out: plots.learning_curves(trainings, out))
-        sections["Learning curves"] = [picture, Text(text=BANDS)]
+        sections["Learning curves"] = [picture, Text(BANDS)]
     folders = [*(e.folder for e in evaluations), *(run.folder for run in incomplete)]
     tallies, unread = _read_tallies(folders)
     if groups and (best := groups[0].members[0]).folder in tallies:
@@ -158,11 +157,11 @@ def _unfinished(folder: Path, stopped: str | None) -> list[Block]:
     command = look.command if isinstance(look, Incomplete) else None
     if stopped is None:
         command = command or f"python eval.py {typed('checkpoint', folder)}"
-        return [Text(text="Not evaluated yet. To go on:", tone="bad"), Code(text=command)]
-    lead: list[Block] = [Text(text=f"Stopped: {stopped} Everything so far is kept.", tone="bad")]
+        return [Text("Not evaluated yet. To go on:", "bad"), Text(command, "code")]
+    lead: list[Block] = [Text(f"Stopped: {stopped} Everything so far is kept.", "bad")]
     if command is None:
-        return [*lead, Text(text="To go on: the same command again.")]
-    return [*lead, Text(text="To go on: the same command again, or"), Code(text=command)]
+        return [*lead, Text("To go on: the same command again.")]
+    return [*lead, Text("To go on: the same command again, or"), Text(command, "code")]
 
 
 def _with_others(evaluation: Evaluation) -> list[Row]:
@@ -200,7 +199,7 @@ def _unsaid(unsaid: Mapping[str, Mapping[str, object]]) -> list[Block]:
         for designer, settings in unsaid.items()
         if settings
     ]
-    return [Text(text="Unless a name says otherwise:"), Items(texts=texts)] if texts else []
+    return [Text("Unless a name says otherwise:"), Items(texts)] if texts else []
 
 
 def _left_out(incomplete: Sequence[Incomplete], groups: Sequence[Group]) -> list[Block]:
@@ -218,7 +217,7 @@ def _left_out(incomplete: Sequence[Incomplete], groups: Sequence[Group]) -> list
             for method, own in seeds.items()
             if everybodys - own
         ]
-    return found + ([Text(text="Seeds that others have and these lack:"), Items(texts=lacking)] if lacking else [])
+    return found + ([Text("Seeds that others have and these lack:"), Items(lacking)] if lacking else [])
 
 
 def _comparisons(groups: Sequence[Group], baseline: str | None) -> list[Block]:
@@ -251,10 +250,10 @@ def _comparisons(groups: Sequence[Group], baseline: str | None) -> list[Block]:
         if found
     ]
     if num := sum(map(len, tables.values())):
-        blocks.append(Text(text=_how(num)))
+        blocks.append(Text(_how(num)))
         if baseline is None:
-            blocks.append(Text(text="--baseline NAME compares every method with one, by score and cost too."))
-    return blocks + ([Text(text="Not compared:"), Items(texts=notes)] if notes else [])
+            blocks.append(Text("--baseline NAME compares every method with one, by score and cost too."))
+    return blocks + ([Text("Not compared:"), Items(notes)] if notes else [])
 
 
 def _how(num: int) -> str:
@@ -294,7 +293,7 @@ def _read_tallies(folders: Sequence[Path]) -> tuple[dict[Path, Tally], list[Bloc
         try:
             found[folder] = read_tally(folder, split=None)
         except DataError as error:
-            unread.append(Text(text=f"Not counted: {error}", tone="bad"))
+            unread.append(Text(f"Not counted: {error}", "bad"))
     return found, unread
 
 
@@ -303,8 +302,8 @@ def _made(folders: Sequence[Path]) -> Folded:
     parts = []
     for folder in folders:
         page = folder / "report.html"
-        way: list[Block] = [Link(text=page.name, to=page)] if page.is_file() else []
-        last = commands(folder)[-1:] or [[Text(text="An earlier version made it, and did not note the command.")]]
+        way: list[Block] = [Link(page)] if page.is_file() else []
+        last = commands(folder)[-1:] or [[Text("An earlier version made it, and did not note the command.")]]
         parts.append(Part(title=str(folder), blocks=[*way, *last[0]]))
     title = f"{len(folders)} run folders, each with the last command that worked in it"
     return Folded(title=title, blocks=parts)

@@ -8,22 +8,10 @@ from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
-from gdesign.report.document import (
-    HAS_MATPLOTLIB,
-    Block,
-    Code,
-    Folded,
-    Numbers,
-    Part,
-    Picture,
-    Quote,
-    Shares,
-    Table,
-    Text,
-)
+from gdesign.report.document import HAS_MATPLOTLIB, Block, Folded, Numbers, Part, Picture, Shares, Table, Text
 from gdesign.report.examples import Example, examples
 from gdesign.report.folders import Evaluation
-from gdesign.report.tally import STAGES, Line, Sum, Tally
+from gdesign.report.tally import STAGES, Line, Tally
 from gdesign.report.text import describe
 from gdesign.runs.folder import COMMANDS
 
@@ -50,7 +38,7 @@ MOST_FAILURES = 10
 def meaning(labels: Sequence[str]) -> list[Block]:
     """Return what the labels of answers mean."""
     text = " ".join(MEANING[label] for label in labels if label in MEANING)
-    return [Text(text=text, tone="soft")] if text else []
+    return [Text(text, "soft")] if text else []
 
 
 def in_short(evaluation: Evaluation) -> list[Block]:
@@ -72,7 +60,7 @@ def in_short(evaluation: Evaluation) -> list[Block]:
     took = f"Training took {t['runs']} runs, {t['calls']} calls, {t['usd']:.4f} USD and {t['seconds']:.1f} seconds"
     took += f", of which {t['paid_usd']:.4f} USD were paid" if t.get("paid_usd") else ""
     took += f"; {t['faults']} faults were survived" if t.get("faults") else ""
-    return [Numbers(tiles=tiles), Text(text=f"{took}.")]
+    return [Numbers(tiles), Text(f"{took}.")]
 
 
 def tasks(evaluation: Evaluation, tally: Tally) -> list[Block]:
@@ -99,7 +87,7 @@ def designs(tally: Tally, file: str) -> list[Block]:
         return []
     titled = [(f"{e.title}: {e.question}", e.design) for e in found]
     picture = Picture(file=file, says="designs", draw=lambda out: plots.draw_designs(titled, out))
-    return [Text(text=ARROWS, tone="soft"), picture, *map(_example, found)]
+    return [Text(ARROWS, "soft"), picture, *map(_example, found)]
 
 
 def money(tally: Tally, unread: Sequence[Block] = ()) -> list[Block]:
@@ -115,8 +103,8 @@ def money(tally: Tally, unread: Sequence[Block] = ()) -> list[Block]:
             found.append(Part(title=f"{stage.capitalize()}: {total:.4f} USD", blocks=[shares]))
     for stage, untold in tally.untold.items():
         told = f"{stage.capitalize()}: {untold:.4f} USD were spent by an earlier version, which did not write which "
-        found.append(Text(text=f"{told}agent took them.", tone="soft"))
-    return [*found, *unread] or [Text(text="Nothing was spent.", tone="soft")]
+        found.append(Text(f"{told}agent took them.", "soft"))
+    return [*found, *unread] or [Text("Nothing was spent.", "soft")]
 
 
 def failures(tally: Tally, *, finished: bool) -> list[Block]:
@@ -128,23 +116,25 @@ def failures(tally: Tally, *, finished: bool) -> list[Block]:
     """
     found: list[Block] = []
     errors = tally.errors()
-    lost, faults = (sum(getattr(s, name) for s in tally.phases.values()) for name in ("failures", "faults"))
+    lost, faults = (sum(s[name] for s in tally.phases.values()) for name in ("failures", "faults"))
     unreadable = [line for line in tally.latest.values() if line["unreadable"]]
     if lost:
         which = f", {errors.total()} of them in the evaluation" if errors else ""
-        found.append(Text(text=f"{lost} calls failed for good{which}; their agents said nothing."))
+        found.append(Text(f"{lost} calls failed for good{which}; their agents said nothing."))
     if faults:
-        found.append(Text(text=f"{faults} faults were survived by asking again."))
+        found.append(Text(f"{faults} faults were survived by asking again."))
     if errors:
         rows = [(why, f"{count}") for why, count in errors.most_common(MOST_FAILURES)]
         found.append(Table(head=("why a call of the evaluation failed", "times"), rows=rows))
     if unreadable:
-        found.append(Text(text=f"{len(unreadable)} evaluated runs ended with an answer that could not be read."))
-        shown = [[_question(line), Code(text=_last_words(line))] for line in unreadable[:MOST_FAILURES]]
+        found.append(Text(f"{len(unreadable)} evaluated runs ended with an answer that could not be read."))
+        shown: list[list[Block]] = [
+            [_question(line), Text(_last_words(line), "code")] for line in unreadable[:MOST_FAILURES]
+        ]
         title = "Which" if len(shown) == len(unreadable) else f"The first {len(shown)}"
         found.append(Folded(title=title, blocks=list(chain(*shown))))
     if not found and finished:
-        found = [Text(text="None: no call failed, every answer could be read, and no fault had to be survived.")]
+        found = [Text("None: no call failed, every answer could be read, and no fault had to be survived.")]
     return found
 
 
@@ -157,8 +147,8 @@ def commands(folder: Path) -> list[list[Block]]:
     for line in path.read_text(encoding="utf-8").splitlines():
         with suppress(JSONDecodeError):  # a kill cut it short, and the next command may stand behind it
             typed = json.loads(line)
-            about = Text(text=f"{typed['time']}, {told_versions(typed['versions'])}", tone="soft")
-            found.append([Code(text=typed["command"]), about])
+            about = Text(f"{typed['time']}, {told_versions(typed['versions'])}", "soft")
+            found.append([Text(typed["command"], "code"), about])
     return found
 
 
@@ -167,26 +157,31 @@ def told_versions(versions: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
-def _sums(sums: Mapping[str, Sum], what: str, *, per_question: bool = False) -> list[Block]:
+def _sums(sums: Mapping[str, Mapping[str, float]], what: str, *, per_question: bool = False) -> list[Block]:
     if not sums:
         return []
-    paid = any(s.paid_usd for s in sums.values())
+    money = ["usd", *(["paid_usd"] if any(s["paid_usd"] for s in sums.values()) else [])]
+    counts = ("faults", "prompt_tokens", "completion_tokens", "unreadable", "failures")
     head = [
         what,
         "runs",
         "mean score",
         "calls",
         "USD per 1,000" if per_question else "USD",
-        *(["paid"] if paid else []),
+        *(["paid"] * len(money[1:])),
     ]
     head += ["faults survived", "prompt tokens", "completion tokens", "unreadable", "failed calls"]
-    rows = []
-    for name, s in sums.items():
-        per = 1000 / s.runs if per_question else 1.0
-        usd = [s.usd, *([s.paid_usd] if paid else [])]
-        counts = (s.faults, s.prompt_tokens, s.completion_tokens, s.unreadable, s.failures)
-        cells = [name, f"{s.runs:,}", f"{s.mean_score:.4f}", f"{s.calls:,}", *(f"{u * per:,.4f}" for u in usd)]
-        rows.append([*cells, *(f"{n:,}" for n in counts)])
+    rows = [
+        [
+            name,
+            f"{s['runs']:,}",
+            f"{s['score'] / s['weight']:.4f}",
+            f"{s['calls']:,}",
+            *(f"{s[key] * (1000 / s['runs'] if per_question else 1):,.4f}" for key in money),
+            *(f"{s[key]:,}" for key in counts),
+        ]
+        for name, s in sums.items()
+    ]
     return [Table(head=head, rows=rows)]
 
 
@@ -194,8 +189,8 @@ def _example(example: Example) -> Part:
     line = example.line
     answer = "unreadable" if line["answer"] is None else line["answer"]
     calls = f"{line['calls']} call{'' if line['calls'] == 1 else 's'}"
-    worth = Text(text=f"Answer {answer}, score {line['score']:g}, {calls}, {line['usd']:.6f} USD.")
-    blocks: list[Block] = [_question(line), worth, Code(text=describe(example.design))]
+    worth = Text(f"Answer {answer}, score {line['score']:g}, {calls}, {line['usd']:.6f} USD.")
+    blocks: list[Block] = [_question(line), worth, Text(describe(example.design), "code")]
     if said := [_turn(line, *turn) for turn in line["turns"] if len(turn) > 4]:
         blocks.append(Folded(title="What was said", blocks=said))
     return Part(title=example.title, blocks=blocks, framed=True)
@@ -204,16 +199,16 @@ def _example(example: Example) -> Part:
 def _turn(line: Line, number: int, round: int, answer: str | None, text: str | None, error: str | None) -> Part:
     agent = line["design"]["agents"][number]
     read = "" if answer is None else f": {answer}"
-    said: Block = Text(text="stayed silent", tone="soft")
+    said: Block = Text("stayed silent", "soft")
     if text is not None:
-        said = Code(text=_cut(text))
+        said = Text(_cut(text), "code")
     elif error:
-        said = Text(text=error, tone="bad")
+        said = Text(error, "bad")
     return Part(title=f"{number + 1}. {agent['role']} ({agent['llm']}, round {round}){read}", blocks=[said])
 
 
-def _question(line: Line) -> Quote:
-    return Quote(text=_cut(line.get("question", line["task"])))
+def _question(line: Line) -> Text:
+    return Text(_cut(line.get("question", line["task"])), "quote")
 
 
 def _last_words(line: Line) -> str:

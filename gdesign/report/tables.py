@@ -237,7 +237,7 @@ def told(rows: Sequence[Row]) -> list[Block]:
         notes.append("Latency is that of the slowest chain of calls of a question, by what the endpoints took.")
     if any(r.label == "calibrated" for r in rows):
         notes.append("Calibrated rows support no claim that one method beats another.")
-    return [Table(head=head, rows=cells, num_words=4), *(Text(text=note, tone="soft") for note in notes)]
+    return [Table(head=head, rows=cells, num_words=4), *(Text(note, "soft") for note in notes)]
 
 
 def _training_usd(row: Row) -> str:

@@ -11,54 +11,6 @@ from gdesign.runs.log import read_runs
 Line = Mapping[str, Any]
 Stage = Literal["training", "evaluation"]
 STAGES: tuple[Stage, ...] = ("training", "evaluation")
-SUMMED = ("calls", "usd", "prompt_tokens", "completion_tokens", "unreadable", "failures")
-
-
-@dataclass(slots=True)
-class Sum:
-    """What some runs took and were worth.
-
-    Attributes:
-        runs: How many.
-        weight: Of all their questions.
-        score: By weight, summed.
-        calls: That got a reply.
-        usd: Of all calls.
-        paid_usd: What of it was asked live.
-        prompt_tokens: Of all calls.
-        completion_tokens: Of all calls.
-        unreadable: Runs whose decided answer could not be parsed.
-        failures: Calls that failed.
-        faults: Survived by asking again.
-    """
-
-    runs: int = 0
-    weight: float = 0.0
-    score: float = 0.0
-    calls: int = 0
-    usd: float = 0.0
-    paid_usd: float = 0.0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    unreadable: int = 0
-    failures: int = 0
-    faults: int = 0
-
-    def add(self, line: Line) -> None:
-        """Add a line of runs.jsonl."""
-        weight = line.get("weight", 1.0)
-        self.runs += 1
-        self.weight += weight
-        self.score += weight * line["score"]
-        self.paid_usd += line.get("paid_usd", line["usd"] if line["label"] == "live" else 0.0)
-        self.faults += line.get("faults", 0)
-        for name in SUMMED:
-            setattr(self, name, getattr(self, name) + line[name])
-
-    @property
-    def mean_score(self) -> float:
-        """The mean score, by weight."""
-        return self.score / self.weight
 
 
 @dataclass(slots=True)
@@ -66,20 +18,20 @@ class Tally:
     """What the lines of a runs.jsonl sum up to.
 
     Attributes:
-        phases: Sums by phase.
+        phases: `amounts` of all runs, summed by phase.
         usd: USD by stage, `LLM` or `role`, and its name.
         untold: USD by stage of lines that do not say which agent took them, as earlier versions wrote.
         latest: Of the evaluated split, the last line of each run, by benchmark, task and seed.
     """
 
-    phases: dict[str, Sum] = field(default_factory=dict)
+    phases: dict[str, Counter[str]] = field(default_factory=dict)
     usd: Counter[tuple[Stage, str, str]] = field(default_factory=Counter)
     untold: Counter[Stage] = field(default_factory=Counter)
     latest: dict[tuple[str, str, int], Line] = field(default_factory=dict)
 
     def add(self, line: Line) -> None:
         """Add a line of runs.jsonl."""
-        self.phases.setdefault(line["phase"], Sum()).add(line)
+        self.phases.setdefault(line["phase"], Counter()).update(amounts(line))
         stage = STAGES[not line["phase"].startswith("fit:")]
         if line["usd"] and "agent_usd" not in line:
             self.untold[stage] += line["usd"]
@@ -87,16 +39,25 @@ class Tally:
             self.usd[stage, "LLM", agent["llm"]] += usd
             self.usd[stage, "role", agent["role"]] += usd
 
-    def benchmarks(self) -> dict[str, Sum]:
-        """Return sums of the evaluated runs, by benchmark."""
-        found: dict[str, Sum] = {}
+    def benchmarks(self) -> dict[str, Counter[str]]:
+        """Return `amounts` of the evaluated runs, summed by benchmark."""
+        found: dict[str, Counter[str]] = {}
         for (benchmark, _, _), line in sorted(self.latest.items()):
-            found.setdefault(benchmark, Sum()).add(line)
+            found.setdefault(benchmark, Counter()).update(amounts(line))
         return found
 
     def errors(self) -> Counter[str]:
         """Return why calls of the evaluated runs failed, and how often."""
         return Counter(turn[4] for line in self.latest.values() for turn in line["turns"] if len(turn) > 4 and turn[4])
+
+
+def amounts(line: Line) -> dict[str, Any]:
+    """Return what a run took and was worth, to be summed; its score counts by its question's weight."""
+    weight = line.get("weight", 1.0)
+    paid = line.get("paid_usd", line["usd"] if line["label"] == "live" else 0.0)
+    names = ("calls", "usd", "prompt_tokens", "completion_tokens", "unreadable", "failures")
+    found = {name: line[name] for name in names} | {"paid_usd": paid, "faults": line.get("faults", 0)}
+    return found | {"runs": 1, "weight": weight, "score": weight * line["score"]}
 
 
 def read_tally(folder: Path, *, split: str | None, num_samples: int = 1) -> Tally:

@@ -157,7 +157,7 @@ def test_a_later_line_of_the_same_run_counts(tmp_path):
     (folder / "runs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in later))
     (found,) = read_tally(folder, split="test").latest.values()
     assert found["score"] == 0.5
-    assert read_tally(folder, split="test", num_samples=2).benchmarks()["gsm8k"].runs == 2
+    assert read_tally(folder, split="test", num_samples=2).benchmarks()["gsm8k"]["runs"] == 2
 
 
 def test_an_overview_holds_the_same_as_its_table_and_leads_to_each_report(tmp_path, monkeypatch):
