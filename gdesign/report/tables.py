@@ -43,13 +43,8 @@ class Group:
 
     Attributes:
         method: Name of the designer, with the settings that tell it from others of that name.
-        designer: Name of the designer.
-        task: Name of the task.
-        split: What it was evaluated on.
         label: Where the answers come from.
-        usd_weight: lambda of the evaluation, for USD per 1,000 questions.
-        token_weight: The same for tokens.
-        second_weight: The same for seconds of latency.
+        usd_weight: lambda of the evaluation, for USD per 1,000 questions; likewise for tokens and seconds of latency.
         members: One evaluation a seed, by seed.
     """
 
@@ -66,32 +61,21 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What a group was worth.
+    """What a group was worth: means over seeds, and sums of what failed.
 
     Attributes:
-        method: See Group, as for task, split, label and usd_weight.
-        task: The task.
-        split: The split.
-        label: The label.
-        usd_weight: lambda.
-        seeds: The seeds.
         n: Least and largest number of questions of a seed.
-        score: Mean over seeds, as for usd and utility.
         usd: USD per 1,000 questions.
-        utility: score - lambda * cost.
         score_interval: 95 %, over seeds where there are several, else over questions; likewise utility_interval.
-        utility_interval: The same of the utility.
         usd_interval: The same over seeds; None for one seed.
-        training_runs: Mean number of runs that training took, validation included.
-        unreadable: Number of decided answers that could not be parsed, over all seeds.
-        failures: Number of calls that failed, over all seeds.
-        training_usd: Mean USD of the runs of training, whether they were paid for then or came from a recording.
-        training_paid_usd: Mean of what was paid for them then; None where that was not written down.
-        paid_usd: What of `usd` was asked live; the rest came from a recording. Mean over seeds.
-        latency: Mean seconds of a question, and the 95th percentile, both averaged over seeds; None where nobody
-            measured.
-        faults: Number of faults that were survived by asking again, over all seeds.
-        counted: Number of turns whose tokens were counted here, over all seeds.
+        training_runs: Validation included.
+        training_usd: Of the runs of training, whether they were paid for then or came from a recording.
+        training_paid_usd: What was paid for them then; None where that was not written down.
+        paid_usd: What of `usd` was asked live; the rest came from a recording.
+        latency: Mean seconds of a question, and the 95th percentile; None where nobody measured.
+        unreadable: Decided answers that could not be parsed.
+        faults: Survived by asking again.
+        counted: Turns whose tokens were counted here.
     """
 
     method: str
@@ -131,26 +115,17 @@ def make_groups(evaluations: Sequence[Evaluation]) -> tuple[list[Group], dict[st
     for e, name in zip(evaluations, names, strict=True):
         s = e.summary
         weights = (s["usd_weight"], s["token_weight"], s.get("second_weight", 0.0))
-        about = (e.config["names"]["task"], s["split"], str(s["label"]), *weights)
+        about = (e.config["names"]["designer"], e.config["names"]["task"], s["split"], str(s["label"]), *weights)
         seed = e.config["seed"]
         for method in (name, f"{name} ({e.folder.name})", f"{name} ({e.folder})"):
-            found = members.setdefault((*about, method), {})
+            found = members.setdefault((method, *about), {})
             if seed not in found:  # one seed twice is no spread over seeds
                 found[seed] = e
                 break
+    columns = ("method", "designer", "task", "split", "label", "usd_weight", "token_weight", "second_weight")
     groups = [
-        Group(
-            method=method,
-            designer=next(iter(found.values())).config["names"]["designer"],
-            task=task,
-            split=split,
-            label=label,
-            usd_weight=usd_weight,
-            token_weight=token_weight,
-            second_weight=second_weight,
-            members=tuple(found[seed] for seed in sorted(found)),
-        )
-        for (task, split, label, usd_weight, token_weight, second_weight, method), found in members.items()
+        Group(**dict(zip(columns, about, strict=True)), members=tuple(found[seed] for seed in sorted(found)))
+        for about, found in members.items()
     ]
     return sorted(groups, key=lambda g: (*panel(g), -mean(e.summary["utility"] for e in g.members))), unsaid
 
