@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64
@@ -28,25 +28,9 @@ NO_SPREAD = 1e-12
 """Differences that coincide, as shares of few questions do, say nothing about how seeds differ."""
 
 
-class Worth(NamedTuple):
-    """What the runs of one question were worth, on average.
-
-    Attributes:
-        score: From 0 to 1.
-        usd: USD per 1,000 such questions.
-        tokens: Of prompts and completions.
-        seconds: Of latency.
-        weight: Of the question.
-    """
-
-    score: float
-    usd: float
-    tokens: float
-    seconds: float
-    weight: float
-
-
-Answers = dict[Question, Worth]
+Answers = dict[Question, Float64[np.ndarray, "5"]]
+"""What the runs of a question were worth on average: score, USD per 1,000 such questions, tokens of prompts and
+completions, seconds of latency; and the question's weight."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,10 +95,17 @@ def compare(
     """
     seeds, pairs = _pairs(first, second, read)
     asked = sorted({question for a, _ in pairs for question in a})
-    weight = np.array([[a[q].weight if q in a else 0.0 for a, _ in pairs] for q in asked])
+    nothing = np.zeros(5)  # of a question that a pair was not asked, the weight too
+    weight = np.array([[a.get(q, nothing)[4] for a, _ in pairs] for q in asked])
+    apart = np.array([[(a.get(q, nothing) - b.get(q, nothing))[:4] for a, b in pairs] for q in asked])
+    prices: dict[Metric, tuple[float, ...]] = {
+        "utility": (1.0, -first.usd_weight, -first.token_weight, -first.second_weight),
+        "score": (1.0, 0.0, 0.0, 0.0),
+        "usd": (0.0, 1.0, 0.0, 0.0),
+    }
     found = []
     for metric in metrics:
-        gains = np.array([[_gain(a, b, q, metric, first) for a, b in pairs] for q in asked])
+        gains = apart @ np.array(prices[metric])
         by_seed = ((weight * gains).sum(0) / weight.sum(0)).tolist()
         low, high, p = _over_questions(gains, weight, seed=seed)
         spread = len(by_seed) > 1 and stdev(by_seed) > NO_SPREAD
@@ -181,37 +172,18 @@ def _pairs(
 
 def _answers(evaluation: Evaluation) -> Answers:
     split, num_samples = evaluation.summary["split"], evaluation.summary["num_samples"]
-    latest: dict[Question, dict[int, Worth]] = {}
+    latest: dict[Question, dict[int, tuple[float, ...]]] = {}
     for line in read_runs(evaluation.folder / "runs.jsonl", phase=split):
-        if line["seed"] >= num_samples:  # left over from an evaluation with more samples
-            continue
-        question = (line["benchmark"], line["task"], line.get("question", ""))
-        latest.setdefault(question, {})[line["seed"]] = Worth(
-            score=line["score"],
-            usd=1000 * line["usd"],
-            tokens=line["prompt_tokens"] + line["completion_tokens"],
-            seconds=line.get("latency", 0.0),
-            weight=line.get("weight", 1.0),
-        )
-    return {question: _mean(list(samples.values())) for question, samples in latest.items()}
-
-
-def _mean(found: Sequence[Worth]) -> Worth:
-    return Worth(*(mean(column) for column in zip(*found, strict=True)))
+        if line["seed"] < num_samples:  # others are left over from an evaluation with more samples
+            question = (line["benchmark"], line["task"], line.get("question", ""))
+            tokens = line["prompt_tokens"] + line["completion_tokens"]
+            worth = (line["score"], 1000 * line["usd"], tokens, line.get("latency", 0.0), line.get("weight", 1.0))
+            latest.setdefault(question, {})[line["seed"]] = worth
+    return {question: np.mean(list(samples.values()), axis=0) for question, samples in latest.items()}
 
 
 def _means(tables: Sequence[Answers]) -> Answers:
-    return {question: _mean([table[question] for table in tables]) for question in tables[0]}
-
-
-def _gain(first: Answers, second: Answers, question: Question, metric: Metric, prices: Group) -> float:
-    if question not in first:  # its weight is 0
-        return 0.0
-    gain = Worth(*(a - b for a, b in zip(first[question], second[question], strict=True)))
-    if metric != "utility":
-        return gain.score if metric == "score" else gain.usd
-    costs = prices.usd_weight * gain.usd + prices.token_weight * gain.tokens + prices.second_weight * gain.seconds
-    return gain.score - costs
+    return {question: np.mean([table[question] for table in tables], axis=0) for question in tables[0]}
 
 
 def _over_questions(

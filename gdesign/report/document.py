@@ -42,13 +42,6 @@ class Items:
     texts: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A way to another file; in `report.html` alone."""
-
-    to: Path
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """A table.
@@ -103,11 +96,19 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """Blocks under a heading of their own; a frame holds together what belongs to one example."""
+    """Blocks under a heading of their own.
+
+    Attributes:
+        title: The heading.
+        blocks: What stands below.
+        framed: Whether a frame holds them together.
+        to: Where the heading leads, in `report.html`.
+    """
 
     title: str
     blocks: Sequence["Block"]
     framed: bool = False
+    to: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +119,7 @@ class Folded:
     blocks: Sequence["Block"]
 
 
-Block = Text | Items | Link | Table | Numbers | Shares | Picture | Part | Folded
+Block = Text | Items | Table | Numbers | Shares | Picture | Part | Folded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +201,7 @@ def _paragraph(block: Block) -> str:
             return f"![{says}]({file})"
         case Part(title=title, blocks=blocks):
             return "\n\n".join([f"### {title}", *_paragraphs(blocks)])
-        case Folded() | Link():
+        case Folded():
             return ""
 
 

@@ -8,19 +8,7 @@ from pathlib import Path
 from gdesign.errors import BudgetExceededError, DataError, UserError
 from gdesign.report.compare import Comparison, Metric, compare, find_baseline, read_answers
 from gdesign.report.curves import learning, validations
-from gdesign.report.document import (
-    HAS_MATPLOTLIB,
-    Block,
-    Folded,
-    Items,
-    Link,
-    Part,
-    Picture,
-    Report,
-    Table,
-    Text,
-    write,
-)
+from gdesign.report.document import HAS_MATPLOTLIB, Block, Folded, Items, Part, Picture, Report, Table, Text, write
 from gdesign.report.folders import Evaluation, Incomplete, find_evaluations, look_at, read_evaluation
 from gdesign.report.sections import commands, designs, failures, in_short, meaning, money, tasks, told_versions
 from gdesign.report.tables import Group, Row, make_groups, make_rows, panel, told
@@ -73,7 +61,7 @@ def write_page(folder: Path, *, stopped: str | None = None) -> Path:
     else:
         evaluation = read_evaluation(folder)
         summary = evaluation.summary
-        badge, lead = str(summary["label"]), [*meaning([summary["label"]]), *in_short(evaluation)]
+        badge, lead = summary["label"] or "", [*meaning([summary["label"]]), *in_short(evaluation)]
         tally = read_tally(folder, split=summary["split"], num_samples=summary["num_samples"])
         asked = {
             "Score against cost": _score_against_cost(_with_others(evaluation)),
@@ -299,11 +287,11 @@ def _read_tallies(folders: Sequence[Path]) -> tuple[dict[Path, Tally], list[Bloc
 
 def _made(folders: Sequence[Path]) -> Folded:
     """Return the last command that worked in each folder, and the way to its report."""
+    unknown: list[Block] = [Text("An earlier version made it, and did not note the command.", "soft")]
     parts = []
     for folder in folders:
         page = folder / "report.html"
-        way: list[Block] = [Link(page)] if page.is_file() else []
-        last = commands(folder)[-1:] or [[Text("An earlier version made it, and did not note the command.")]]
-        parts.append(Part(title=str(folder), blocks=[*way, *last[0]]))
+        last = commands(folder)[-1:] or [unknown]
+        parts.append(Part(title=str(folder), blocks=last[0], to=page if page.is_file() else None))
     title = f"{len(folders)} run folders, each with the last command that worked in it"
     return Folded(title=title, blocks=parts)

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from itertools import chain
 from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
@@ -128,11 +127,10 @@ def failures(tally: Tally, *, finished: bool) -> list[Block]:
         found.append(Table(head=("why a call of the evaluation failed", "times"), rows=rows))
     if unreadable:
         found.append(Text(f"{len(unreadable)} evaluated runs ended with an answer that could not be read."))
-        shown: list[list[Block]] = [
-            [_question(line), Text(_last_words(line), "code")] for line in unreadable[:MOST_FAILURES]
-        ]
+        shown = unreadable[:MOST_FAILURES]
+        said = [block for line in shown for block in (_question(line), Text(_last_words(line), "code"))]
         title = "Which" if len(shown) == len(unreadable) else f"The first {len(shown)}"
-        found.append(Folded(title=title, blocks=list(chain(*shown))))
+        found.append(Folded(title=title, blocks=said))
     if not found and finished:
         found = [Text("None: no call failed, every answer could be read, and no fault had to be survived.")]
     return found
@@ -160,16 +158,11 @@ def told_versions(versions: Mapping[str, str]) -> str:
 def _sums(sums: Mapping[str, Mapping[str, float]], what: str, *, per_question: bool = False) -> list[Block]:
     if not sums:
         return []
-    money = ["usd", *(["paid_usd"] if any(s["paid_usd"] for s in sums.values()) else [])]
+    money = {"usd": "USD per 1,000" if per_question else "USD", "paid_usd": "paid"}
+    if not any(s["paid_usd"] for s in sums.values()):
+        del money["paid_usd"]
     counts = ("faults", "prompt_tokens", "completion_tokens", "unreadable", "failures")
-    head = [
-        what,
-        "runs",
-        "mean score",
-        "calls",
-        "USD per 1,000" if per_question else "USD",
-        *(["paid"] * len(money[1:])),
-    ]
+    head = [what, "runs", "mean score", "calls", *money.values()]
     head += ["faults survived", "prompt tokens", "completion tokens", "unreadable", "failed calls"]
     rows = [
         [
