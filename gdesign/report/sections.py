@@ -182,7 +182,8 @@ def _example(example: Example) -> Part:
     line = example.line
     answer = "unreadable" if line["answer"] is None else line["answer"]
     calls = f"{line['calls']} call{'' if line['calls'] == 1 else 's'}"
-    worth = Text(f"Answer {answer}, score {line['score']:g}, {calls}, {line['usd']:.6f} USD.")
+    told = f"Answer {answer}, score {line['score']:g}, {calls}, {line['usd']:.6f} USD."
+    worth = Text(told, "bad" if line["answer"] is None else "")
     blocks: list[Block] = [_question(line), worth, Text(describe(example.design), "code")]
     if said := [_turn(line, *turn) for turn in line["turns"] if len(turn) > 4]:
         blocks.append(Folded(title="What was said", blocks=said))

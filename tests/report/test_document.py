@@ -7,11 +7,9 @@ from html.parser import HTMLParser
 import pytest
 
 from gdesign.report import document, page
-from gdesign.report.examples import examples
-from gdesign.report.tally import read_tally
 from gdesign.runs.folder import write_command
 from gdesign.runs.log import design_to_json
-from gdesign.types import Agent, Design
+from gdesign.types import Agent
 from tests.report.test_page import CASCADE, SUMMARY, write
 
 HOSTILE = "<script>alert(1)</script><img src=http://example.org/x onerror=alert(2)>\"'&]]>"
@@ -140,26 +138,6 @@ def test_without_matplotlib_the_page_has_its_numbers_and_says_what_is_missing(tm
     assert "data:image" not in text
 
 
-def test_the_frequent_the_cheapest_and_the_dearest_design_are_examples_where_hardness_is_unknown():
-    designs = [design_to_json(Design(agents=(Agent(role="solver", llm=llm),))) for llm in "abc"]
-    rows = [ROW | {"task": str(i), "design": designs[k], "usd": u} for i, (k, u) in enumerate([(1, 2), (1, 2), (0, 1)])]
-    rows.append(ROW | {"task": "9", "design": designs[2], "usd": 3})
-    found = examples(rows)
-    assert [e.design.agents[0].llm for e in found] == ["b", "a", "c"]
-    assert found[0].title == "2 of 4 questions"
-    assert "cheapest" in found[1].title
-    assert "dearest" in found[2].title
-
-
-def test_a_later_line_of_the_same_run_counts(tmp_path):
-    folder = write(tmp_path / "a")
-    later = [ROW, ROW | {"score": 0.5}, ROW | {"seed": 1}]
-    (folder / "runs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in later))
-    (found,) = read_tally(folder, split="test").latest.values()
-    assert found["score"] == 0.5
-    assert read_tally(folder, split="test", num_samples=2).benchmarks()["gsm8k"]["runs"] == 2
-
-
 def test_an_overview_holds_the_same_as_its_table_and_leads_to_each_report(tmp_path, monkeypatch):
     pytest.importorskip("matplotlib", reason="the extra report is not installed")
     monkeypatch.setattr(document, "HAS_MATPLOTLIB", True)
@@ -200,3 +178,34 @@ def test_an_overview_leads_to_reports_in_folders_of_any_name(tmp_path):
     text = page.write_overview(folders, tmp_path).with_suffix(".html").read_text()
     links = {attributes["href"] for tag, attributes in Elements(text).tags if tag == "a"}
     assert {"a%20%231%20%3Fx%2520/report.html", "b%3Ac/report.html", "%FF/report.html"} <= links
+
+
+def test_markdown_keeps_what_others_wrote_in_its_place_and_leaves_out_what_it_cannot_fold():
+    table = document.Table(head=("name", "to go on"), rows=[("a|b\nc", "python eval.py"), ("d", "")], code=1)
+    said = document.Folded(title="What was said", blocks=[document.Text("Four.")])
+    blocks = [table, document.Text("```\n1 agent", "code"), document.Text("Why?\nHow?", "quote"), said]
+    text = document.markdown(document.Report(title="Runs", sections={"Numbers": blocks, "Folded": [said]}))
+    assert r"| a\|b c | `python eval.py` |" in text
+    assert "| d |  |" in text
+    assert "~~~\n```\n1 agent\n~~~" in text
+    assert "> Why?\n> How?" in text
+    assert "said" not in text
+    assert "## Folded" not in text
+
+
+def test_both_files_say_the_same(tmp_path):
+    html = told(
+        tmp_path / "a",
+        ROW,
+        ROW | {"phase": "fit:train"},
+        domains={"algebra": {"n": 1, "score": 1.0, "usd": 1.0, "utility": 1.0}},
+    )
+    text = (tmp_path / "a/report.md").read_text()
+    headings = re.findall(r"^## (.*)$", text, flags=re.M)
+    assert headings == re.findall(r"<h2 [^>]*>(.*)</h2>", html)
+    assert "Where the money went" in headings
+    tables = text.partition("### Evaluation")[0]  # bars of the one are a table of the other
+    cells = {cell.strip() for line in tables.splitlines() if line.startswith("| ") for cell in line.split("|")}
+    shown = {said.strip() for said in Elements(html).texts}
+    assert {"algebra", "fit:train", "0.5000 (0.2000 to 0.8000)"} <= cells
+    assert [cell for cell in cells if cell.partition(" (")[0] not in shown] == []
