@@ -204,7 +204,7 @@ def test_both_files_say_the_same(tmp_path):
     headings = re.findall(r"^## (.*)$", text, flags=re.M)
     assert headings == re.findall(r"<h2 [^>]*>(.*)</h2>", html)
     assert "Where the money went" in headings
-    tables = text.partition("### Evaluation")[0]  # bars of the one are a table of the other
+    tables = text.partition("### Training")[0]  # bars of the one are a table of the other
     cells = {cell.strip() for line in tables.splitlines() if line.startswith("| ") for cell in line.split("|")}
     shown = {said.strip() for said in Elements(html).texts}
     assert {"algebra", "fit:train", "0.5000 (0.2000 to 0.8000)"} <= cells
