@@ -37,11 +37,8 @@ def reported(folder: Path) -> Iterator[None]:
     """
     try:
         yield
-    except BudgetExceededError as error:
-        write_page(folder, stopped=f"{error}.")
-        raise
-    except KeyboardInterrupt:
-        write_page(folder, stopped="it was interrupted.")
+    except (BudgetExceededError, KeyboardInterrupt) as error:
+        write_page(folder, stopped=f"{str(error) or 'it was interrupted'}.")
         raise
 
 

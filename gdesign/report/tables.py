@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
 from typing import Any
@@ -23,13 +23,6 @@ NO_SETTINGS = (
     *(f"llm.{name}" for name in MAY_DIFFER_OF_LLM),
 )  # fmt: skip
 """What changes nothing that is compared, by how it begins; what cost and latency weigh tells groups apart anyway."""
-SELDOM = {
-    "paid_usd": "paid per 1,000",
-    "latency": "latency s (95 % below)",
-    "faults": "faults survived",
-    "counted": "tokens counted here",
-}
-"""Columns that a table has only if they say something."""
 INTERVALS = (
     "Means over seeds. In brackets a 95 % interval: over seeds, by Student's t, where there are several, and else "
     "over questions, by a bootstrap. The first covers no other questions where all seeds share theirs, and the "
@@ -180,39 +173,20 @@ def _row(group: Group) -> Row:
 
 def told(rows: Sequence[Row]) -> list[Block]:
     """Return the rows as a table, and what is to be known to read it."""
-    shown = [name for name in SELDOM if any(getattr(r, name) for r in rows)]
-    head = (
-        "method", "task", "split", "answers", "lambda", "seeds", "questions", "score", "USD per 1,000", "utility",
-        "training runs", "training USD", "unreadable", "failed calls", *(SELDOM[name] for name in shown),
-    )  # fmt: skip
-    cells = [
-        [
-            r.method,
-            r.task,
-            r.split,
-            r.label,
-            f"{r.usd_weight:g}",
-            f"{len(r.seeds)} ({', '.join(map(str, r.seeds))})",
-            str(r.n[0]) if r.n[0] == r.n[1] else f"{r.n[0]} to {r.n[1]}",
-            _with_interval(r.score, r.score_interval),
-            _with_interval(r.usd, r.usd_interval),
-            _with_interval(r.utility, r.utility_interval),
-            f"{r.training_runs:.0f}",
-            _training_usd(r),
-            str(r.unreadable),
-            str(r.failures),
-            *(_seldom(r, name) for name in shown),
-        ]
-        for r in rows
-    ]
+    shown = {
+        name: cells
+        for name, cell in COLUMNS.items()
+        if (cells := [cell(r) for r in rows]) and (name not in SELDOM or not NOTHING.issuperset(cells))
+    }
     notes = [INTERVALS]
-    if any("paid" in _training_usd(r) for r in rows) or "paid_usd" in shown:
+    if any("paid" in cell for cell in shown["training USD"]) or PAID in shown:
         notes.append("USD are what the calls cost when they are asked; paid is what was not in a recording already.")
-    if "latency" in shown:
+    if LATENCY in shown:
         notes.append("Latency is that of the slowest chain of calls of a question, by what the endpoints took.")
     if any(r.label == "calibrated" for r in rows):
         notes.append("Calibrated rows support no claim that one method beats another.")
-    return [Table(head=head, rows=cells, num_words=4), *(Text(note, "soft") for note in notes)]
+    table = Table(head=tuple(shown), rows=list(zip(*shown.values(), strict=True)), num_words=4)
+    return [table, *(Text(note, "soft") for note in notes)]
 
 
 def _training_usd(row: Row) -> str:
@@ -223,18 +197,34 @@ def _training_usd(row: Row) -> str:
     return f"{row.training_usd:.4f} (paid {paid:.4f})"
 
 
-def _seldom(row: Row, name: str) -> str:
-    match name:
-        case "latency":
-            return "" if row.latency is None else "{:.2f} ({:.2f})".format(*row.latency)
-        case "paid_usd":
-            return f"{row.paid_usd:.4f}"
-        case _:
-            return str(getattr(row, name))
-
-
 def _with_interval(value: float, interval: Interval | None) -> str:
     return f"{value:.4f}" if interval is None else f"{value:.4f} ({interval[0]:.4f} to {interval[1]:.4f})"
+
+
+PAID, LATENCY = "paid per 1,000", "latency s (95 % below)"
+COLUMNS: dict[str, Callable[[Row], str]] = {
+    "method": lambda r: r.method,
+    "task": lambda r: r.task,
+    "split": lambda r: r.split,
+    "answers": lambda r: r.label,
+    "lambda": lambda r: f"{r.usd_weight:g}",
+    "seeds": lambda r: f"{len(r.seeds)} ({', '.join(map(str, r.seeds))})",
+    "questions": lambda r: " to ".join(map(str, dict.fromkeys(r.n))),
+    "score": lambda r: _with_interval(r.score, r.score_interval),
+    "USD per 1,000": lambda r: _with_interval(r.usd, r.usd_interval),
+    "utility": lambda r: _with_interval(r.utility, r.utility_interval),
+    "training runs": lambda r: f"{r.training_runs:.0f}",
+    "training USD": _training_usd,
+    "unreadable": lambda r: str(r.unreadable),
+    "failed calls": lambda r: str(r.failures),
+    PAID: lambda r: f"{r.paid_usd:.4f}",
+    LATENCY: lambda r: "" if r.latency is None else "{:.2f} ({:.2f})".format(*r.latency),
+    "faults survived": lambda r: str(r.faults),
+    "tokens counted here": lambda r: str(r.counted),
+}
+SELDOM = (PAID, LATENCY, "faults survived", "tokens counted here")
+"""Columns that a table has only if they say something."""
+NOTHING = frozenset(("", "0", "0.0000"))
 
 
 # --------------------------------------------------------------------------- names
