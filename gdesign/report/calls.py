@@ -1,34 +1,12 @@
 """What a recording holds, in words and in a table."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 
 from gdesign.llm.recording import Call
 from gdesign.types import AgentPool
 
-COLUMNS = ("LLM", "calls", "prompt tokens", "completion tokens", "counted here", "seconds", "faults", "ended by")
-
-
-@dataclass(slots=True)
-class _Sum:
-    calls: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    counted: int = 0
-    seconds: float = 0.0
-    faults: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[str] = field(default_factory=Counter)
-
-    def add(self, call: Call) -> None:
-        reply = call.reply
-        self.calls += reply.num_calls
-        self.prompt_tokens += reply.usage.prompt_tokens
-        self.completion_tokens += reply.usage.completion_tokens
-        self.counted += reply.usage.counted
-        self.seconds += reply.seconds
-        self.faults.update(reply.faults)
-        self.reasons[reply.finish_reason] += 1
+SUMMED = ("calls", "prompt tokens", "completion tokens", "counted here", "seconds")
 
 
 def stats(calls: Iterable[Call], *, pool: AgentPool | None = None) -> str:
@@ -41,30 +19,34 @@ def stats(calls: Iterable[Call], *, pool: AgentPool | None = None) -> str:
     Raises:
         PoolError: The pool lacks an LLM.
     """
-    sums: dict[str, _Sum] = {}
+    found: dict[str, tuple[dict[str, float], Counter[str], Counter[str]]] = {}
     first, last = "", ""
     for call in calls:
-        sums.setdefault(call.request.llm, _Sum()).add(call)
+        reply, usage = call.reply, call.reply.usage
+        sums, faults, reasons = found.setdefault(call.request.llm, (dict.fromkeys(SUMMED, 0), Counter(), Counter()))
+        taken = (reply.num_calls, usage.prompt_tokens, usage.completion_tokens, usage.counted, reply.seconds)
+        for name, amount in zip(SUMMED, taken, strict=True):
+            sums[name] += amount
+        faults.update(reply.faults)
+        reasons[reply.finish_reason] += 1
         first, last = min(first or call.time, call.time), max(last, call.time)
-    if not sums:
+    if not found:
         return "no calls"
-    rows = [[*COLUMNS, *(["USD"] if pool is not None else [])]]
-    for name, found in sorted(sums.items()):
-        row = [
-            name,
-            f"{found.calls:,}",
-            f"{found.prompt_tokens:,}",
-            f"{found.completion_tokens:,}",
-            f"{found.counted:,}",
-            f"{found.seconds:,.1f}",
-            _counts(found.faults) or "none",
-            _counts(found.reasons),
-        ]
+    rows = [["LLM", *SUMMED, "faults", "ended by", *(["USD"] if pool is not None else [])]]
+    for llm, (sums, faults, reasons) in sorted(found.items()):
+        numbers = [f"{sums[name]:,.1f}" if name == "seconds" else f"{sums[name]:,}" for name in SUMMED]
+        row = [llm, *numbers, _counts(faults) or "none", _counts(reasons)]
         if pool is not None:
-            usd = pool.llm(name).usd(prompt_tokens=found.prompt_tokens, completion_tokens=found.completion_tokens)
-            row.append(f"{usd:,.4f}")
+            _, prompts, completions, *_ = map(int, sums.values())
+            row.append(f"{pool.llm(llm).usd(prompt_tokens=prompts, completion_tokens=completions):,.4f}")
         rows.append(row)
-    return f"{_table(rows)}\n\nfrom {first} to {last}"
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    words = (0, 1 + len(SUMMED), 2 + len(SUMMED))  # to the left, and numbers to the right
+    lines = (
+        "  ".join(f"{cell:{'<' if i in words else '>'}{widths[i]}}" for i, cell in enumerate(row)).rstrip()
+        for row in rows
+    )
+    return "\n".join([*lines, "", f"from {first} to {last}"])
 
 
 def show(call: Call) -> str:
@@ -90,16 +72,3 @@ def chosen(call: Call, *, llm: str | None = None, reason: str | None = None, gre
 
 def _counts(found: Counter[str]) -> str:
     return ", ".join(f"{word} {num:,}" for word, num in found.most_common())
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    # numbers to the right, words to the left
-    left = {0, COLUMNS.index("faults"), COLUMNS.index("ended by")}
-    lines = (
-        "  ".join(
-            cell.ljust(w) if i in left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    )
-    return "\n".join(line.rstrip() for line in lines)

@@ -1,4 +1,4 @@
-"""Methods against each other, paired by seed and by question. Needs the extra `report`.
+"""Methods against each other, paired by seed and by question.
 
 Shape letters: Q questions, S pairs of runs.
 """
@@ -9,19 +9,28 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Literal
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
+import numpy as np
+from jaxtyping import Float64
+from scipy.stats import bootstrap
 
 from gdesign.errors import ConfigError, UserError
 from gdesign.learn.evaluate import NUM_RESAMPLES
+from gdesign.report.folders import Evaluation
 from gdesign.report.student import Interval, interval, p_value
-from gdesign.report.tables import Answers, Group, Question, answers, mean_answer
+from gdesign.report.tables import Group
+from gdesign.runs.log import read_runs
 
 Metric = Literal["utility", "score", "usd"]
+Question = tuple[str, str, str]
+"""Benchmark, task, text."""
 AT_ONCE = 100
 NO_SPREAD = 1e-12
 """Differences that coincide, as shares of few questions do, say nothing about how seeds differ."""
+
+
+Answers = dict[Question, Float64[np.ndarray, "5"]]
+"""What the runs of a question were worth on average: score, USD per 1,000 such questions, tokens of prompts and
+completions, seconds of latency; and the question's weight."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +65,11 @@ class Comparison:
 
 
 def read_answers(groups: Sequence[Group]) -> dict[Path, Answers]:
-    """Return the answers of all evaluations, by folder; those whose `runs.jsonl` is no help are left out."""
+    """Return what answers were worth, by folder; those whose `runs.jsonl` is no help are left out."""
     found = {}
     for e in (e for group in groups for e in group.members):
         try:
-            found[e.folder] = answers(e)
+            found[e.folder] = _answers(e)
         except UserError:
             continue
     return found
@@ -86,13 +95,17 @@ def compare(
     """
     seeds, pairs = _pairs(first, second, read)
     asked = sorted({question for a, _ in pairs for question in a})
-    weight = torch.tensor([[a[q].weight if q in a else 0.0 for a, _ in pairs] for q in asked], dtype=torch.float64)
+    nothing = np.zeros(5)  # of a question that a pair was not asked, the weight too
+    weight = np.array([[a.get(q, nothing)[4] for a, _ in pairs] for q in asked])
+    apart = np.array([[(a.get(q, nothing) - b.get(q, nothing))[:4] for a, b in pairs] for q in asked])
+    prices: dict[Metric, tuple[float, ...]] = {
+        "utility": (1.0, -first.usd_weight, -first.token_weight, -first.second_weight),
+        "score": (1.0, 0.0, 0.0, 0.0),
+        "usd": (0.0, 1.0, 0.0, 0.0),
+    }
     found = []
     for metric in metrics:
-        gains = torch.tensor(
-            [[_worth(a, q, metric, first) - _worth(b, q, metric, first) for a, b in pairs] for q in asked],
-            dtype=torch.float64,
-        )
+        gains = apart @ np.array(prices[metric])
         by_seed = ((weight * gains).sum(0) / weight.sum(0)).tolist()
         low, high, p = _over_questions(gains, weight, seed=seed)
         spread = len(by_seed) > 1 and stdev(by_seed) > NO_SPREAD
@@ -157,30 +170,38 @@ def _pairs(
     return tuple(common), paired
 
 
-def _worth(table: Answers, question: Question, metric: Metric, prices: Group) -> float:
-    if question not in table:  # its weight is 0
-        return 0.0
-    if metric == "utility":
-        return table[question].worth(prices.usd_weight, prices.token_weight, prices.second_weight)
-    return table[question].usd if metric == "usd" else table[question].score
+def _answers(evaluation: Evaluation) -> Answers:
+    split, num_samples = evaluation.summary["split"], evaluation.summary["num_samples"]
+    latest: dict[Question, dict[int, tuple[float, ...]]] = {}
+    for line in read_runs(evaluation.folder / "runs.jsonl", phase=split):
+        if line["seed"] < num_samples:  # others are left over from an evaluation with more samples
+            question = (line["benchmark"], line["task"], line.get("question", ""))
+            tokens = line["prompt_tokens"] + line["completion_tokens"]
+            worth = (line["score"], 1000 * line["usd"], tokens, line.get("latency", 0.0), line.get("weight", 1.0))
+            latest.setdefault(question, {})[line["seed"]] = worth
+    return {question: np.mean(list(samples.values()), axis=0) for question, samples in latest.items()}
 
 
 def _means(tables: Sequence[Answers]) -> Answers:
-    return {question: mean_answer([table[question] for table in tables]) for question in tables[0]}
+    return {question: np.mean([table[question] for table in tables], axis=0) for question in tables[0]}
 
 
 def _over_questions(
-    gains: Float[Tensor, "Q S"], weight: Float[Tensor, "Q S"], *, seed: int
+    gains: Float64[np.ndarray, "Q S"], weight: Float64[np.ndarray, "Q S"], *, seed: int
 ) -> tuple[float, float, float]:
     """Return the 95 % interval of the mean gain of resampled questions, and the p-value that it is 0."""
-    q = len(gains)
-    generator = torch.Generator().manual_seed(seed)
-    worth, total = (weight * gains).sum(1), weight.sum(1)
-    means = []
-    for _ in range(NUM_RESAMPLES // AT_ONCE):
-        drawn = torch.randint(q, (AT_ONCE, q), generator=generator)
-        means.append(worth[drawn].sum(1) / total[drawn].sum(1))
-    drawn_means = torch.cat(means)
-    low, high = torch.quantile(drawn_means, torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    tail = min(int((drawn_means <= 0).sum()), int((drawn_means >= 0).sum()))
+    if len(gains) == 1:  # scipy wants two; a lone question twice is the same in every resample
+        gains, weight = np.repeat(gains, 2, axis=0), np.repeat(weight, 2, axis=0)
+    found = bootstrap(
+        ((weight * gains).sum(1), weight.sum(1)),
+        lambda worth, total, axis: worth.sum(axis) / total.sum(axis),
+        paired=True,
+        n_resamples=NUM_RESAMPLES,
+        batch=AT_ONCE,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
+    drawn = found.bootstrap_distribution
+    tail = min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
+    low, high = map(float, found.confidence_interval)
     return low, high, min(1.0, 2 * (1 + tail) / (1 + NUM_RESAMPLES))

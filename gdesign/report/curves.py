@@ -15,7 +15,7 @@ class Curve:
     Attributes:
         steps: Steps taken before each validation.
         runs: Runs executed by then, validation included; empty where metrics.csv does not tell.
-        utility: Validation utility.
+        utility: Of each validation.
     """
 
     steps: tuple[int, ...]
@@ -25,15 +25,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learning:
-    """The trainings of one method.
-
-    Attributes:
-        method: Name of the method.
-        task: What it learned.
-        label: Where the answers come from.
-        usd_weight: lambda of the utility.
-        curves: One a seed.
-    """
+    """The trainings of one method; a curve a seed."""
 
     method: str
     task: str

@@ -19,17 +19,17 @@ class Example:
     Attributes:
         title: What it stands for.
         design: What was run.
-        row: The line of runs.jsonl.
+        line: The line of runs.jsonl.
     """
 
     title: str
     design: Design
-    row: Mapping[str, Any]
+    line: Mapping[str, Any]
 
     @property
     def question(self) -> str:
         """The question, on one line; the task's name where its words were not written down."""
-        return " ".join(self.row.get("question", self.row["task"]).split())
+        return " ".join(self.line.get("question", self.line["task"]).split())
 
 
 def examples(rows: Sequence[Mapping[str, Any]]) -> list[Example]:
@@ -53,7 +53,7 @@ def examples(rows: Sequence[Mapping[str, Any]]) -> list[Example]:
             usd.setdefault(_key(row), []).append(row["usd"])
         order = sorted(usd, key=lambda key: (mean(usd[key]), key))
         for key, word in ((order[0], "cheapest"), (order[-1], "dearest")):
-            if all(_key(e.row) != key for e in found):
+            if all(_key(e.line) != key for e in found):
                 price = f"{1000 * mean(usd[key]):.4f} USD per 1,000 questions"
                 title = f"The {word} design, of {len(usd[key])} of {len(rows)} questions: {price}"
                 found.append(_example(title, key, rows))
@@ -77,4 +77,4 @@ def _key(row: Mapping[str, Any]) -> str:
 
 def _example(title: str, key: str, rows: Sequence[Mapping[str, Any]]) -> Example:
     row = next(row for row in rows if _key(row) == key)
-    return Example(title=title, design=design_from_json(row["design"]), row=row)
+    return Example(title=title, design=design_from_json(row["design"]), line=row)

@@ -4,6 +4,7 @@ import json
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ NUMBERS = (
 NAMES = ("designer", "task", "pool", "llm")
 NOT_TYPED = ("names", "checkpoint", "out", "resume", "split", "trust", "yes")
 """What an evaluation is not told again, or in words of its own."""
-TAIL = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,6 @@ class Evaluation:
     """One run folder that was evaluated.
 
     Attributes:
-        folder: Where it is.
         config: Its config.yaml.
         trained: The config.yaml that its checkpoint was trained with, which is its own unless `eval.py`
             evaluated the checkpoint of another folder.
@@ -48,7 +47,6 @@ class Incomplete:
     """One run folder without numbers to compare.
 
     Attributes:
-        folder: Where it is.
         missing: What is missing, in words.
         command: What to type to get it; None where gdesign cannot know.
     """
@@ -141,20 +139,11 @@ def look_at(folder: Path) -> Evaluation | Incomplete:
 
 def last_phase(path: Path) -> str | None:
     """Return what the last whole line of a runs file was done for; None where there is none."""
-    if not path.is_file():
-        return None
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        length = TAIL
-        while True:  # a line with the words of many agents can be long
-            file.seek(max(0, size - length))
-            lines = file.read().rpartition(b"\n")[0].split(b"\n")
-            if len(lines) > 1 or length >= size:
-                break
-            length *= 4
     try:
-        return str(json.loads(lines[-1])["phase"])
-    except (ValueError, LookupError):
+        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as text:
+            end = text.rfind(b"\n")
+            return str(json.loads(text[text.rfind(b"\n", 0, end) + 1 : end])["phase"])
+    except (FileNotFoundError, ValueError, LookupError):  # an empty file cannot be mapped
         return None
 
 

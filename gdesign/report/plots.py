@@ -3,12 +3,12 @@
 Each is written as PNG to a path, or as SVG to a stream.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from statistics import mean
 from textwrap import fill, shorten
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -20,12 +20,25 @@ from matplotlib.text import Text
 from gdesign.execute.decide import deciders
 from gdesign.export.graphml import NO_XML
 from gdesign.report.curves import Learning
+from gdesign.report.student import Interval, interval
 from gdesign.report.tables import Row
 from gdesign.types import Design
 
 MARKERS = "osD^v"
+STYLES = ("-", "--", "-.", ":")
 COLOURS = ("#4C72B0", "#DD8452", "#55A868", "#C44E52", "#8172B3", "#937860", "#DA8BC3", "#8C8C8C", "#CCB974", "#64B5CD")
 INK = "#333333"
+FRONT: dict[str, Any] = {
+    "color": INK,
+    "alpha": 0.35,
+    "linewidth": 1.2,
+    "zorder": 1,
+    "label": "Pareto front of the means",
+}
+LEGEND: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "fontsize": 8, "frameon": False}
+ARROW: dict[str, Any] = {
+    "arrowstyle": "-|>", "mutation_scale": 11, "color": INK, "clip_on": False, "zorder": 1, "shrinkA": 2, "shrinkB": 2,
+}  # fmt: skip
 
 
 def score_against_cost(rows: Sequence[Row], out: Path | BinaryIO) -> None:
@@ -33,55 +46,33 @@ def score_against_cost(rows: Sequence[Row], out: Path | BinaryIO) -> None:
 
     Bars are 95 % intervals. What the same checkpoints are worth at several lambdas is joined by a line.
     """
-    panels = [(k, list(g)) for k, g in groupby(rows, key=lambda r: (r.task, r.split, r.label))]
-    figure, axes_of = _panels(len(panels))
-    look = _looks(rows)
-    for axes, ((task, split, label), members) in zip(axes_of, panels, strict=True):
-        front = pareto_front([(r.usd, r.score) for r in members])
-        axes.step(
-            [usd for usd, _ in front],
-            [score for _, score in front],
-            where="post",
-            color=INK,
-            alpha=0.35,
-            linewidth=1.2,
-            zorder=1,
-            label="Pareto front of the means",
-        )
+    figure, panels = _panels(rows, lambda r: (r.task, r.split, r.label))
+    looks = _looks(rows)
+    for axes, (task, split, label), members in panels:
+        axes.step(*zip(*pareto_front([(r.usd, r.score) for r in members]), strict=True), where="post", **FRONT)
         lines: dict[tuple[str, tuple[int, ...]], list[Row]] = {}
         for r in sorted(members, key=lambda r: r.usd):
             lines.setdefault((r.method, r.seeds), []).append(r)  # what the same checkpoints do at several lambdas
         for (method, _), same in lines.items():
-            marker, colour = look[method]
+            usd, score = [r.usd for r in same], [r.score for r in same]
+            wide = [r.usd_interval for r in same if r.usd_interval is not None]
             axes.errorbar(
-                [r.usd for r in same],
-                [r.score for r in same],
-                xerr=None
-                if any(r.usd_interval is None for r in same)
-                else _bars([(r.usd, r.usd_interval) for r in same]),
-                yerr=_bars([(r.score, r.score_interval) for r in same]),
-                fmt=marker,
+                usd,
+                score,
+                xerr=_reach(usd, wide) if len(wide) == len(same) else None,
+                yerr=_reach(score, [r.score_interval for r in same]),
                 linestyle="-" if len(same) > 1 else "none",
-                color=colour,
                 elinewidth=0.9,
-                capsize=2,
-                label=_plain(fill(method, 40)),
+                **looks[method],
             )
             for r in same if len(same) > 1 else ():
-                axes.annotate(
-                    f"{r.usd_weight:g}", (r.usd, r.score), (4, -9), textcoords="offset points", fontsize=6, color=colour
-                )
-        axes.set_xlabel("USD per 1,000 questions")
-        axes.set_ylabel("score")
-        axes.set_title(_plain(f"{task}, {split} ({label})"))
-        dear = [r.usd for r in members if r.usd > 0]
-        if dear and max(dear) > 20 * min(dear):
-            axes.set_xscale("log")
-        else:
+                at: dict[str, Any] = {"textcoords": "offset points", "fontsize": 6, "color": looks[method]["color"]}
+                axes.annotate(f"{r.usd_weight:g}", (r.usd, r.score), (4, -9), **at)
+        axes.set(xlabel="USD per 1,000 questions", ylabel="score", title=_plain(f"{task}, {split} ({label})"))
+        if not _log_scale(axes, [r.usd for r in members]):
             axes.set_xlim(left=max(axes.get_xlim()[0], 0.0))
         low, high = axes.get_ylim()  # an interval of two seeds may reach where no score is
         axes.set_ylim(max(low, 0.0), min(high, 1.0))
-        _finish(axes)
     _save(figure, out)
 
 
@@ -99,37 +90,20 @@ def utility_against_runs(rows: Sequence[Row], out: Path | BinaryIO) -> None:
 
     The best method that was not trained is a line.
     """
-    panels = [(k, list(g)) for k, g in groupby(rows, key=lambda r: (r.task, r.split, r.label, r.usd_weight))]
-    figure, axes_of = _panels(len(panels))
-    look = _looks(rows)
-    for axes, ((task, split, label, usd_weight), members) in zip(axes_of, panels, strict=True):
-        for r in (r for r in members if r.training_runs > 0):
-            marker, colour = look[r.method]
-            axes.errorbar(
-                r.training_runs,
-                r.utility,
-                yerr=_bars([(r.utility, r.utility_interval)]),
-                fmt=marker,
-                color=colour,
-                capsize=3,
-                label=_plain(fill(r.method, 40)),
-            )
+    figure, panels = _panels(rows, lambda r: (r.task, r.split, r.label, r.usd_weight))
+    looks = _looks(rows)
+    for axes, (task, split, label, usd_weight), members in panels:
+        trained = [r for r in members if r.training_runs > 0]
+        for r in trained:
+            bars = _reach([r.utility], [r.utility_interval])
+            axes.errorbar(r.training_runs, r.utility, yerr=bars, **looks[r.method])
         if untrained := [r for r in members if r.training_runs == 0]:
             best = max(untrained, key=lambda r: r.utility)
-            axes.axhline(
-                best.utility,
-                color=INK,
-                linestyle="--",
-                linewidth=1,
-                label=_plain(fill(f"untrained: {best.method}", 40)),
-            )
-        counts = [r.training_runs for r in members if r.training_runs > 0]
-        if counts and max(counts) > 20 * min(counts):
-            axes.set_xscale("log")
-        axes.set_xlabel("runs that training took, validation included")
-        axes.set_ylabel("utility")
-        axes.set_title(_plain(f"{task}, {split} ({label}), lambda {usd_weight:g}"))
-        _finish(axes)
+            name = _plain(fill(f"untrained: {best.method}", 40))
+            axes.axhline(best.utility, color=INK, linestyle="--", linewidth=1, label=name)
+        _log_scale(axes, [r.training_runs for r in trained])
+        title = _plain(f"{task}, {split} ({label}), lambda {usd_weight:g}")
+        axes.set(xlabel="runs that training took, validation included", ylabel="utility", title=title)
     _save(figure, out)
 
 
@@ -143,64 +117,64 @@ def learning_curves(trainings: Sequence[Learning], out: Path | BinaryIO) -> None
     for t in trainings:
         panels.setdefault((t.task, t.label, t.usd_weight), []).append(t)
     counted = any(c.runs for t in trainings for c in t.curves)  # earlier versions did not count runs
-    figure = Figure(figsize=(11.0 if counted else 6.0, 4.2 * len(panels)), dpi=120)
-    FigureCanvasAgg(figure)
+    figure = _figure(11.0 if counted else 6.0, 4.2 * len(panels))
     methods = list(dict.fromkeys(t.method for t in trainings))
     grid = figure.subplots(len(panels), 1 + counted, squeeze=False, sharey="row")
     for found, ((task, label, usd_weight), members) in zip(grid, panels.items(), strict=True):
         for t in members:
-            colour = COLOURS[methods.index(t.method) % len(COLOURS)]
-            style = ("-", "--", "-.", ":")[methods.index(t.method) // len(COLOURS) % 4]
-            _curve(found[0], t, [c.steps for c in t.curves], colour, style)
+            row, column = divmod(methods.index(t.method), len(COLOURS))
+            look = {"color": COLOURS[column], "linestyle": STYLES[row % len(STYLES)]}
+            _curve(found[0], t, [c.steps for c in t.curves], look)
             if all(c.runs for c in t.curves):
-                _curve(found[-1], t, [c.runs for c in t.curves], colour, style)
+                _curve(found[-1], t, [c.runs for c in t.curves], look)
         found[-1].set_xlabel("executed runs, validation included")
-        found[0].set_xlabel("training steps")
-        found[0].set_ylabel("validation utility")
-        found[0].set_title(_plain(f"{task} ({label}), lambda {usd_weight:g}"))
+        title = _plain(f"{task} ({label}), lambda {usd_weight:g}")
+        found[0].set(xlabel="training steps", ylabel="validation utility", title=title)
         values = [utility for t in members for c in t.curves for utility in c.utility]
         margin = 0.15 * (max(values) - min(values)) + 0.01  # a band of two seeds would leave no room for the curves
         for axes in found:
             axes.grid(alpha=0.3)
             axes.set_ylim(min(values) - margin, max(values) + margin)
-        found[-1].legend(
-            *found[0].get_legend_handles_labels(),
-            loc="center left",
-            bbox_to_anchor=(1.01, 0.5),
-            fontsize=8,
-            frameon=False,
-        )
+        found[-1].legend(*found[0].get_legend_handles_labels(), **LEGEND)
     _save(figure, out)
 
 
-def _curve(axes: Axes, training: Learning, xs: Sequence[Sequence[float]], colour: str, style: str) -> None:
+def _curve(axes: Axes, training: Learning, xs: Sequence[Sequence[float]], look: dict[str, Any]) -> None:
     for x, curve in zip(xs, training.curves, strict=True):
-        axes.plot(x, curve.utility, color=colour, linestyle=style, linewidth=0.7, alpha=0.35)
+        axes.plot(x, curve.utility, linewidth=0.7, alpha=0.35, **look)
     shared = min(map(len, xs))
     columns = [[curve.utility[k] for curve in training.curves] for k in range(shared)]
     at = [mean(x[k] for x in xs) for k in range(shared)]
-    axes.plot(
-        at,
-        [mean(column) for column in columns],
-        color=colour,
-        linestyle=style,
-        marker="o",
-        markersize=3,
-        linewidth=1.8,
-        label=_plain(fill(training.method, 40)),
-    )
+    label = _plain(fill(training.method, 40))
+    axes.plot(at, [mean(c) for c in columns], marker="o", markersize=3, linewidth=1.8, label=label, **look)
     if len(xs) > 1:
-        from gdesign.report.student import interval
+        low, high = zip(*map(interval, columns), strict=True)
+        axes.fill_between(at, low, high, color=look["color"], alpha=0.15, linewidth=0)
 
-        band = [interval(column) for column in columns]
-        axes.fill_between(
-            at, [low for low, _ in band], [high for _, high in band], color=colour, alpha=0.15, linewidth=0
-        )
+
+def training_curve(
+    steps: Sequence[int], utility: Sequence[float], score: Sequence[float], out: Path | BinaryIO
+) -> None:
+    """Draw utility and score of each validation over the training steps."""
+    figure = _figure(6.5, 3.6)
+    axes = figure.subplots()
+    axes.plot(steps, score, marker="o", color=COLOURS[0], label="score")
+    axes.plot(steps, utility, marker="o", color=COLOURS[1], label="utility")
+    axes.set(xlabel="training step", ylabel="validation")
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    _save(figure, out)
 
 
 def _plain(text: str) -> str:
     """Return what draws a text as it stands: no dollars begin mathematics, and what no SVG can hold is marked."""
     return NO_XML.sub("\N{REPLACEMENT CHARACTER}", text).replace("$", r"\$")
+
+
+def _figure(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), dpi=120)
+    FigureCanvasAgg(figure)
+    return figure
 
 
 def _save(figure: Figure, out: Path | BinaryIO) -> None:
@@ -211,68 +185,61 @@ def _save(figure: Figure, out: Path | BinaryIO) -> None:
         figure.savefig(out, format="svg", bbox_inches="tight", metadata={"Date": None})
 
 
-def _panels(num: int) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(7.0, 4.6 * num), dpi=120)
-    FigureCanvasAgg(figure)
-    return figure, list(figure.subplots(num, squeeze=False, gridspec_kw={"hspace": 0.35})[:, 0])
+def _panels(
+    rows: Sequence[Row], key: Callable[[Row], tuple[Any, ...]]
+) -> tuple[Figure, Iterator[tuple[Axes, tuple[Any, ...], list[Row]]]]:
+    """Return a figure, and panels below each other to draw into; a panel gets its grid and legend when it is left."""
+    groups = [(about, list(members)) for about, members in groupby(rows, key=key)]
+    figure = _figure(7.0, 4.6 * len(groups))
+    axes_of = figure.subplots(len(groups), squeeze=False, gridspec_kw={"hspace": 0.35})[:, 0]
+
+    def each() -> Iterator[tuple[Axes, tuple[Any, ...], list[Row]]]:
+        for axes, (about, members) in zip(axes_of, groups, strict=True):
+            yield axes, about, members
+            axes.grid(alpha=0.3)
+            handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))  # one a label
+            axes.legend(handles.values(), handles.keys(), **LEGEND)
+
+    return figure, each()
 
 
-def _looks(rows: Sequence[Row]) -> dict[str, tuple[str, str]]:
-    """Return a marker and a colour for each method."""
-    methods = dict.fromkeys(r.method for r in rows)
-    return {m: (MARKERS[i // len(COLOURS) % len(MARKERS)], COLOURS[i % len(COLOURS)]) for i, m in enumerate(methods)}
+def _looks(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """Return the marker, the colour and the name of each method."""
+    found = {}
+    for i, method in enumerate(dict.fromkeys(r.method for r in rows)):
+        row, column = divmod(i, len(COLOURS))
+        found[method] = {"fmt": MARKERS[row % len(MARKERS)], "color": COLOURS[column], "capsize": 2}
+        found[method] |= {"label": _plain(fill(method, 40))}
+    return found
 
 
-def _bars(values: Sequence[tuple[float, tuple[float, float] | None]]) -> list[list[float]]:
-    """Return how far intervals reach below and above."""
-    found = [(value, interval) for value, interval in values if interval is not None]
+def _log_scale(axes: Axes, values: Sequence[float]) -> bool:
+    """Make the horizontal axis logarithmic where values differ much; return whether they do."""
+    positive = [value for value in values if value > 0]
+    wide = bool(positive) and max(positive) > 20 * min(positive)
+    if wide:
+        axes.set_xscale("log")
+    return wide
+
+
+def _reach(values: Sequence[float], intervals: Sequence[Interval]) -> list[list[float]]:
+    """Return how far intervals reach below and above values."""
+    found = list(zip(values, intervals, strict=True))
     return [[max(v - low, 0.0) for v, (low, _) in found], [max(high - v, 0.0) for v, (_, high) in found]]
 
 
-def _finish(axes: Axes) -> None:
-    axes.grid(alpha=0.3)
-    handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))  # one a label
-    axes.legend(
-        handles.values(), handles.keys(), loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8, frameon=False
-    )
-
-
-def training_curve(
-    steps: Sequence[int], utility: Sequence[float], score: Sequence[float], out: Path | BinaryIO
-) -> None:
-    """Draw utility and score of each validation over the training steps."""
-    figure = Figure(figsize=(6.5, 3.6), dpi=120)
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    axes.plot(steps, score, marker="o", color=COLOURS[0], label="score")
-    axes.plot(steps, utility, marker="o", color=COLOURS[1], label="utility")
-    axes.set_xlabel("training step")
-    axes.set_ylabel("validation")
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
-    _save(figure, out)
-
-
-def draw_designs(
-    designs: Sequence[tuple[str, Design]], out: Path | BinaryIO, *, llms: Sequence[str] | None = None
-) -> None:
+def draw_designs(designs: Sequence[tuple[str, Design]], out: Path | BinaryIO) -> None:
     """Draw titled designs below each other.
 
     Agents stand from left to right in the order in which they can speak. Solid arrows carry text,
     dashed ones are watched by a gate, dotted ones carry text to the next round.
-
-    Args:
-        designs: With their titles.
-        out: Where to.
-        llms: All that share the colours of these pictures; None for those of these designs.
     """
     depths = [_depths(d) for _, d in designs]
     widths = [max(d) + 2 for d in depths]
-    heights = [max(d.count(x) for x in d) for d in depths]
-    figure = Figure(figsize=(2.4 * max(widths) + 0.6, sum(1.15 * h + 1.0 for h in heights)), dpi=120)
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(len(designs), squeeze=False, gridspec_kw={"height_ratios": [h + 0.9 for h in heights]})
-    llms = llms or sorted({a.llm for _, d in designs for a in d.agents})
+    heights = [max(d.count(x) for x in d) + 0.9 for d in depths]
+    figure = _figure(2.4 * max(widths) + 0.6, sum(1.15 * h for h in heights))
+    panels = figure.subplots(len(designs), squeeze=False, gridspec_kw={"height_ratios": heights})
+    llms = sorted({a.llm for _, d in designs for a in d.agents})
     for axes, (title, design), depth in zip(panels[:, 0], designs, depths, strict=True):
         _draw(axes, design, depth, {m: COLOURS[i % len(COLOURS)] for i, m in enumerate(llms)})
         axes.set_xlim(-0.55, max(widths) - 0.45)
@@ -292,92 +259,41 @@ def _depths(design: Design) -> list[int]:
 
 
 def _draw(axes: Axes, design: Design, depth: Sequence[int], colours: dict[str, str]) -> None:
-    columns = {x: [i for i, d in enumerate(depth) if d == x] for x in set(depth)}
-    place: dict[int, tuple[float, float]] = {}
-    boxes: list[Text] = []
-    for column, members in columns.items():
-        for k, i in enumerate(members):
-            # agents of neighbouring columns do not stand on one line, so that longer arrows pass between them
-            place[i] = (float(column), (len(members) - 1) / 2 - k + (0.22 if column % 2 else 0.0))
+    place: list[tuple[float, float]] = []
+    for i, x in enumerate(depth):
+        column = [j for j, other in enumerate(depth) if other == x]
+        # agents of neighbouring columns do not stand on one line, so that longer arrows pass between them
+        place.append((float(x), (len(column) - 1) / 2 - column.index(i) + (0.22 if x % 2 else 0.0)))
     answer = len(design.agents)
-    place[answer] = (max(depth) + 1.0, 0.0)
+    place.append((max(depth) + 1.0, 0.0))
+    boxes: list[Text] = []
     for i, agent in enumerate(design.agents):
-        operator = "" if agent.operator == "answer" else f"\n{agent.operator}"
-        deciding = i in deciders(design)
-        box = axes.text(
-            *place[i],
-            _plain(f"{fill(agent.role, 16)}\n{fill(agent.llm, 18)}{operator}"),
-            ha="center",
-            va="center",
-            fontsize=7.5,
-            color="white",
-            zorder=3,
-            bbox={
-                "boxstyle": "round,pad=0.4",
-                "facecolor": colours[agent.llm],
-                "edgecolor": INK if deciding else colours[agent.llm],
-                "linewidth": 2.0 if deciding else 1.0,
-            },
-        )
-        boxes.append(box)
-    kind = design.decision.kind
-    box = axes.text(
-        *place[answer],
-        "answer" if kind in ("last", "judge") else kind.replace("_", " "),
-        ha="center",
-        va="center",
-        fontsize=8,
-        color=INK,
-        zorder=3,
-        bbox={"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": INK},
-    )
-    boxes.append(box)
-    for e in design.spatial:
-        _arrow(axes, place, boxes, e.src, e.dst, "-")
-    for e in design.temporal:
-        _arrow(axes, place, boxes, e.src, e.dst, ":", bend=-0.35)
-    for i, agent in enumerate(design.agents):
-        for w in agent.gate.watch if agent.gate else ():
-            _arrow(axes, place, boxes, w, i, "--")
+        words = f"{fill(agent.role, 16)}\n{fill(agent.llm, 18)}"
+        words += "" if agent.operator == "answer" else f"\n{agent.operator}"
+        face = colours[agent.llm]
+        frame = {"facecolor": face, "edgecolor": INK, "linewidth": 2.0} if i in deciders(design) else {"color": face}
+        boxes.append(_box(axes, place[i], _plain(words), frame, fontsize=7.5, color="white"))
         if agent.gate is not None:
-            x, y = place[i]
-            axes.text(x, y - 0.42, f"while fewer than {agent.gate.quorum} agree", ha="center", fontsize=7, color=INK)
-    for decider in deciders(design):
-        _arrow(axes, place, boxes, decider, answer, "-", width=2.0)
-    ys = [y for _, y in place.values()]
+            left, middle = place[i]
+            axes.text(
+                left, middle - 0.42, f"while fewer than {agent.gate.quorum} agree", ha="center", fontsize=7, color=INK
+            )
+    kind = design.decision.kind
+    words = "answer" if kind in ("last", "judge") else kind.replace("_", " ")
+    boxes.append(_box(axes, place[answer], words, {"facecolor": "white", "edgecolor": INK}, fontsize=8, color=INK))
+    watches = [(w, i, "--") for i, a in enumerate(design.agents) for w in (a.gate.watch if a.gate else ())]
+    arrows = [*((e.src, e.dst, "-") for e in design.spatial), *((e.src, e.dst, ":") for e in design.temporal), *watches]
+    for src, dst, style in [*arrows, *((decider, answer, "-") for decider in deciders(design))]:
+        (x0, y0), (x1, y1) = place[src], place[dst]
+        bend = 0.0 if x1 - x0 <= 1.0 else (0.56 if y0 >= 0 else -0.56) / (x1 - x0)
+        look = ARROW | {"linestyle": style, "linewidth": 2.0 if dst == answer else 1.1}
+        look |= {"patchA": boxes[src].get_bbox_patch(), "patchB": boxes[dst].get_bbox_patch()}
+        look |= {"connectionstyle": f"arc3,rad={0.35 if style == ':' else -bend}"}
+        axes.add_patch(FancyArrowPatch((x0, y0), (x1, y1), **look))
+    ys = [y for _, y in place]
     axes.set_ylim(min(ys) - 0.65, max(ys) + 0.55)
     axes.axis("off")
 
 
-def _arrow(
-    axes: Axes,
-    place: dict[int, tuple[float, float]],
-    boxes: Sequence[Text],
-    src: int,
-    dst: int,
-    style: str,
-    *,
-    bend: float | None = None,
-    width: float = 1.1,
-) -> None:
-    (x0, y0), (x1, y1) = place[src], place[dst]
-    if bend is None:
-        bend = 0.0 if x1 - x0 <= 1.0 else (0.56 if y0 >= 0 else -0.56) / (x1 - x0)
-    axes.add_patch(
-        FancyArrowPatch(
-            (x0, y0),
-            (x1, y1),
-            connectionstyle=f"arc3,rad={-bend}",
-            arrowstyle="-|>",
-            mutation_scale=11,
-            linestyle=style,
-            linewidth=width,
-            color=INK,
-            patchA=boxes[src].get_bbox_patch(),
-            patchB=boxes[dst].get_bbox_patch(),
-            clip_on=False,
-            shrinkA=2,
-            shrinkB=2,
-            zorder=1,
-        )
-    )
+def _box(axes: Axes, at: tuple[float, float], words: str, look: dict[str, Any], **font: Any) -> Text:
+    return axes.text(*at, words, ha="center", va="center", zorder=3, bbox={"boxstyle": "round,pad=0.4"} | look, **font)

@@ -2,19 +2,16 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import mean
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
-import torch
-
-from gdesign.errors import DataError, UserError
-from gdesign.learn.evaluate import bootstrap, weighted_mean
-from gdesign.report.folders import NAMES, Evaluation, read_evaluation
+from gdesign.report.document import Block, Table, Text
+from gdesign.report.folders import NAMES, Evaluation
+from gdesign.report.student import Interval, interval
 from gdesign.runs.folder import MAY_DIFFER_OF_LLM, flat
-from gdesign.runs.log import read_runs
 
 SETTINGS = ("designer", "problem", "data", "reward", "text", "gnn", "task", "pool", "llm", "num_test_samples", "limits")
 """What may tell two evaluations of one method apart."""
@@ -26,16 +23,11 @@ NO_SETTINGS = (
     *(f"llm.{name}" for name in MAY_DIFFER_OF_LLM),
 )  # fmt: skip
 """What changes nothing that is compared, by how it begins; what cost and latency weigh tells groups apart anyway."""
-SELDOM = ("paid_usd", "latency", "faults", "counted")
-"""Columns that a table has only if they say something."""
-HEADS = {
-    "paid_usd": "paid per 1,000",
-    "latency": "latency s (95 % below)",
-    "faults": "faults survived",
-    "counted": "tokens counted here",
-}
-
-Interval = tuple[float, float]
+INTERVALS = (
+    "Means over seeds. In brackets a 95 % interval: over seeds, by Student's t, where there are several, and else "
+    "over questions, by a bootstrap. The first covers no other questions where all seeds share theirs, and the "
+    "second no other seeds."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +36,8 @@ class Group:
 
     Attributes:
         method: Name of the designer, with the settings that tell it from others of that name.
-        designer: Name of the designer.
-        task: Name of the task.
-        split: What it was evaluated on.
         label: Where the answers come from.
-        usd_weight: lambda of the evaluation, for USD per 1,000 questions.
-        token_weight: The same for tokens.
-        second_weight: The same for seconds of latency.
+        usd_weight: lambda of the evaluation, for USD per 1,000 questions; likewise for tokens and seconds of latency.
         members: One evaluation a seed, by seed.
     """
 
@@ -67,32 +54,21 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What a group was worth.
+    """What a group was worth: means over seeds, and sums of what failed.
 
     Attributes:
-        method: See Group, as for task, split, label and usd_weight.
-        task: The task.
-        split: The split.
-        label: The label.
-        usd_weight: lambda.
-        seeds: The seeds.
         n: Least and largest number of questions of a seed.
-        score: Mean over seeds, as for usd and utility.
         usd: USD per 1,000 questions.
-        utility: score - lambda * cost.
         score_interval: 95 %, over seeds where there are several, else over questions; likewise utility_interval.
-        utility_interval: The same of the utility.
         usd_interval: The same over seeds; None for one seed.
-        training_runs: Mean number of runs that training took, validation included.
-        unreadable: Number of decided answers that could not be parsed, over all seeds.
-        failures: Number of calls that failed, over all seeds.
-        training_usd: Mean USD of the runs of training, whether they were paid for then or came from a recording.
-        training_paid_usd: Mean of what was paid for them then; None where that was not written down.
-        paid_usd: What of `usd` was asked live; the rest came from a recording. Mean over seeds.
-        latency: Mean seconds of a question, and the 95th percentile, both averaged over seeds; None where nobody
-            measured.
-        faults: Number of faults that were survived by asking again, over all seeds.
-        counted: Number of turns whose tokens were counted here, over all seeds.
+        training_runs: Validation included.
+        training_usd: Of the runs of training, whether they were paid for then or came from a recording.
+        training_paid_usd: What was paid for them then; None where that was not written down.
+        paid_usd: What of `usd` was asked live; the rest came from a recording.
+        latency: Mean seconds of a question, and the 95th percentile; None where nobody measured.
+        unreadable: Decided answers that could not be parsed.
+        faults: Survived by asking again.
+        counted: Turns whose tokens were counted here.
     """
 
     method: str
@@ -132,26 +108,17 @@ def make_groups(evaluations: Sequence[Evaluation]) -> tuple[list[Group], dict[st
     for e, name in zip(evaluations, names, strict=True):
         s = e.summary
         weights = (s["usd_weight"], s["token_weight"], s.get("second_weight", 0.0))
-        about = (e.config["names"]["task"], s["split"], str(s["label"]), *weights)
+        about = (e.config["names"]["designer"], e.config["names"]["task"], s["split"], str(s["label"]), *weights)
         seed = e.config["seed"]
         for method in (name, f"{name} ({e.folder.name})", f"{name} ({e.folder})"):
-            found = members.setdefault((*about, method), {})
+            found = members.setdefault((method, *about), {})
             if seed not in found:  # one seed twice is no spread over seeds
                 found[seed] = e
                 break
+    columns = ("method", "designer", "task", "split", "label", "usd_weight", "token_weight", "second_weight")
     groups = [
-        Group(
-            method=method,
-            designer=next(iter(found.values())).config["names"]["designer"],
-            task=task,
-            split=split,
-            label=label,
-            usd_weight=usd_weight,
-            token_weight=token_weight,
-            second_weight=second_weight,
-            members=tuple(found[seed] for seed in sorted(found)),
-        )
-        for (task, split, label, usd_weight, token_weight, second_weight, method), found in members.items()
+        Group(**dict(zip(columns, about, strict=True)), members=tuple(found[seed] for seed in sorted(found)))
+        for about, found in members.items()
     ]
     return sorted(groups, key=lambda g: (*panel(g), -mean(e.summary["utility"] for e in g.members))), unsaid
 
@@ -162,7 +129,7 @@ def panel(group: Group) -> tuple[str, str, str, float, float, float]:
 
 
 def make_rows(groups: Sequence[Group]) -> list[Row]:
-    """Return one row a group, in their order; several seeds need the extra `report`."""
+    """Return one row a group, in their order."""
     return [_row(group) for group in groups]
 
 
@@ -171,8 +138,6 @@ def _row(group: Group) -> Row:
     values = {name: [float(s[name]) for s in found] for name in ("score", "usd", "utility")}
     intervals: dict[str, Interval]
     if len(found) > 1:
-        from gdesign.report.student import interval
-
         intervals = {name: interval(column) for name, column in values.items()}
     else:
         names = {"score": "interval", "utility": "utility_interval"}
@@ -206,66 +171,22 @@ def _row(group: Group) -> Row:
     )
 
 
-def markdown(rows: Sequence[Row], unsaid: Mapping[str, Mapping[str, Any]] | None = None) -> str:
-    """Return the rows as a Markdown table, with what its names leave unsaid."""
-    head, cells = columns(rows)
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    lines += ["| " + " | ".join(row) + " |" for row in cells]
-    for note in notes(rows):
-        lines += ["", note]
-    if unsaid and any(unsaid.values()):
-        lines += ["", "Unless a name says otherwise:", ""]
-        for designer, settings in unsaid.items():
-            if settings:
-                lines.append(f"- {designer}: " + ", ".join(f"`{key}={value}`" for key, value in settings.items()))
-    return "\n".join(lines) + "\n"
-
-
-def columns(rows: Sequence[Row]) -> tuple[tuple[str, ...], list[list[str]]]:
-    """Return the head and the cells of the rows' table."""
-    shown = [name for name in SELDOM if any(getattr(r, name) for r in rows)]
-    head = (
-        "method", "task", "split", "answers", "lambda", "seeds", "questions", "score", "USD per 1,000", "utility",
-        "training runs", "training USD", "unreadable", "failed calls", *(HEADS[name] for name in shown),
-    )  # fmt: skip
-    cells = [
-        [
-            r.method,
-            r.task,
-            r.split,
-            r.label,
-            f"{r.usd_weight:g}",
-            f"{len(r.seeds)} ({', '.join(map(str, r.seeds))})",
-            str(r.n[0]) if r.n[0] == r.n[1] else f"{r.n[0]} to {r.n[1]}",
-            _with_interval(r.score, r.score_interval),
-            _with_interval(r.usd, r.usd_interval),
-            _with_interval(r.utility, r.utility_interval),
-            f"{r.training_runs:.0f}",
-            _training_usd(r),
-            str(r.unreadable),
-            str(r.failures),
-            *(_seldom(r, name) for name in shown),
-        ]
-        for r in rows
-    ]
-    return head, cells
-
-
-def notes(rows: Sequence[Row]) -> list[str]:
-    """Return what is to be known to read the rows' table."""
-    shown = [name for name in SELDOM if any(getattr(r, name) for r in rows)]
-    found = [
-        "Means over seeds. In brackets a 95 % interval: over seeds, by Student's t, where there are several, and else "
-        "over questions, by a bootstrap. The first covers no other questions where all seeds share theirs, and the "
-        "second no other seeds."
-    ]
-    if any("paid" in _training_usd(r) for r in rows) or "paid_usd" in shown:
-        found.append("USD are what the calls cost when they are asked; paid is what was not in a recording already.")
-    if "latency" in shown:
-        found.append("Latency is that of the slowest chain of calls of a question, by what the endpoints took.")
+def told(rows: Sequence[Row]) -> list[Block]:
+    """Return the rows as a table, and what is to be known to read it."""
+    shown = {
+        name: cells
+        for name, cell in COLUMNS.items()
+        if (cells := [cell(r) for r in rows]) and (name not in SELDOM or not NOTHING.issuperset(cells))
+    }
+    notes = [INTERVALS]
+    if any("paid" in cell for cell in shown["training USD"]) or PAID in shown:
+        notes.append("USD are what the calls cost when they are asked; paid is what was not in a recording already.")
+    if LATENCY in shown:
+        notes.append("Latency is that of the slowest chain of calls of a question, by what the endpoints took.")
     if any(r.label == "calibrated" for r in rows):
-        found.append("Calibrated rows support no claim that one method beats another.")
-    return found
+        notes.append("Calibrated rows support no claim that one method beats another.")
+    table = Table(head=tuple(shown), rows=list(zip(*shown.values(), strict=True)), num_words=4)
+    return [table, *(Text(note, "soft") for note in notes)]
 
 
 def _training_usd(row: Row) -> str:
@@ -276,18 +197,34 @@ def _training_usd(row: Row) -> str:
     return f"{row.training_usd:.4f} (paid {paid:.4f})"
 
 
-def _seldom(row: Row, name: str) -> str:
-    match name:
-        case "latency":
-            return "" if row.latency is None else "{:.2f} ({:.2f})".format(*row.latency)
-        case "paid_usd":
-            return f"{row.paid_usd:.4f}"
-        case _:
-            return str(getattr(row, name))
-
-
 def _with_interval(value: float, interval: Interval | None) -> str:
     return f"{value:.4f}" if interval is None else f"{value:.4f} ({interval[0]:.4f} to {interval[1]:.4f})"
+
+
+PAID, LATENCY = "paid per 1,000", "latency s (95 % below)"
+COLUMNS: dict[str, Callable[[Row], str]] = {
+    "method": lambda r: r.method,
+    "task": lambda r: r.task,
+    "split": lambda r: r.split,
+    "answers": lambda r: r.label,
+    "lambda": lambda r: f"{r.usd_weight:g}",
+    "seeds": lambda r: f"{len(r.seeds)} ({', '.join(map(str, r.seeds))})",
+    "questions": lambda r: " to ".join(map(str, dict.fromkeys(r.n))),
+    "score": lambda r: _with_interval(r.score, r.score_interval),
+    "USD per 1,000": lambda r: _with_interval(r.usd, r.usd_interval),
+    "utility": lambda r: _with_interval(r.utility, r.utility_interval),
+    "training runs": lambda r: f"{r.training_runs:.0f}",
+    "training USD": _training_usd,
+    "unreadable": lambda r: str(r.unreadable),
+    "failed calls": lambda r: str(r.failures),
+    PAID: lambda r: f"{r.paid_usd:.4f}",
+    LATENCY: lambda r: "" if r.latency is None else "{:.2f} ({:.2f})".format(*r.latency),
+    "faults survived": lambda r: str(r.faults),
+    "tokens counted here": lambda r: str(r.counted),
+}
+SELDOM = (PAID, LATENCY, "faults survived", "tokens counted here")
+"""Columns that a table has only if they say something."""
+NOTHING = frozenset(("", "0", "0.0000"))
 
 
 # --------------------------------------------------------------------------- names
@@ -360,9 +297,7 @@ def _differs(key: str, variants: Iterable[Mapping[str, Any]]) -> bool:
 
 def _commonest(values: Sequence[Any]) -> Any:
     """Return the one value that most have; None where some have none, or no value has most."""
-    counts: dict[str, int] = {}
-    for value in values:
-        counts[json.dumps(value)] = counts.get(json.dumps(value), 0) + 1
+    counts = Counter(map(json.dumps, values))
     most = max(counts.values())
     first = [text for text, count in counts.items() if count == most]
     return None if "null" in counts or len(first) > 1 else json.loads(first[0])
@@ -373,130 +308,3 @@ def _part(name: str, key: str, value: Any) -> str:
     if key.endswith("._target_"):
         return f"{key.split('.')[-2]}={str(value).split('.')[-1]}"
     return f"{name}={value}"
-
-
-# --------------------------------------------------------------------------- pairs
-
-
-Question = tuple[str, str, str]
-"""Benchmark, task, text."""
-
-
-class Answer(NamedTuple):
-    """What the runs of one question were worth, on average.
-
-    Attributes:
-        score: From 0 to 1.
-        usd: USD per 1,000 such questions.
-        tokens: Of prompts and completions.
-        seconds: Of latency.
-        weight: Of the question.
-    """
-
-    score: float
-    usd: float
-    tokens: float
-    seconds: float
-    weight: float
-
-    def worth(self, usd_weight: float, token_weight: float, second_weight: float = 0.0) -> float:
-        """Return score - usd_weight * usd - token_weight * tokens - second_weight * seconds."""
-        return self.score - usd_weight * self.usd - token_weight * self.tokens - second_weight * self.seconds
-
-
-Answers = dict[Question, Answer]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paired:
-    """How much better one run is than another on the same questions.
-
-    Attributes:
-        difference: First minus second.
-        interval: 95 %, by a bootstrap over questions.
-        n: Number of questions.
-    """
-
-    difference: float
-    interval: tuple[float, float]
-    n: int
-
-
-def paired_interval(
-    first: Path,
-    second: Path,
-    *,
-    split: str = "test",
-    metric: Literal["score", "utility"] = "score",
-    usd_weight: float = 0.0,
-    token_weight: float = 0.0,
-    second_weight: float = 0.0,
-    seed: int = 0,
-) -> Paired:
-    """Compare two run folders question by question.
-
-    Args:
-        first: A run folder.
-        second: Another one, evaluated on the same questions.
-        split: Which evaluation.
-        metric: `score`, or `utility` at `usd_weight`, `token_weight` and `second_weight`.
-        usd_weight: lambda for USD per 1,000 questions.
-        token_weight: lambda for tokens per question.
-        second_weight: lambda for seconds of latency per question.
-        seed: Draws the resamples.
-
-    Raises:
-        UserError: They were not evaluated on this split, or on the same questions of it.
-        DataError: An `eval.json` was written by an earlier version.
-    """
-    values = [_answers_of(folder, split) for folder in (first, second)]
-    if values[0].keys() != values[1].keys() or not values[0]:
-        only = len(values[0].keys() ^ values[1].keys())
-        raise UserError(
-            f"{first} and {second} share {len(values[0].keys() & values[1].keys())} questions of the split {split} and "
-            f"differ in {only}; evaluate both on the same task and split"
-        )
-    weights = (usd_weight, token_weight, second_weight) if metric == "utility" else (0.0, 0.0, 0.0)
-    keys = sorted(values[0])
-    weight = torch.tensor([values[0][k].weight for k in keys], dtype=torch.float64)
-    gain = torch.tensor(
-        [values[0][k].worth(*weights) - values[1][k].worth(*weights) for k in keys], dtype=torch.float64
-    )
-    low, high = bootstrap(gain[:, None], weight, seed=seed)[:, 0].tolist()
-    return Paired(difference=weighted_mean(gain[:, None], weight).item(), interval=(low, high), n=len(keys))
-
-
-def _answers_of(folder: Path, split: str) -> Answers:
-    found = read_evaluation(folder)
-    if found.summary["split"] != split:
-        raise UserError(f"{folder} was evaluated on the split {found.summary['split']}, not {split}")
-    if "num_samples" not in found.summary:
-        raise DataError(f"{folder / 'eval.json'} is of an earlier version; python eval.py checkpoint={folder} mends it")
-    return answers(found)
-
-
-def answers(evaluation: Evaluation) -> Answers:
-    """Return what the runs of an evaluation were worth, by question.
-
-    Raises:
-        DataError: Its runs.jsonl is not there or broken.
-    """
-    split, num_samples = evaluation.summary["split"], evaluation.summary["num_samples"]
-    latest: dict[tuple[Question, int], Answer] = {}
-    for row in read_runs(evaluation.folder / "runs.jsonl", phase=split):
-        if row["seed"] >= num_samples:  # left over from an evaluation with more samples
-            continue
-        question = (row["benchmark"], row["task"], row.get("question", ""))
-        tokens = row["prompt_tokens"] + row["completion_tokens"]
-        latest[question, row["seed"]] = Answer(
-            row["score"], 1000 * row["usd"], tokens, row.get("latency", 0.0), row.get("weight", 1.0)
-        )
-    found: dict[Question, list[Answer]] = {}
-    for (question, _), answer in latest.items():
-        found.setdefault(question, []).append(answer)
-    return {question: mean_answer(same) for question, same in found.items()}
-
-
-def mean_answer(found: Sequence[Answer]) -> Answer:
-    """Return the mean of several answers to one question."""
-    return Answer(*(mean(column) for column in zip(*found, strict=True)))

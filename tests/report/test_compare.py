@@ -1,13 +1,11 @@
 import pytest
 
 from gdesign.errors import ConfigError, UserError
+from gdesign.report import compare as module
+from gdesign.report import student
 from gdesign.report.folders import find_evaluations
 from gdesign.report.tables import make_groups
 from tests.report.folders import write
-
-pytest.importorskip("scipy", reason="the extra report is not installed")
-from gdesign.report import compare as module
-from gdesign.report import student
 
 
 def groups(path):
@@ -63,6 +61,31 @@ def test_utility_and_cost_are_compared_at_the_price_of_the_evaluation(tmp_path):
     worth, usd = compare(tmp_path, "chain", "single", metrics=("utility", "usd"))
     assert worth.difference == pytest.approx(0.5 - 0.001 * 50)
     assert usd.difference == 0.0
+
+
+def test_a_method_differs_from_itself_by_nothing_and_the_same_runs_give_the_same_numbers(tmp_path):
+    write(tmp_path / "a", designer="chain", scores=[1, 1, 0, 1])
+    write(tmp_path / "b", scores=[0, 1, 0, 0])
+    (same,) = compare(tmp_path, "chain", "chain")
+    assert (same.question_interval, same.question_p) == ((0.0, 0.0), 1.0)
+    (c,) = compare(tmp_path, "chain", "single")
+    assert (c.difference, c.num_questions) == (0.5, 4)
+    assert 0.0 <= c.question_interval[0] < 0.5 < c.question_interval[1] <= 1.0
+    assert [c] == compare(tmp_path, "chain", "single")
+
+
+def test_one_question_has_an_interval_of_no_width(tmp_path):
+    write(tmp_path / "a", designer="chain", scores=[1])
+    write(tmp_path / "b", scores=[0])
+    (c,) = compare(tmp_path, "chain", "single")
+    assert (c.difference, c.question_interval) == (1.0, (1.0, 1.0))
+
+
+def test_runs_of_an_earlier_evaluation_with_more_samples_do_not_count(tmp_path):
+    write(tmp_path / "a", designer="chain", scores=[1, 1, 0, 1], samples=3)
+    write(tmp_path / "b", scores=[0, 1, 0, 0])
+    (c,) = compare(tmp_path, "chain", "single")
+    assert c.difference == 0.5
 
 
 def test_runs_without_common_questions_are_refused(tmp_path):

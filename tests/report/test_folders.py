@@ -102,6 +102,10 @@ def test_a_training_that_went_on_after_its_evaluation_is_incomplete(tmp_path):
 def test_the_last_line_counts_that_was_written_to_its_end(tmp_path):
     path = tmp_path / "runs.jsonl"
     assert last_phase(path) is None
+    path.touch()
+    assert last_phase(path) is None
+    path.write_text('{"phase": "fi')
+    assert last_phase(path) is None
     path.write_text('{"phase": "fit:train"}\n{"phase": "test", "words": "' + "x" * 100_000 + '"}\n{"phase": "fi')
     assert last_phase(path) == "test"
 

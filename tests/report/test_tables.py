@@ -1,9 +1,14 @@
 import pytest
 
-from gdesign.errors import UserError
+from gdesign.report import document
+from gdesign.report.document import Report
 from gdesign.report.folders import find_evaluations
-from gdesign.report.tables import make_groups, make_rows, markdown, paired_interval
+from gdesign.report.tables import make_groups, make_rows, told
 from tests.report.folders import write
+
+
+def markdown(rows):
+    return document.markdown(Report(title="Runs", lead=told(rows)))
 
 
 def rows(path):
@@ -11,7 +16,6 @@ def rows(path):
 
 
 def test_seeds_of_one_method_share_a_row_with_an_interval_over_seeds(tmp_path):
-    pytest.importorskip("scipy", reason="the extra report is not installed")
     write(tmp_path / "a", score=0.4)
     write(tmp_path / "b", seed=1, score=0.6)
     (row,) = rows(tmp_path)
@@ -81,7 +85,6 @@ def test_what_training_would_have_been_tells_nothing_apart_where_nothing_was_tra
 
 
 def test_a_folder_of_another_run_of_the_same_seed_tells_no_seeds_apart(tmp_path):
-    pytest.importorskip("scipy", reason="the extra report is not installed")
     for seed in (1, 2):
         write(tmp_path / f"x-{seed}", seed=seed, config={"start": f"runs/taught-{seed}"})
     assert [r.seeds for r in rows(tmp_path)] == [(1, 2)]
@@ -135,39 +138,3 @@ def test_evaluations_at_different_prices_of_latency_share_no_row(tmp_path):
     write(tmp_path / "b", second_weight=0.0, seed=1)
     write(tmp_path / "c", second_weight=0.1, seed=2)
     assert sorted(len(r.seeds) for r in rows(tmp_path)) == [1, 2]
-
-
-def test_pairs_are_compared_question_by_question(tmp_path):
-    write(tmp_path / "a", scores=[1, 1, 0, 1])
-    write(tmp_path / "b", scores=[0, 1, 0, 0])
-    pair = paired_interval(tmp_path / "a", tmp_path / "b")
-    assert (pair.difference, pair.n) == (0.5, 4)
-    assert 0.0 <= pair.interval[0] < 0.5 < pair.interval[1] <= 1.0
-    assert paired_interval(tmp_path / "a", tmp_path / "a").interval == (0.0, 0.0)
-    assert pair == paired_interval(tmp_path / "a", tmp_path / "b")
-
-
-def test_different_questions_are_no_pairs(tmp_path):
-    write(tmp_path / "a", scores=[1, 1, 0])
-    write(tmp_path / "b", scores=[0, 1])
-    with pytest.raises(UserError, match="share 2 questions of the split test and differ in 1"):
-        paired_interval(tmp_path / "a", tmp_path / "b")
-
-
-def test_runs_of_an_earlier_evaluation_with_more_samples_do_not_count(tmp_path):
-    write(tmp_path / "a", scores=[1, 1, 0, 1], samples=3)
-    write(tmp_path / "b", scores=[0, 1, 0, 0])
-    assert paired_interval(tmp_path / "a", tmp_path / "b").difference == 0.5
-
-
-def test_pairs_are_compared_by_utility_with_both_costs(tmp_path):
-    write(tmp_path / "a", scores=[1, 1, 0, 1])
-    write(tmp_path / "b", scores=[0, 1, 0, 0])
-    pair = paired_interval(tmp_path / "a", tmp_path / "b", metric="utility", usd_weight=0.1, token_weight=0.001)
-    assert pair.difference == pytest.approx(0.5 - 0.001 * 50)
-
-
-def test_a_run_that_was_not_evaluated_on_the_split_is_no_pair(tmp_path):
-    write(tmp_path / "a", scores=[1, 1])
-    with pytest.raises(UserError, match="was evaluated on the split test, not validation"):
-        paired_interval(tmp_path / "a", tmp_path / "a", split="validation")

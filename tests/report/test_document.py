@@ -6,12 +6,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from gdesign.report import html, page
-from gdesign.report.examples import examples
-from gdesign.report.ledger import read_ledger
+from gdesign.report import document, page
 from gdesign.runs.folder import write_command
 from gdesign.runs.log import design_to_json
-from gdesign.types import Agent, Design
+from gdesign.types import Agent
 from tests.report.test_page import CASCADE, SUMMARY, write
 
 HOSTILE = "<script>alert(1)</script><img src=http://example.org/x onerror=alert(2)>\"'&]]>"
@@ -42,8 +40,7 @@ class Elements(HTMLParser):
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch):
     """Draw nothing, for drawing takes long."""
-    monkeypatch.setattr(html, "HAS_MATPLOTLIB", False)
-    monkeypatch.setattr(page, "HAS_MATPLOTLIB", False)
+    monkeypatch.setattr(document, "HAS_MATPLOTLIB", False)
 
 
 def told(folder, *rows, **changed):
@@ -56,7 +53,7 @@ def told(folder, *rows, **changed):
 
 def test_a_page_holds_all_it_shows_and_runs_nothing(tmp_path, monkeypatch):
     pytest.importorskip("matplotlib", reason="the extra report is not installed")
-    monkeypatch.setattr(html, "HAS_MATPLOTLIB", True)
+    monkeypatch.setattr(document, "HAS_MATPLOTLIB", True)
     text = told(tmp_path / "a", ROW)
     tags = Elements(text).tags
     assert {tag for tag, _ in tags}.isdisjoint({"script", "iframe", "object", "form"})
@@ -141,28 +138,9 @@ def test_without_matplotlib_the_page_has_its_numbers_and_says_what_is_missing(tm
     assert "data:image" not in text
 
 
-def test_the_frequent_the_cheapest_and_the_dearest_design_are_examples_where_hardness_is_unknown():
-    designs = [design_to_json(Design(agents=(Agent(role="solver", llm=llm),))) for llm in "abc"]
-    rows = [ROW | {"task": str(i), "design": designs[k], "usd": u} for i, (k, u) in enumerate([(1, 2), (1, 2), (0, 1)])]
-    rows.append(ROW | {"task": "9", "design": designs[2], "usd": 3})
-    found = examples(rows)
-    assert [e.design.agents[0].llm for e in found] == ["b", "a", "c"]
-    assert found[0].title == "2 of 4 questions"
-    assert "cheapest" in found[1].title
-    assert "dearest" in found[2].title
-
-
-def test_a_later_line_of_the_same_run_counts(tmp_path):
-    folder = write(tmp_path / "a")
-    later = [ROW, ROW | {"score": 0.5}, ROW | {"seed": 1}]
-    (folder / "runs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in later))
-    (found,) = read_ledger(folder, split="test").latest.values()
-    assert found["score"] == 0.5
-    assert read_ledger(folder, split="test", num_samples=2).benchmarks()["gsm8k"].runs == 2
-
-
-def test_an_overview_holds_the_same_as_its_table_and_leads_to_each_report(tmp_path):
-    pytest.importorskip("scipy", reason="the extra report is not installed")
+def test_an_overview_holds_the_same_as_its_table_and_leads_to_each_report(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib", reason="the extra report is not installed")
+    monkeypatch.setattr(document, "HAS_MATPLOTLIB", True)
     told(tmp_path / "runs/a", ROW, utility=0.9)
     write(tmp_path / "runs/<b>")
     page.write_overview([tmp_path / "runs"], tmp_path / "out")
@@ -171,11 +149,10 @@ def test_an_overview_holds_the_same_as_its_table_and_leads_to_each_report(tmp_pa
     assert "The best against each other" in text
     assert "<b>" not in re.sub(r"<b>[\d.]+</b>|<b>4</b>", "", text)
     assert SUMMARY["label"] in text
-    assert text.count("data:image/svg+xml") == 2
+    assert text.count("data:image/svg+xml") == 3
 
 
 def test_an_overview_names_a_folder_whose_runs_cannot_be_read_and_shows_the_others(tmp_path):
-    pytest.importorskip("scipy", reason="the extra report is not installed")
     told(tmp_path / "runs/a", ROW)
     broken = write(tmp_path / "runs/b", utility=0.9)
     (broken / "runs.jsonl").write_text('{"phase": "te\n{}\n')
@@ -198,7 +175,37 @@ def test_an_overview_leads_to_reports_in_folders_of_any_name(tmp_path):
     for folder in folders:
         write(folder)
         (folder / "report.html").touch()
-    about = {"rows": [], "unsaid": {}, "drawings": {}, "sections": [], "best": None}
-    path = html.write_many(tmp_path / "report.html", title="Runs", folders=folders, **about)
-    links = {attributes["href"] for tag, attributes in Elements(path.read_text()).tags if tag == "a"}
+    text = page.write_overview(folders, tmp_path).with_suffix(".html").read_text()
+    links = {attributes["href"] for tag, attributes in Elements(text).tags if tag == "a"}
     assert {"a%20%231%20%3Fx%2520/report.html", "b%3Ac/report.html", "%FF/report.html"} <= links
+
+
+def test_markdown_keeps_what_others_wrote_in_its_place_and_leaves_out_what_it_cannot_fold():
+    table = document.Table(head=("name", "to go on"), rows=[("a|b\nc", "python eval.py"), ("d", "")], code=1)
+    said = document.Folded(title="What was said", blocks=[document.Text("Four.")])
+    blocks = [table, document.Text("```\n1 agent", "code"), document.Text("Why?\nHow?", "quote"), said]
+    text = document.markdown(document.Report(title="Runs", sections={"Numbers": blocks, "Folded": [said]}))
+    assert r"| a\|b c | `python eval.py` |" in text
+    assert "| d |  |" in text
+    assert "~~~\n```\n1 agent\n~~~" in text
+    assert "> Why?\n> How?" in text
+    assert "said" not in text
+    assert "## Folded" not in text
+
+
+def test_both_files_say_the_same(tmp_path):
+    html = told(
+        tmp_path / "a",
+        ROW,
+        ROW | {"phase": "fit:train"},
+        domains={"algebra": {"n": 1, "score": 1.0, "usd": 1.0, "utility": 1.0}},
+    )
+    text = (tmp_path / "a/report.md").read_text()
+    headings = re.findall(r"^## (.*)$", text, flags=re.M)
+    assert headings == re.findall(r"<h2 [^>]*>(.*)</h2>", html)
+    assert "Where the money went" in headings
+    tables = text.partition("### Training")[0]  # bars of the one are a table of the other
+    cells = {cell.strip() for line in tables.splitlines() if line.startswith("| ") for cell in line.split("|")}
+    shown = {said.strip() for said in Elements(html).texts}
+    assert {"algebra", "fit:train", "0.5000 (0.2000 to 0.8000)"} <= cells
+    assert [cell for cell in cells if cell.partition(" (")[0] not in shown] == []
