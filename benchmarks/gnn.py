@@ -151,9 +151,9 @@ def main() -> None:
         jobs = [partial(train, cell.overrides, seed, cell.folder(args.out, seed)) for cell in cells() for seed in seeds]
         run_all(jobs, workers=args.workers, folder=args.out)
     text = (
-        f"# What messages bring\n\n`{command()}`\n\nAll answers are simulated. {EPOCHS} epochs of {NUM_TRAIN} questions, 8 "
-        "designs for each; utility = score - 0.03 x USD per 1,000 questions on 450 test questions of each seed, each run "
-        "twice. `none` passes no messages: each candidate is read with the question alone.\n\n"
+        f"# What messages bring\n\n`{command()}`\n\nAll answers are simulated. {EPOCHS} epochs of {NUM_TRAIN} "
+        "questions, 8 designs for each; utility = score - 0.03 x USD per 1,000 questions on 450 test questions of each "
+        "seed, each run twice. `none` passes no messages: each candidate is read with the question alone.\n\n"
         f"{tables(args.out, seeds)}"
     )
     if args.write:
