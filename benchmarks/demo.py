@@ -108,15 +108,15 @@ def find_optimum(
     from world import by_class, in_words
 
     from gdesign.design.searches.enumerate import small_designs
-    from gdesign.execute.reward import utility
-    from gdesign.learn.optimum import evaluate, optimum
+    from gdesign.execute.reward import Reward
+    from gdesign.learn.optimum import measure, optimum
     from gdesign.tasks.synthetic import Synthetic
     from gdesign.types import Task
 
     config = compose(("designer=single", f"experiment={experiment}"))
     pool, llm = instantiate(config.pool), instantiate(config.llm)
     benchmark = Synthetic(seed=CHOICE_SEED)
-    worth = partial(utility, usd_weight=config.reward.usd_weight)
+    worth = Reward(usd_weight=config.reward.usd_weight).utility
 
     def split(tasks: list[Task]) -> dict[Any, list[Task]]:
         return {"all": tasks} if one_for_all else by_class(tasks)
@@ -125,7 +125,7 @@ def find_optimum(
         classes = split(list(tasks))
         values = {
             key: asyncio.run(
-                evaluate(
+                measure(
                     chosen[key].design,
                     tasks=members,
                     benchmark=benchmark,

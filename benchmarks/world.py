@@ -8,14 +8,13 @@ Designs are chosen on one set of questions and scored on another; see gdesign.le
 import argparse
 import asyncio
 from collections import defaultdict
-from functools import partial
 from statistics import fmean
 from time import perf_counter
 
 from gdesign.agents.pool import builtin
 from gdesign.design.searches.enumerate import small_designs
-from gdesign.execute.reward import utility
-from gdesign.learn.optimum import evaluate, optimum
+from gdesign.execute.reward import Reward
+from gdesign.learn.optimum import measure, optimum
 from gdesign.llm.simulated.client import SimulatedClient
 from gdesign.tasks.synthetic import Synthetic, observable
 from gdesign.types import Agent, Design, Task
@@ -53,7 +52,7 @@ async def main(pool_name: str, usd_weight: float, max_agents: int) -> None:
         "benchmark": benchmark,
         "pool": pool,
         "llm": SimulatedClient(pool=pool),
-        "utility": partial(utility, usd_weight=usd_weight),
+        "utility": Reward(usd_weight=usd_weight).utility,
     }
     best = await optimum(designs, choose=by_class(choose), score=by_class(score), score_draws=300, **world)
     whole = await optimum(
@@ -70,7 +69,7 @@ async def main(pool_name: str, usd_weight: float, max_agents: int) -> None:
     print("| class | best design | utility | best fixed | difference |\n|---|---|---|---|---|")
     gains = []
     for key, tasks in by_class(score).items():
-        there = await evaluate(fixed.design, tasks=tasks, num_draws=300, **world)
+        there = await measure(fixed.design, tasks=tasks, num_draws=300, **world)
         gains.append(best[key].utility - there.utility)
         found = best[key]
         print(

@@ -10,7 +10,8 @@ from omegaconf import OmegaConf
 
 from gdesign.errors import MissingDataError
 from gdesign.llm.recording import Recording
-from gdesign.runs.checkpoint import assemble, refuse_foreign_targets
+from gdesign.runs.checkpoint import assemble
+from gdesign.runs.config import refuse_foreign_targets
 from gdesign.tasks.data import find
 
 CONFIGS = Path(__file__).parents[1] / "configs"

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from gdesign.errors import ConfigError, UserError
 
 
-class Replay(NamedTuple):
+class Replayed(NamedTuple):
     """Earlier runs that a critic goes over again.
 
     Attributes:
@@ -56,7 +56,7 @@ class Rollouts:
         weight: Float[Tensor, " T"],
         teacher_log_prob: Float[Tensor, " T"] | None = None,
         value: Float[Tensor, "T K"] | None = None,
-        replayed: Replay | None = None,
+        replayed: Replayed | None = None,
     ) -> None:
         self.log_prob = log_prob
         self.utility = utility

@@ -10,7 +10,6 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from gdesign.errors import BudgetExceededError, ConfigError, UserError
-from gdesign.learn.fit import bill
 from gdesign.report import html
 from gdesign.report.curves import learning, validations
 from gdesign.report.examples import by_difficulty, examples
@@ -18,9 +17,10 @@ from gdesign.report.folders import Evaluation, Incomplete, find_evaluations, loo
 from gdesign.report.html import HAS_MATPLOTLIB
 from gdesign.report.tables import Group, Row, make_groups, make_rows, markdown, panel
 from gdesign.report.text import describe
-from gdesign.runs.checkpoint import CONFIG
+from gdesign.runs.config import CONFIG
 from gdesign.runs.folder import typed
 from gdesign.runs.log import read_runs
+from gdesign.runs.money import bill
 
 if TYPE_CHECKING:
     from gdesign.report.compare import Comparison

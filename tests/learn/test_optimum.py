@@ -1,12 +1,11 @@
 import asyncio
-from functools import partial
 from statistics import fmean
 
 import pytest
 
 from gdesign.errors import ConfigError
-from gdesign.execute.reward import utility
-from gdesign.learn.optimum import evaluate, optimum
+from gdesign.execute.reward import Reward
+from gdesign.learn.optimum import measure, optimum
 from gdesign.types import LLM, Agent, AgentPool, Design, Label, Reply, Role, Task, Usage
 
 LLMS = ("cheap", "dear", "bad")
@@ -48,7 +47,7 @@ def questions(kind, side, n=5):
 
 
 SIDES = {side: {kind: questions(kind, side) for kind in ("easy", "hard")} for side in ("choose", "score")}
-WORLD = {"benchmark": Exact(), "pool": POOL, "llm": Oracle(), "utility": partial(utility, usd_weight=0.001)}
+WORLD = {"benchmark": Exact(), "pool": POOL, "llm": Oracle(), "utility": Reward(usd_weight=0.001).utility}
 
 
 def find(**changed):
@@ -85,6 +84,6 @@ def test_a_class_without_tasks_is_refused():
 
 def test_one_design_is_evaluated_with_its_standard_error():
     tasks = questions("easy", "a", 2) + questions("hard", "a", 2)
-    found = asyncio.run(evaluate(DESIGNS[0], tasks=tasks, num_draws=8, **WORLD))
+    found = asyncio.run(measure(DESIGNS[0], tasks=tasks, num_draws=8, **WORLD))
     assert found.utility == pytest.approx(fmean([1, 1, 0, 0]) - 0.001)
     assert found.standard_error == pytest.approx((8 / 7 * 0.25 / 8) ** 0.5)

@@ -4,7 +4,8 @@ import torch
 from gdesign.design.learned.gdesigner import GDesigner
 from gdesign.design.learned.swarm import Swarm
 from gdesign.errors import ConfigError, DataError, MissingDataError
-from gdesign.runs.checkpoint import read_config, restore, save
+from gdesign.runs.checkpoint import restore, save
+from gdesign.runs.config import read_config
 from tests import worlds
 
 

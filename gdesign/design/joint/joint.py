@@ -33,7 +33,7 @@ from gdesign.design.routers.base import features
 from gdesign.encode.graph import Encoder
 from gdesign.encode.problem import NUM_FEATURES, ProblemEncoder, Space
 from gdesign.errors import ConfigError
-from gdesign.types import Agent, Design, Task
+from gdesign.types import Agent, Design, Job, Task
 
 USUAL_TOKENS = (300, 200)
 """Prompt and completion tokens that a call is taken to need where no reply of the agent is known."""
@@ -255,7 +255,7 @@ class Joint(Searched):
                 "the new ones reply could be compared; keep the task and seed of the run that start names"
             )
         chosen = fit[torch.randperm(len(fit), generator=generator)[: self.num_probes]].sort().values
-        results = yield [(teams.single([agent]), tasks[i], 0) for i in chosen.tolist() for agent in new]
+        results = yield [Job(teams.single([agent]), tasks[i], 0) for i in chosen.tolist() for agent in new]
         shape = (len(chosen), len(new))
         texts = [run.answer for run, _ in results]
         scores = torch.tensor([outcome.score for _, outcome in results]).view(shape)
