@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from gdesign.execute.limits import Limits
 from gdesign.execute.reward import account
@@ -22,6 +22,7 @@ class Log(Protocol):
         """Write one run; `phase` says what it was done for, `step` is that of training."""
 
 
+@runtime_checkable
 class Arena(Protocol):
     """Runs designs and weighs them."""
 

@@ -209,7 +209,7 @@ def _by_question(results: Sequence[Result], reward: Reward) -> tuple[Float[Tenso
     return torch.tensor(weights, dtype=torch.float64), torch.tensor(rows, dtype=torch.float64)
 
 
-def _row(o: Outcome, reward: Reward) -> tuple[float, ...]:
+def _row(o: Outcome, reward: Reward) -> tuple[int | float, ...]:
     """Return what `MEANS` names."""
     usd, paid_usd = 1000 * o.usd, 1000 * o.paid_usd
     tokens = (o.prompt_tokens, o.completion_tokens)
