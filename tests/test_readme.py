@@ -183,11 +183,12 @@ def kind(words):
 
 
 def trainings():
-    """Each different command that trains or evaluates; all but the first of its kind are slow, and what trains twice."""
+    """Each different command that trains or evaluates; all but the first of its kind are slow, as are sweeps."""
     seen, found = set(), []
     for block in sorted(blocks(), key=lambda b: "quickstart" not in b.where):
-        for line in block.text.replace("\\\n", " ").splitlines() if block.language == "console" else ():
-            match words := shlex.split(line, comments=True):
+        lines = block.text.replace("\\\n", " ").splitlines() if block.language in ("console", "") else ()
+        for line in lines:
+            match words := shlex.split(line, comments=True) if line.startswith("python ") else []:
                 case ["python", "train.py" | "eval.py", *overrides] if "--help" not in words and line not in seen:
                     slow = "-m" in words or "start=" in line or kind(words) in seen
                     seen |= {line, *([] if slow else [kind(words)])}

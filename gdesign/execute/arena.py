@@ -13,6 +13,8 @@ from gdesign.tasks.base import Benchmark, RunsPrograms
 from gdesign.types import AgentPool, Job, Outcome, Run
 
 Result = tuple[Run, Outcome]
+OnRun = Callable[[Run, Outcome], None]
+"""Is told each run as soon as it has ended, in the order in which they end."""
 
 
 class Log(Protocol):
@@ -31,12 +33,7 @@ class Arena(Protocol):
         """How the programs of agents are kept from everything else; None where none are run."""
 
     def run(
-        self,
-        jobs: Sequence[Job],
-        *,
-        phase: str,
-        step: int | None = None,
-        on_run: Callable[[Run, Outcome], None] | None = None,
+        self, jobs: Sequence[Job], *, phase: str, step: int | None = None, on_run: OnRun | None = None
     ) -> list[Result]:
         """Run designs on tasks, all at the same time, and weigh them.
 
@@ -44,7 +41,7 @@ class Arena(Protocol):
             jobs: What to run; what is named several times is run once.
             phase: What it is done for.
             step: Training step.
-            on_run: Is told each run as soon as it has ended, in the order in which they end; None for nobody.
+            on_run: Is told each run; None for nobody.
 
         Returns:
             Runs and outcomes, in the order of the jobs.
@@ -96,12 +93,7 @@ class LocalArena:
         return None if self._sandbox is None else self._sandbox.isolation
 
     def run(
-        self,
-        jobs: Sequence[Job],
-        *,
-        phase: str,
-        step: int | None = None,
-        on_run: Callable[[Run, Outcome], None] | None = None,
+        self, jobs: Sequence[Job], *, phase: str, step: int | None = None, on_run: OnRun | None = None
     ) -> list[Result]:
         """Run designs on tasks, as `Arena` says.
 
@@ -115,12 +107,7 @@ class LocalArena:
         return self._runner.run(self.gather(jobs, phase=phase, step=step, on_run=on_run))
 
     async def gather(
-        self,
-        jobs: Sequence[Job],
-        *,
-        phase: str,
-        step: int | None = None,
-        on_run: Callable[[Run, Outcome], None] | None = None,
+        self, jobs: Sequence[Job], *, phase: str, step: int | None = None, on_run: OnRun | None = None
     ) -> list[Result]:
         """Do as `run` does, within an event loop of the caller's."""
 

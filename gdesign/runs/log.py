@@ -73,6 +73,12 @@ def _agent_from_json(row: Mapping[str, Any]) -> Agent:
     return Agent(role=row["role"], llm=row["llm"], operator=row.get("operator", "answer"), gate=gate)
 
 
+WORTH = (
+    "score", "usd", "prompt_tokens", "completion_tokens", "calls", "critical_path", "unreadable", "failures"
+)  # fmt: skip
+"""What of an outcome stands in each line."""
+
+
 class RunsFile:
     """Appends a line for each run; what was written outlives Ctrl-C and a kill.
 
@@ -112,11 +118,9 @@ class RunsFile:
             self._file = None
 
     def __enter__(self) -> Self:
-        """Return the file itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the file."""
         self.close()
 
     def _row(self, run: Run, outcome: Outcome, phase: str, step: int | None, words: bool) -> dict[str, Any]:
@@ -145,14 +149,7 @@ class RunsFile:
             "seed": run.seed,
             "design": design_to_json(run.design),
             "answer": run.answer,
-            "score": outcome.score,
-            "usd": outcome.usd,
-            "prompt_tokens": outcome.prompt_tokens,
-            "completion_tokens": outcome.completion_tokens,
-            "calls": outcome.calls,
-            "critical_path": outcome.critical_path,
-            "unreadable": outcome.unreadable,
-            "failures": outcome.failures,
+            **{name: getattr(outcome, name) for name in WORTH},
             "label": None if outcome.label is None else str(outcome.label),
             "seconds": round(run.seconds, 6),
             **{name: value for name, value in seldom.items() if value},
