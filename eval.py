@@ -1,6 +1,5 @@
 """Evaluate a designer: `python eval.py checkpoint=runs/a split=test`, or `python eval.py designer=single ...`."""
 
-import asyncio
 import gc
 from pathlib import Path
 
@@ -14,11 +13,13 @@ from omegaconf import DictConfig
 
 from gdesign.cli.main import agree, complain, friendly, one_line, quiet, say
 from gdesign.execute.operators import tools_of
+from gdesign.execute.reward import Reward
 from gdesign.learn.data import items
 from gdesign.learn.evaluate import evaluate_into
-from gdesign.learn.fit import NOTHING_SPENT, learns, refuse_all, spent
+from gdesign.learn.fit import learns, refuse_all
 from gdesign.report.page import reported, write_page
-from gdesign.runs.checkpoint import BEST, assemble, read_config, refuse_unnamed_endpoints, restore, save
+from gdesign.runs.checkpoint import BEST, assemble, restore, save
+from gdesign.runs.config import read_config, refuse_unnamed_endpoints
 from gdesign.runs.folder import (
     as_typed,
     default_folder,
@@ -29,7 +30,7 @@ from gdesign.runs.folder import (
     write_command,
 )
 from gdesign.runs.log import RunsFile
-from gdesign.runs.money import endpoints, estimate_evaluation, limits_of
+from gdesign.runs.money import NOTHING_SPENT, endpoints, estimate_evaluation, limits_of, spent
 from gdesign.runs.sources import refuse_mixed
 from gdesign.sandbox.outside import STATEMENTS
 
@@ -74,13 +75,14 @@ def evaluate(config: DictConfig, *, command: str) -> None:
         training = spent(Path(config.checkpoint))
         refuse_all(designer, config.split)
     benchmark, llm, limits = instantiate(config.task), instantiate(config.llm), limits_of(config)
-    tools = tools_of(benchmark, problems.space.pool)
-    if tools is not None:
-        complain(f"programs run in a sandbox: {STATEMENTS[tools.isolation]}")
+    pool, reward = problems.space.pool, Reward(**config.reward)
+    sandbox = tools_of(benchmark, pool)
+    if sandbox is not None:
+        complain(f"programs run in a sandbox: {STATEMENTS[sandbox.isolation]}")
     tasks = benchmark.load(config.split)
     if config.checkpoint and learns(designer):
         refuse_seen(Path(config.checkpoint), tasks, split=config.split)
-    if urls := endpoints(config.llm, problems.space.pool):
+    if urls := endpoints(config.llm, pool):
         estimate = estimate_evaluation(designer, problems, tasks, config=config)
         agree(str(estimate), urls=urls, settled=config.yes or bool(config.llm.get("budget")))
     if folder != Path(config.checkpoint or ""):
@@ -89,21 +91,21 @@ def evaluate(config: DictConfig, *, command: str) -> None:
     write_command(folder, command)
     gc.collect()
     gc.freeze()  # going through all that torch has loaded, over and over, would double the time of running agents
-    with asyncio.Runner() as loop, RunsFile(folder / "runs.jsonl") as runs, reported(folder):
+    make_arena = instantiate(config.arena, _partial_=True)
+    with (
+        RunsFile(folder / "runs.jsonl") as log,
+        make_arena(pool=pool, llm=llm, benchmark=benchmark, limits=limits, sandbox=sandbox, log=log) as arena,
+        reported(folder),
+    ):
         summary = evaluate_into(
             folder,
             designer,
             items(tasks, shuffle_questions=config.data.shuffle_questions, seed=config.seed),
             problems=problems,
-            llm=llm,
-            benchmark=benchmark,
-            loop=loop,
-            runs=runs,
+            arena=arena,
             split=config.split,
             num_samples=config.num_test_samples,
-            limits=limits,
-            tools=tools,
-            **config.reward,
+            reward=reward,
             training=training,
         )
     say(one_line(config.out, summary))

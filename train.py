@@ -1,6 +1,5 @@
 """Train a designer and evaluate it: `python train.py designer=gdesigner task=synthetic seed=0 out=runs/a`."""
 
-import asyncio
 import gc
 from pathlib import Path
 
@@ -14,14 +13,15 @@ from omegaconf import DictConfig
 
 from gdesign.cli.main import agree, complain, friendly, one_line, quiet, say
 from gdesign.execute.operators import tools_of
+from gdesign.execute.reward import Reward
 from gdesign.learn.data import items
 from gdesign.learn.evaluate import evaluate_into
-from gdesign.learn.fit import fit, num_epochs, refuse_all, spent
+from gdesign.learn.fit import fit, refuse_all
 from gdesign.report.page import reported, write_page
 from gdesign.runs.checkpoint import BEST, assemble, restore
 from gdesign.runs.folder import as_typed, default_folder, open_folder, refuse_seen, write_command, write_splits
 from gdesign.runs.log import RunsFile
-from gdesign.runs.money import endpoints, estimate_training, limits_of
+from gdesign.runs.money import endpoints, estimate_training, limits_of, num_epochs, spent
 from gdesign.runs.sources import refuse_mixed
 from gdesign.sandbox.outside import STATEMENTS
 
@@ -48,9 +48,10 @@ def train(config: DictConfig, *, command: str) -> None:
     if config.start:
         restore(designer, Path(config.start) / BEST)
     benchmark, llm, limits = instantiate(config.task), instantiate(config.llm), limits_of(config)
-    tools = tools_of(benchmark, problems.space.pool)
-    if tools is not None:
-        complain(f"programs run in a sandbox: {STATEMENTS[tools.isolation]}")
+    pool, reward = problems.space.pool, Reward(**config.reward)
+    sandbox = tools_of(benchmark, pool)
+    if sandbox is not None:
+        complain(f"programs run in a sandbox: {STATEMENTS[sandbox.isolation]}")
     splits = {name: benchmark.load(name) for name in ("train", "validation", config.split) if name}
     if config.start and config.split:
         refuse_seen(Path(config.start), splits[config.split], split=config.split)
@@ -59,23 +60,24 @@ def train(config: DictConfig, *, command: str) -> None:
     )
     gc.collect()
     gc.freeze()  # going through all that torch has loaded, over and over, would double the time of running agents
-    with asyncio.Runner() as loop, RunsFile(folder / "runs.jsonl") as runs:
+    make_arena = instantiate(config.arena, _partial_=True)
+    with (
+        RunsFile(folder / "runs.jsonl") as log,
+        make_arena(pool=pool, llm=llm, benchmark=benchmark, limits=limits, sandbox=sandbox, log=log) as arena,
+    ):
         module = instantiate(config.learner, _partial_=True)(
-            designer=designer,
-            problems=problems,
-            llm=llm,
-            benchmark=benchmark,
-            loop=loop,
-            runs=runs,
-            limits=limits,
-            tools=tools,
-            **config.reward,
-            seed=config.seed,
+            designer=designer, problems=problems, arena=arena, reward=reward, seed=config.seed
         )
-        if urls := endpoints(config.llm, problems.space.pool):
-            left = config.trainer.max_epochs - (num_epochs(folder) if config.resume else 0)
-            test = splits[config.split] if config.split else []
-            estimate = estimate_training(module, data, config=config, test=test, num_epochs=left)
+        if urls := endpoints(config.llm, pool):
+            estimate = estimate_training(
+                designer,
+                problems,
+                train=splits["train"],
+                validation=splits["validation"],
+                test=splits[config.split] if config.split else [],
+                config=config,
+                num_epochs=config.trainer.max_epochs - (num_epochs(folder) if config.resume else 0),
+            )
             agree(str(estimate), urls=urls, settled=config.yes or bool(config.llm.get("budget")))
         open_folder(folder, config)
         write_command(folder, command)
@@ -96,15 +98,10 @@ def train(config: DictConfig, *, command: str) -> None:
                     designer,
                     items(splits[config.split], shuffle_questions=config.data.shuffle_questions, seed=config.seed),
                     problems=problems,
-                    llm=llm,
-                    benchmark=benchmark,
-                    loop=loop,
-                    runs=runs,
+                    arena=arena,
                     split=config.split,
                     num_samples=config.num_test_samples,
-                    limits=limits,
-                    tools=tools,
-                    **config.reward,
+                    reward=reward,
                     training=spent(folder),
                 )
                 say(one_line(config.out, summary))

@@ -7,7 +7,6 @@ in the output folder is not repeated.
 """
 
 import argparse
-import asyncio
 import json
 import os
 import time
@@ -108,15 +107,16 @@ def find_optimum(
     from world import by_class, in_words
 
     from gdesign.design.searches.enumerate import small_designs
-    from gdesign.execute.reward import utility
-    from gdesign.learn.optimum import evaluate, optimum
+    from gdesign.execute.arena import LocalArena
+    from gdesign.execute.reward import Reward
+    from gdesign.learn.optimum import measure, optimum
     from gdesign.tasks.synthetic import Synthetic
     from gdesign.types import Task
 
     config = compose(("designer=single", f"experiment={experiment}"))
     pool, llm = instantiate(config.pool), instantiate(config.llm)
     benchmark = Synthetic(seed=CHOICE_SEED)
-    worth = partial(utility, usd_weight=config.reward.usd_weight)
+    reward = Reward(**config.reward)
 
     def split(tasks: list[Task]) -> dict[Any, list[Task]]:
         return {"all": tasks} if one_for_all else by_class(tasks)
@@ -124,35 +124,28 @@ def find_optimum(
     def value(tasks: Sequence[Task], chosen: dict[Any, Any]) -> float:
         classes = split(list(tasks))
         values = {
-            key: asyncio.run(
-                evaluate(
-                    chosen[key].design,
-                    tasks=members,
-                    benchmark=benchmark,
-                    pool=pool,
-                    llm=llm,
-                    utility=worth,
-                    num_draws=len(members) * config.num_test_samples,
-                )
+            key: measure(
+                chosen[key].design,
+                tasks=members,
+                arena=arena,
+                reward=reward,
+                num_draws=len(members) * config.num_test_samples,
             ).utility
             for key, members in classes.items()
         }
         return sum(values[key] * len(members) for key, members in classes.items()) / len(tasks)
 
-    chosen = asyncio.run(
-        optimum(
+    with LocalArena(pool=pool, llm=llm, benchmark=benchmark) as arena:
+        chosen = optimum(
             (designs or small_designs)(pool),
             choose=split(benchmark.load("train")),
             score=split(benchmark.load("test")),
-            benchmark=benchmark,
-            pool=pool,
-            llm=llm,
-            utility=worth,
+            arena=arena,
+            reward=reward,
             score_draws=50,
             **draws,
         )
-    )
-    result = {seed: value(Synthetic(seed=seed, num_test=num_test).load("test"), chosen) for seed in seeds}
+        result = {seed: value(Synthetic(seed=seed, num_test=num_test).load("test"), chosen) for seed in seeds}
     words = {key if one_for_all else " ".join(key): in_words(best.design) for key, best in chosen.items()}
     (out / f"{name}_designs.json").write_text(json.dumps(words, indent=2) + "\n")
     found.write_text(json.dumps(result, indent=2) + "\n")

@@ -36,7 +36,7 @@ from gdesign.serve.simulate import Simulation
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = (
     "designer=gdesigner", "task=synthetic", "+task.num_train=36", "+task.num_validation=18", "+task.num_test=36",
-    "data.batch_size=4", "learner.num_designs=4", "+learner.num_samples=4", "trainer.max_epochs=4",
+    "data.batch_size=4", "learner.num_designs=4", "learner.num_samples=4", "trainer.max_epochs=4",
     "trainer.log_every_n_steps=1", "trainer.enable_progress_bar=false", "llm=openai", "+llm.max_concurrent=16",
     "+llm.max_tokens=500", "+llm.budget.usd=100",
 )  # fmt: skip

@@ -28,16 +28,15 @@ import httpx2
 import openai
 
 from gdesign.agents.pool import builtin
-from gdesign.execute.arena import Result, rollout
+from gdesign.execute.arena import LocalArena, Result
 from gdesign.llm.live import endpoint
 from gdesign.llm.seeds import seed_of
 from gdesign.llm.simulated.client import SimulatedClient
 from gdesign.tasks.synthetic import Synthetic
-from gdesign.types import Agent, Decision, Design, Edge, Reply, Request, Task
+from gdesign.types import Agent, Decision, Design, Edge, Job, Reply, Request
 
 POOL = builtin("simulated")
 NUM_AGENTS = 6
-Job = tuple[Design, Task, int]
 Variant = Callable[[int], Coroutine[object, object, object]]
 Ask = Callable[[openai.AsyncOpenAI, Request], Awaitable[object]]
 
@@ -128,7 +127,8 @@ async def bare(
 async def ours(url: str, jobs: Sequence[Job], concurrency: int, record: str | None = None) -> list[Result]:
     """Run the designs, weigh them, and record the replies if that is asked for."""
     llm = endpoint(pool=POOL, base_url=url, max_concurrent=concurrency, record=record)
-    return await rollout(jobs, pool=POOL, llm=llm, benchmark=Synthetic())
+    with LocalArena(pool=POOL, llm=llm, benchmark=Synthetic()) as arena:
+        return await arena.gather(jobs, phase="test")
 
 
 def measure(
@@ -227,9 +227,10 @@ def main() -> None:
         with simulated_endpoint(milliseconds) as url:
             lines += [f"## {milliseconds} ms", ""]
             for name, design in designs().items():
-                jobs = [(design, task, 0) for task in tasks]
+                jobs = [Job(design, task, 0) for task in tasks]
                 noting = Noting()
-                asyncio.run(rollout(jobs, pool=POOL, llm=noting, benchmark=Synthetic()))
+                with LocalArena(pool=POOL, llm=noting, benchmark=Synthetic()) as arena:
+                    arena.run(jobs, phase="test")
                 if args.profile:
                     with cProfile.Profile() as profile:
                         asyncio.run(ours(url, jobs, args.concurrency))

@@ -4,7 +4,6 @@ Each method can be had by one command of its own, `python train.py <its override
 Here the runs that several of them ask for (every LLM alone on every training question) are made once a seed.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
@@ -13,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from runner import compose, plus_minus, train
 
 if TYPE_CHECKING:
-    from gdesign.design.base import Job, Searched
+    from gdesign.design.base import Searched
     from gdesign.encode.problem import ProblemEncoder
     from gdesign.execute.arena import Result
     from gdesign.report.compare import Comparison
     from gdesign.report.folders import Evaluation
+    from gdesign.types import Job
 
 Methods = Mapping[str, tuple[str, ...]]
 """What to type for each method, by the name it has in tables."""
@@ -64,7 +64,8 @@ def _search(config: Any, problems: "ProblemEncoder", designer: "Searched", done:
     import torch
     from hydra.utils import instantiate
 
-    from gdesign.execute.arena import rollout
+    from gdesign.execute.arena import LocalArena
+    from gdesign.execute.reward import Reward
     from gdesign.learn.data import items
     from gdesign.learn.evaluate import evaluate_into
     from gdesign.runs.checkpoint import BEST, save
@@ -76,19 +77,23 @@ def _search(config: Any, problems: "ProblemEncoder", designer: "Searched", done:
     splits = {split: benchmark.load(split) for split in ("train", "validation", "test")}
     open_folder(path, config)
     write_splits(path, splits)
-    weights = {"usd_weight": config.reward.usd_weight, "token_weight": config.reward.token_weight}
-    parts = {"problems": problems, "llm": llm, "benchmark": benchmark}
+    reward = Reward(**config.reward)
     (path / "runs.jsonl").unlink(missing_ok=True)  # of an evaluation that was stopped
-    with asyncio.Runner() as loop, RunsFile(path / "runs.jsonl") as runs:
+    pool = problems.space.pool
+    with (
+        LocalArena(pool=pool, llm=llm, benchmark=benchmark) as unwritten,
+        RunsFile(path / "runs.jsonl") as log,
+        LocalArena(pool=pool, llm=llm, benchmark=benchmark, log=log) as arena,
+    ):
         generator = torch.Generator().manual_seed(config.seed)
         tasks = [*splits["train"], *splits["validation"]]
-        steps = designer.search(tasks, problems=problems, usd_weight=weights["usd_weight"], generator=generator)
+        steps = designer.search(tasks, problems=problems, usd_weight=reward.usd_weight, generator=generator)
         asked = set()
         jobs = next(steps, None)
         while jobs is not None:
             asked.update(jobs)
             new = [job for job in dict.fromkeys(jobs) if job not in done]
-            results = loop.run(rollout(new, pool=problems.space.pool, llm=llm, benchmark=benchmark))
+            results = unwritten.run(new, phase="fit:search")
             done.update(zip(new, results, strict=True))
             try:
                 jobs = steps.send([done[job] for job in jobs])
@@ -99,10 +104,9 @@ def _search(config: Any, problems: "ProblemEncoder", designer: "Searched", done:
             path,
             designer,
             items(splits["test"]),
-            **parts,
-            **weights,
-            loop=loop,
-            runs=runs,
+            problems=problems,
+            arena=arena,
+            reward=reward,
             split="test",
             num_samples=1,
             training={

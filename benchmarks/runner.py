@@ -52,7 +52,7 @@ def evaluate(checkpoint: Path, overrides: tuple[str, ...], folder: Path) -> None
         return
     (folder / "runs.jsonl").unlink(missing_ok=True)  # of an evaluation that was stopped
     import eval as script
-    from gdesign.runs.checkpoint import read_config
+    from gdesign.runs.config import read_config
     from gdesign.runs.folder import with_overrides
 
     said = (*overrides, f"checkpoint={checkpoint}", f"out={folder}")

@@ -7,7 +7,6 @@ runs.jsonl, the gradient and Adam. Embeddings are cached. Released G-Designer ta
 """
 
 import argparse
-import asyncio
 import statistics
 import tempfile
 import time
@@ -21,6 +20,7 @@ from gdesign.cli.main import quiet
 from gdesign.design.learned.gdesigner import GDesigner
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.encode.text import CachedEncoder, HashEncoder
+from gdesign.execute.arena import LocalArena
 from gdesign.learn.data import TaskData
 from gdesign.learn.estimators import leave_one_out
 from gdesign.learn.module import DesignModule
@@ -76,15 +76,16 @@ def median_step(folder: Path, *, num_agents: int = 4) -> float:
     tasks = benchmark.load("train")
     problems(tasks)
     clock = Clock()
-    with asyncio.Runner() as loop, RunsFile(folder / "runs.jsonl") as runs:
+    with (
+        RunsFile(folder / "runs.jsonl") as log,
+        LocalArena(pool=pool, llm=at_once, benchmark=benchmark, log=log) as arena,
+    ):
         module = DesignModule(
             designer=GDesigner(space=problems.space),
             problems=problems,
-            llm=at_once,
-            benchmark=benchmark,
+            arena=arena,
             estimator=leave_one_out,
-            loop=loop,
-            runs=runs,
+            optimizer=torch.optim.Adam,
             num_designs=4,
             lr=0.01,
             entropy_weight=0.01,

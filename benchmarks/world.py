@@ -6,16 +6,15 @@ Designs are chosen on one set of questions and scored on another; see gdesign.le
 """
 
 import argparse
-import asyncio
 from collections import defaultdict
-from functools import partial
 from statistics import fmean
 from time import perf_counter
 
 from gdesign.agents.pool import builtin
 from gdesign.design.searches.enumerate import small_designs
-from gdesign.execute.reward import utility
-from gdesign.learn.optimum import evaluate, optimum
+from gdesign.execute.arena import LocalArena
+from gdesign.execute.reward import Reward
+from gdesign.learn.optimum import measure, optimum
 from gdesign.llm.simulated.client import SimulatedClient
 from gdesign.tasks.synthetic import Synthetic, observable
 from gdesign.types import Agent, Design, Task
@@ -42,7 +41,7 @@ def by_class(tasks: list[Task]) -> dict[tuple[str, str], list[Task]]:
     return dict(sorted(found.items()))
 
 
-async def main(pool_name: str, usd_weight: float, max_agents: int) -> None:
+def main(pool_name: str, usd_weight: float, max_agents: int) -> None:
     """Print the table."""
     began = perf_counter()
     pool = builtin(pool_name)
@@ -50,13 +49,11 @@ async def main(pool_name: str, usd_weight: float, max_agents: int) -> None:
     benchmark = Synthetic(num_train=7200, num_validation=0, num_test=2700, seed=1)
     choose, score = benchmark.load("train"), benchmark.load("test")
     world = {
-        "benchmark": benchmark,
-        "pool": pool,
-        "llm": SimulatedClient(pool=pool),
-        "utility": partial(utility, usd_weight=usd_weight),
+        "arena": LocalArena(pool=pool, llm=SimulatedClient(pool=pool), benchmark=benchmark),
+        "reward": Reward(usd_weight=usd_weight),
     }
-    best = await optimum(designs, choose=by_class(choose), score=by_class(score), score_draws=300, **world)
-    whole = await optimum(
+    best = optimum(designs, choose=by_class(choose), score=by_class(score), score_draws=300, **world)
+    whole = optimum(
         designs,
         choose={"all": choose},
         score={"all": score},
@@ -70,7 +67,7 @@ async def main(pool_name: str, usd_weight: float, max_agents: int) -> None:
     print("| class | best design | utility | best fixed | difference |\n|---|---|---|---|---|")
     gains = []
     for key, tasks in by_class(score).items():
-        there = await evaluate(fixed.design, tasks=tasks, num_draws=300, **world)
+        there = measure(fixed.design, tasks=tasks, num_draws=300, **world)
         gains.append(best[key].utility - there.utility)
         found = best[key]
         print(
@@ -88,4 +85,4 @@ if __name__ == "__main__":
     parser.add_argument("--usd-weight", type=float, default=0.03)
     parser.add_argument("--max-agents", type=int, default=3)
     arguments = parser.parse_args()
-    asyncio.run(main(arguments.pool, arguments.usd_weight, arguments.max_agents))
+    main(arguments.pool, arguments.usd_weight, arguments.max_agents)

@@ -6,7 +6,7 @@ python examples/run_a_design.py
 import asyncio
 
 from gdesign.agents.pool import builtin
-from gdesign.execute.reward import account, utility
+from gdesign.execute.reward import Reward, account
 from gdesign.execute.run import run
 from gdesign.llm.simulated import SimulatedClient
 from gdesign.tasks.synthetic import Synthetic
@@ -35,7 +35,7 @@ def main() -> None:
         print(f"  {done.design.agents[turn.agent].role} answers {turn.answer}")
     print(f"the team answers {done.answer}, right is {task.answer} ({done.label})")
     print(f"{outcome.calls} calls, {outcome.critical_path} of them one after the other, {outcome.usd:.6f} USD")
-    print(f"utility at lambda 0.03: {utility(outcome, usd_weight=0.03):.3f}")
+    print(f"utility at lambda 0.03: {Reward(usd_weight=0.03).utility(outcome):.3f}")
 
 
 if __name__ == "__main__":

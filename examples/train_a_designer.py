@@ -5,7 +5,6 @@ python examples/train_a_designer.py
 It takes some seconds, so it shows how and not how well; `make demo` trains for longer and with several seeds.
 """
 
-import asyncio
 from functools import partial
 from typing import Any
 
@@ -17,6 +16,8 @@ from gdesign.cli.main import quiet
 from gdesign.design.learned.gdesigner import GDesigner
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.encode.text import CachedEncoder, HashEncoder
+from gdesign.execute.arena import LocalArena
+from gdesign.execute.reward import Reward
 from gdesign.learn.data import TaskData, items
 from gdesign.learn.estimators import leave_one_out
 from gdesign.learn.evaluate import evaluate, summarise
@@ -24,7 +25,7 @@ from gdesign.learn.module import DesignModule
 from gdesign.llm.simulated import SimulatedClient
 from gdesign.tasks.synthetic import Synthetic
 
-USD_WEIGHT = 0.03  # lambda: what one USD per 1,000 questions costs in score
+REWARD = Reward(usd_weight=0.03)  # lambda: what one USD per 1,000 questions costs in score
 
 
 def main(num_train: int = 180, num_test: int = 90, num_epochs: int = 8) -> None:
@@ -32,35 +33,31 @@ def main(num_train: int = 180, num_test: int = 90, num_epochs: int = 8) -> None:
     quiet()
     pool = builtin("simulated")
     benchmark = Synthetic(num_train=num_train, num_validation=9, num_test=num_test)
-    llm = SimulatedClient(pool=pool)
     problems = ProblemEncoder(pool=pool, encoder=CachedEncoder(encoder=HashEncoder()))
     torch.manual_seed(0)  # draws the first parameters; all that follows is drawn from the module's own seed
     designer = GDesigner(space=problems.space)
-    with asyncio.Runner() as loop:
+    with LocalArena(pool=pool, llm=SimulatedClient(pool=pool), benchmark=benchmark) as arena:
         test = partial(
             evaluate,
             designer,
             items(benchmark.load("test")),
             problems=problems,
-            llm=llm,
-            benchmark=benchmark,
-            loop=loop,
-            usd_weight=USD_WEIGHT,
+            arena=arena,
+            usd_weight=REWARD.usd_weight,
         )
-        before = summarise(test(), usd_weight=USD_WEIGHT)
+        before = summarise(test(), reward=REWARD)
         module = DesignModule(
             designer=designer,
             problems=problems,
-            llm=llm,
-            benchmark=benchmark,
+            arena=arena,
             estimator=leave_one_out,
-            num_designs=4,
+            optimizer=torch.optim.Adam,
             lr=0.01,
+            reward=REWARD,
+            num_designs=4,
             entropy_weight=0.01,
             final_entropy_weight=0.0,
             penalty_weight=1.0,
-            loop=loop,
-            usd_weight=USD_WEIGHT,
         )
         data = TaskData(
             train=benchmark.load("train"),
@@ -79,7 +76,7 @@ def main(num_train: int = 180, num_test: int = 90, num_epochs: int = 8) -> None:
             num_sanity_val_steps=0,
         )
         trainer.fit(module, data)
-        after = summarise(test(), usd_weight=USD_WEIGHT)
+        after = summarise(test(), reward=REWARD)
     show("untrained", before)
     show(f"after {num_epochs} epochs", after)
 

@@ -10,7 +10,8 @@ from omegaconf import OmegaConf
 
 from gdesign.errors import MissingDataError
 from gdesign.llm.recording import Recording
-from gdesign.runs.checkpoint import assemble, refuse_foreign_targets
+from gdesign.runs.checkpoint import assemble
+from gdesign.runs.config import refuse_foreign_targets
 from gdesign.tasks.data import find
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -94,7 +95,7 @@ def test_recorded_answers_bring_their_pool_and_questions_unless_another_is_named
 
 def test_simulated_agents_are_drawn_anew_for_each_run():
     assert composed().learner.num_samples > 1000
-    assert "num_samples" not in composed("task=gsm8k", "llm=recorded").learner
+    assert composed("task=gsm8k", "llm=recorded").learner.num_samples == 1
 
 
 def test_the_price_of_cost_is_one_setting_for_training_and_evaluation():

@@ -1,9 +1,10 @@
 """What README.md and docs/ tell a reader to type works, and their links lead somewhere.
 
 `sh` and `python` blocks are run as they stand, except that trainings are cut short; an HTML comment
-`slow` above a block keeps it out of the default tests. `console` blocks are not run: their make
-targets and scripts must exist, their configs compose, and the parser of the command take their
-arguments. So must those of blocks that are run, which keeps the slow ones honest between runs.
+`slow` above a block keeps it out of the default tests. Of `console` blocks those commands are run that
+train or evaluate, each for a step on few questions, one of each kind in the default tests; endpoints are
+played by a server of ours. Of all others make targets and scripts must exist, and the parser of the
+command take their arguments.
 """
 
 import itertools
@@ -14,18 +15,22 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from inspect import signature
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.utils import get_object
 from omegaconf import OmegaConf
 
 from gdesign.agents.pool import load
 from gdesign.cli.main import parser
 from gdesign.runs.checkpoint import assemble
 from gdesign.tasks.jsonl import JSONL
+from tests.commands import Commands
+from tests.llm.chat_server import chat_server
 from tests.serve.folders import folder
 
 ROOT = Path(__file__).parents[1]
@@ -162,6 +167,83 @@ def composes(name, overrides):
     assert "???" not in OmegaConf.to_yaml(config), "a value is missing that the command must give"
     if "name" in config.pool and "HashEncoder" in config.text.encoder._target_:  # needs neither data nor weights
         assemble(config)
+
+
+# ------------------------------------------------------------------ commands that train or evaluate
+
+FEW = {"num_train": 6, "num_validation": 3, "num_test": 3, "limit": 3}
+"""Questions, by the argument of the task that says how many."""
+
+
+def kind(words):
+    """What a command is like: its script, where answers come from, what else it reads."""
+    said = dict(word.partition("=")[::2] for word in words)
+    reads = {"checkpoint", "learner.teacher.path"} & said.keys()
+    return (words[1], said.get("llm"), *sorted(reads))
+
+
+def trainings():
+    """Each different command that trains or evaluates; all but the first of its kind are slow, as are sweeps."""
+    seen, found = set(), []
+    for block in sorted(blocks(), key=lambda b: "quickstart" not in b.where):
+        lines = block.text.replace("\\\n", " ").splitlines() if block.language in ("console", "") else ()
+        for line in lines:
+            match words := shlex.split(line, comments=True) if line.startswith("python ") else []:
+                case ["python", "train.py" | "eval.py", *overrides] if "--help" not in words and line not in seen:
+                    slow = "-m" in words or "start=" in line or kind(words) in seen
+                    seen |= {line, *([] if slow else [kind(words)])}
+                    marks = [pytest.mark.slow] if slow else []
+                    found.append(pytest.param(words[1], overrides, id=f"{block.where}: {line[:60]}", marks=marks))
+    return found
+
+
+class Reader:
+    """Somebody who types commands of the docs, but for one training step on few questions each."""
+
+    def __init__(self, commands, url):
+        self._commands = commands
+        self._url = url
+        self._num = 0
+
+    def type(self, script, overrides):
+        """Run a command, and before it what its text takes for granted: a folder, a checkpoint, a recording."""
+        said = dict(o.lstrip("+").split("=", 1) for o in overrides)
+        if script == "train" and "start" in said and not Path(said["start"]).exists():
+            others = [o for o in overrides if o.partition("=")[0] not in ("start", "out", "designer.num_probes")]
+            self.type("train", [*others, f"out={said['start']}"])
+        for key in {"checkpoint", "learner.teacher.path"} & said.keys():
+            if not Path(said[key]).exists():
+                self.type("train", ["designer=gdesigner", f"out={said[key]}"])
+        if said.get("llm") == "replay" and not Path(said["llm.path"]).exists():
+            others = [o for o in overrides if not o.startswith("llm")]
+            self.type("train", [*others, "llm=openai", f"llm.record={said['llm.path']}"])
+        self._num += 1
+        out = [] if {"out", "checkpoint"} & said.keys() else [f"out=runs/{self._num}"]
+        status, _, err = self._commands(script, *overrides, *self._cut(script, overrides, said), *out)
+        if status == 2 and re.search(r"(routing|benchmarks|multiagent)/\S+ is not there", err):
+            pytest.skip(err)
+        assert status == 0, f"{script} {overrides}: {err}"
+
+    def _cut(self, script, overrides, said):
+        with initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "configs")):
+            config = compose(config_name=script, overrides=overrides)
+        if script == "train":
+            yield from ("trainer.max_epochs=1", "trainer.enable_progress_bar=false")
+            if "num_runs" in signature(get_object(config.designer._target_)).parameters:
+                yield "++designer.num_runs=20"
+        if "checkpoint" not in said:
+            takes = signature(get_object(config.task._target_)).parameters
+            yield from (f"++task.{name}={num}" for name, num in FEW.items() if name in takes)
+        if config.llm._target_ == "gdesign.llm.live.endpoint":
+            yield from (f"llm.base_url={self._url}", "yes=true")
+
+
+@pytest.mark.parametrize(("script", "overrides"), trainings())
+def test_a_command_that_trains_or_evaluates_runs(script, overrides, workspace, monkeypatch, capsys):
+    with chat_server() as url:
+        reader = Reader(Commands(monkeypatch, capsys), url)
+        for each in sweep(overrides):
+            reader.type(Path(script).stem, each)
 
 
 def test_every_block_has_a_language_that_is_looked_at():

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from gdesign.errors import ConfigError
 from gdesign.llm.recording import Recording
-from gdesign.runs.checkpoint import read_config
+from gdesign.runs.config import read_config
 from gdesign.runs.log import read_runs
 from tests.commands import Commands
 from tests.llm.chat_server import chat_server

@@ -364,7 +364,8 @@ def _drawn(options: argparse.Namespace) -> "tuple[Design, Task, ProblemEncoder, 
     from hydra.errors import InstantiationException
 
     from gdesign.design.choose import greedy, within
-    from gdesign.runs.checkpoint import load, read_config
+    from gdesign.runs.checkpoint import load
+    from gdesign.runs.config import read_config
     from gdesign.types import Task
 
     quiet()
@@ -457,7 +458,7 @@ def _ask(options: argparse.Namespace) -> None:
     from gdesign.execute.reward import account
     from gdesign.execute.run import run
     from gdesign.report.text import describe
-    from gdesign.runs.checkpoint import refuse_unnamed_endpoints
+    from gdesign.runs.config import refuse_unnamed_endpoints
 
     if options.api_key_env and not options.llm:
         raise ConfigError(f"--api-key-env {options.api_key_env} is for an endpoint; name it by --llm URL")

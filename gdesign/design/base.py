@@ -14,10 +14,8 @@ from torch_geometric.data import Batch
 
 from gdesign.encode.problem import ProblemEncoder, Space
 from gdesign.errors import ConfigError
-from gdesign.types import Design, Outcome, Run, Task
+from gdesign.types import Design, Job, Outcome, Run, Task
 
-Job = tuple[Design, Task, int]
-"""A design, the task to run it on, and the seed of the run."""
 Search = Generator[Sequence[Job], Sequence[tuple[Run, Outcome]], None]
 """Yields what is to be run, is sent what came of it, in the same order, until it has seen enough."""
 

@@ -1,7 +1,8 @@
-"""Run many designs at once and weigh each run as soon as it ends."""
+"""Where designs are run: many at once, each weighed as soon as it ends."""
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Protocol, Self, runtime_checkable
 
 from gdesign.execute.limits import Limits
 from gdesign.execute.reward import account
@@ -9,61 +10,133 @@ from gdesign.execute.run import run
 from gdesign.llm.base import LLMClient
 from gdesign.sandbox.outside import Sandbox
 from gdesign.tasks.base import Benchmark, RunsPrograms
-from gdesign.types import AgentPool, Design, Outcome, Run, Task
+from gdesign.types import AgentPool, Job, Outcome, Run
 
 Result = tuple[Run, Outcome]
+OnRun = Callable[[Run, Outcome], None]
+"""Is told each run as soon as it has ended, in the order in which they end."""
 
 
-async def rollout(
-    jobs: Sequence[tuple[Design, Task, int]],
-    *,
-    pool: AgentPool,
-    llm: LLMClient,
-    benchmark: Benchmark,
-    record: Callable[[Run, Outcome], None] | None = None,
-    limits: Limits | None = None,
-    tools: Sandbox | None = None,
-) -> list[Result]:
-    """Run designs on tasks, all at the same time, and weigh them.
+class Log(Protocol):
+    """Takes down each run when it ends, so that nothing that was paid for is lost."""
+
+    def append(self, run: Run, outcome: Outcome, *, phase: str, step: int | None = None) -> None:
+        """Write one run; `phase` says what it was done for, `step` is that of training."""
+
+
+@runtime_checkable
+class Arena(Protocol):
+    """Runs designs and weighs them."""
+
+    @property
+    def isolation(self) -> str | None:
+        """How the programs of agents are kept from everything else; None where none are run."""
+
+    def run(
+        self, jobs: Sequence[Job], *, phase: str, step: int | None = None, on_run: OnRun | None = None
+    ) -> list[Result]:
+        """Run designs on tasks, all at the same time, and weigh them.
+
+        Args:
+            jobs: What to run; what is named several times is run once.
+            phase: What it is done for.
+            step: Training step.
+            on_run: Is told each run; None for nobody.
+
+        Returns:
+            Runs and outcomes, in the order of the jobs.
+        """
+
+
+class LocalArena:
+    """Runs designs in this process.
+
+    It is to be closed, as by `with`, for it keeps the connections of its clients from one call of `run` to the next.
 
     Args:
-        jobs: A design, the task to run it on and the seed of the run, each. A job that is named
-            several times is run once.
         pool: Knows roles, LLMs and prices.
-        llm: Answers.
+        llm: Answers the agents.
         benchmark: Reads and grades the answers.
-        record: Is told of each run when it ends, so that nothing that was paid for is lost.
         limits: How much one run may take, and each agent in it; None for no limit.
-        tools: Where agents run the programs that they write; None for nowhere.
-
-    Returns:
-        Runs and outcomes, in the order of the jobs.
-
-    Raises:
-        PoolError: A design names a role, LLM or operator that the pool lacks.
-        UnsupportedRequestError: The client cannot answer such a request by its nature, or there is nowhere to run the
-            programs of agents.
-        ConfigError: The benchmark, or an agent, runs programs, and there is no way to do that safely here.
-        BudgetExceededError: The limit on spending is reached.
+        sandbox: Where agents run the programs that they write; None for nowhere.
+        log: Takes down each run; None for nowhere.
     """
-    takes_long = isinstance(benchmark, RunsPrograms) and benchmark.sandbox is not None
 
-    async def one(design: Design, task: Task, seed: int) -> Result:
-        done = await run(
-            design, task, pool=pool, llm=llm, extract=benchmark.extract, seed=seed, limits=limits, tools=tools
-        )
-        if takes_long:
-            outcome = await asyncio.to_thread(account, done, grade=benchmark.grade, pool=pool)
-        else:
-            outcome = account(done, grade=benchmark.grade, pool=pool)
-        if record is not None:
-            record(done, outcome)
-        return done, outcome
+    def __init__(
+        self,
+        *,
+        pool: AgentPool,
+        llm: LLMClient,
+        benchmark: Benchmark,
+        limits: Limits | None = None,
+        sandbox: Sandbox | None = None,
+        log: Log | None = None,
+    ) -> None:
+        self._pool = pool
+        self._llm = llm
+        self._benchmark = benchmark
+        self._limits = limits
+        self._sandbox = sandbox
+        self._log = log
+        self._grades_long = isinstance(benchmark, RunsPrograms) and benchmark.sandbox is not None
+        self._runner = asyncio.Runner()
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            # the same design, task and seed give the same run
-            running = {job: group.create_task(one(*job)) for job in dict.fromkeys(jobs)}
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return [running[job].result() for job in jobs]
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._runner.close()
+
+    @property
+    def isolation(self) -> str | None:
+        """How the programs of agents are kept from everything else; None where none are run."""
+        return None if self._sandbox is None else self._sandbox.isolation
+
+    def run(
+        self, jobs: Sequence[Job], *, phase: str, step: int | None = None, on_run: OnRun | None = None
+    ) -> list[Result]:
+        """Run designs on tasks, as `Arena` says.
+
+        Raises:
+            PoolError: A design names a role, LLM or operator that the pool lacks.
+            UnsupportedRequestError: The client cannot answer such a request by its nature, or there is nowhere to run
+                the programs of agents.
+            ConfigError: The benchmark, or an agent, runs programs, and there is no way to do that safely here.
+            BudgetExceededError: The limit on spending is reached.
+        """
+        return self._runner.run(self.gather(jobs, phase=phase, step=step, on_run=on_run))
+
+    async def gather(
+        self, jobs: Sequence[Job], *, phase: str, step: int | None = None, on_run: OnRun | None = None
+    ) -> list[Result]:
+        """Do as `run` does, within an event loop of the caller's."""
+
+        async def one(job: Job) -> Result:
+            design, task, seed = job
+            done = await run(
+                design,
+                task,
+                pool=self._pool,
+                llm=self._llm,
+                extract=self._benchmark.extract,
+                seed=seed,
+                limits=self._limits,
+                tools=self._sandbox,
+            )
+            if self._grades_long:
+                outcome = await asyncio.to_thread(account, done, grade=self._benchmark.grade, pool=self._pool)
+            else:
+                outcome = account(done, grade=self._benchmark.grade, pool=self._pool)
+            if self._log is not None:
+                self._log.append(done, outcome, phase=phase, step=step)
+            if on_run is not None:
+                on_run(done, outcome)
+            return done, outcome
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                # the same design, task and seed give the same run
+                running = {job: group.create_task(one(job)) for job in dict.fromkeys(jobs)}
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return [running[job].result() for job in jobs]

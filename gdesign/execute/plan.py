@@ -24,21 +24,16 @@ class Plan:
         self._agents = design.agents
         self._pool = pool
         self._copies = _copies(design.agents)
-        n = len(design.agents)
-        self._spatial: list[list[tuple[int, tuple[int, ...]]]] = [[] for _ in range(n)]
-        self._temporal: list[list[tuple[int, tuple[int, ...]]]] = [[] for _ in range(n)]
-        for src, dst, rounds in design.spatial:
-            self._spatial[dst].append((src, rounds))
-        for src, dst, rounds in design.temporal:
-            self._temporal[dst].append((src, rounds))
+        self._heard = [design.heard(r) for r in range(1, design.num_rounds + 1)]
         self._watched = {j for agent in design.agents if agent.gate is not None for j in agent.gate.watch}
         self._votes = design.decision.kind in ("vote", "weighted_vote")
 
     def heard(self, i: int, r: int) -> list[tuple[int, int]]:
         """Return the turns that agent `i` hears in round `r`, in the order in which it is told."""
-        heard = [(j, r) for j, rounds in self._spatial[i] if not rounds or r in rounds]
-        if r > 1 and self._temporal[i]:
-            heard += [(j, r - 1) for j, rounds in self._temporal[i] if not rounds or r in rounds]
+        spatial, temporal = self._heard[r - 1][i]
+        heard = [(j, r) for j in spatial]
+        if temporal:
+            heard += [(j, r - 1) for j in temporal]
             heard.sort()
         return heard
 

@@ -1,8 +1,39 @@
 """What a run is worth: its score, its cost, and the utility that weighs both."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
+from gdesign.errors import ConfigError
 from gdesign.types import AgentPool, Grade, Label, Outcome, Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reward:
+    """What a run is worth: score - lambda * cost.
+
+    Attributes:
+        usd_weight: lambda for USD per 1,000 questions.
+        token_weight: lambda for tokens (prompt and completion) per question.
+        second_weight: lambda for seconds of latency per question.
+    """
+
+    usd_weight: float = 0.0
+    token_weight: float = 0.0
+    second_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if not (value := getattr(self, field.name)) >= 0:
+                raise ConfigError(f"{field.name} is {value:g}; expected 0 or more")
+
+    def utility(self, outcome: Outcome) -> float:
+        """Return what an outcome is worth."""
+        tokens = outcome.prompt_tokens + outcome.completion_tokens
+        return self.of(score=outcome.score, usd=outcome.usd, tokens=tokens, seconds=outcome.seconds)
+
+    def of(self, *, score: float, usd: float, tokens: float, seconds: float) -> float:
+        """Return what a score is worth that cost so much."""
+        return score - (self.usd_weight * 1000 * usd + self.token_weight * tokens + self.second_weight * seconds)
 
 
 def account(run: Run, *, grade: Grade, pool: AgentPool) -> Outcome:
@@ -77,38 +108,17 @@ def latency(run: Run) -> float:
 
 def _longest(run: Run, lengths: Sequence[float]) -> float:
     """Return the length of the longest chain of turns that waited for each other."""
-    design = run.design
-    spatial: list[list[tuple[int, tuple[int, ...]]]] = [[] for _ in design.agents]
-    temporal: list[list[tuple[int, tuple[int, ...]]]] = [[] for _ in design.agents]
-    for src, dst, rounds in design.spatial:
-        spatial[dst].append((src, rounds))
-    for src, dst, rounds in design.temporal:
-        temporal[dst].append((src, rounds))
+    heard = [run.design.heard(r) for r in range(1, run.design.num_rounds + 1)]
     end: dict[tuple[int, int], float] = {}
     for turn, length in zip(run.turns, lengths, strict=True):
         i, r = turn.agent, turn.round
-        waits_for = [(j, r) for j, rounds in spatial[i] if not rounds or r in rounds]
-        gate = design.agents[i].gate
+        spatial, temporal = heard[r - 1][i]
+        waits_for = [(j, r) for j in spatial]
+        gate = run.design.agents[i].gate
         if gate is not None:
             waits_for += [(j, r) for j in gate.watch]
         if r > 1:
             waits_for.append((i, r - 1))
-            waits_for += [(j, r - 1) for j, rounds in temporal[i] if not rounds or r in rounds]
+            waits_for += [(j, r - 1) for j in temporal]
         end[i, r] = max([end[key] for key in waits_for], default=0) + length
     return max(end.values(), default=0)
-
-
-def utility(
-    outcome: Outcome, *, usd_weight: float = 0.0, token_weight: float = 0.0, second_weight: float = 0.0
-) -> float:
-    """Return score - lambda * cost.
-
-    Args:
-        outcome: Score and cost of one run.
-        usd_weight: lambda for USD per 1,000 questions.
-        token_weight: lambda for tokens (prompt and completion) per question.
-        second_weight: lambda for seconds of latency per question.
-    """
-    tokens = outcome.prompt_tokens + outcome.completion_tokens
-    cost = usd_weight * 1000 * outcome.usd + token_weight * tokens + second_weight * outcome.seconds
-    return outcome.score - cost

@@ -7,6 +7,7 @@ Each estimator returns the mean over tasks (times their weights) and designs of
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from gdesign.errors import ConfigError, UserError
 
 
-class Replay(NamedTuple):
+class Replayed(NamedTuple):
     """Earlier runs that a critic goes over again.
 
     Attributes:
@@ -32,10 +33,11 @@ class Replay(NamedTuple):
     weight: Float[Tensor, " R"]
 
 
+@dataclass(frozen=True, kw_only=True)
 class Rollouts:
     """K designs drawn for each of T tasks, and what they turned out to be worth.
 
-    Args:
+    Attributes:
         log_prob: Of each design, with its gradient.
         utility: Of each run; holds no gradient.
         entropy: As the method defines it.
@@ -46,26 +48,14 @@ class Rollouts:
         replayed: Earlier runs that are gone over again; None for none.
     """
 
-    def __init__(
-        self,
-        *,
-        log_prob: Float[Tensor, "T K"],
-        utility: Float[Tensor, "T K"],
-        entropy: Float[Tensor, "T K"],
-        penalty: Float[Tensor, "T K"],
-        weight: Float[Tensor, " T"],
-        teacher_log_prob: Float[Tensor, " T"] | None = None,
-        value: Float[Tensor, "T K"] | None = None,
-        replayed: Replay | None = None,
-    ) -> None:
-        self.log_prob = log_prob
-        self.utility = utility
-        self.entropy = entropy
-        self.penalty = penalty
-        self.weight = weight
-        self.teacher_log_prob = teacher_log_prob
-        self.value = value
-        self.replayed = replayed
+    log_prob: Float[Tensor, "T K"]
+    utility: Float[Tensor, "T K"]
+    entropy: Float[Tensor, "T K"]
+    penalty: Float[Tensor, "T K"]
+    weight: Float[Tensor, " T"]
+    teacher_log_prob: Float[Tensor, " T"] | None = None
+    value: Float[Tensor, "T K"] | None = None
+    replayed: Replayed | None = None
 
 
 Estimator = Callable[[Rollouts], Tensor]

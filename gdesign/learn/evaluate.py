@@ -3,10 +3,9 @@
 Shape letters: Q questions, R resamples.
 """
 
-import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from time import perf_counter
@@ -21,17 +20,24 @@ from gdesign.design.base import Designer
 from gdesign.design.choose import greedy
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.errors import ConfigError
-from gdesign.execute.arena import Result, rollout
-from gdesign.execute.limits import Limits
-from gdesign.execute.reward import utility
+from gdesign.execute.arena import Arena, Result
+from gdesign.execute.reward import Reward
 from gdesign.learn.data import Item
-from gdesign.llm.base import LLMClient
-from gdesign.runs.log import RunsFile
-from gdesign.sandbox.outside import Sandbox
-from gdesign.tasks.base import Benchmark
-from gdesign.types import Outcome, Run
+from gdesign.types import Job, Outcome
 
 NUM_RESAMPLES = 2000
+MEANS = (
+    "score",
+    "usd",
+    "utility",
+    "prompt_tokens",
+    "completion_tokens",
+    "calls",
+    "critical_path",
+    "paid_usd",
+    "latency",
+)
+"""The columns that are averaged over questions; USD are per 1,000 of them."""
 
 
 def evaluate(
@@ -39,17 +45,12 @@ def evaluate(
     items: Sequence[Item],
     *,
     problems: ProblemEncoder,
-    llm: LLMClient,
-    benchmark: Benchmark,
-    loop: asyncio.Runner,
+    arena: Arena,
     usd_weight: float = 0.0,
     num_samples: int = 1,
     batch_size: int = 64,
-    runs: RunsFile | None = None,
     phase: str = "test",
     progress: Callable[[int], object] | None = None,
-    limits: Limits | None = None,
-    tools: Sandbox | None = None,
 ) -> list[Result]:
     """Run the greedy design of each task.
 
@@ -57,36 +58,22 @@ def evaluate(
         designer: Draws the designs.
         items: The tasks, and what the designer reads of them.
         problems: Encodes tasks.
-        llm: Answers the agents.
-        benchmark: Reads and grades answers.
-        loop: Runs the agents.
+        arena: Runs the designs.
         usd_weight: lambda, which designers read.
         num_samples: How often each task is run, with seeds 0, 1, ...
         batch_size: Tasks run at once.
-        runs: Gets a line, with all words, for every execution; None for nowhere.
-        phase: What the lines name.
+        phase: What it is done for.
         progress: Is told after each batch how many tasks it held.
-        limits: How much one run may take, and each agent in it; None for no limit.
-        tools: Where agents run the programs that they write; None for nowhere.
 
     Returns:
         Runs and outcomes, by task, then seed.
     """
-    record: Callable[[Run, Outcome], None] | None = None
-    if runs is not None:
-
-        def record(run: Run, outcome: Outcome) -> None:
-            runs.append(run, outcome, phase=phase, words=True)
-
     results: list[Result] = []
     for start in range(0, len(items), batch_size):
         batch = items[start : start + batch_size]
         designs = greedy(designer, problems, [item.seen for item in batch], usd_weight=usd_weight)
-        jobs = [(d, item.task, s) for d, item in zip(designs, batch, strict=True) for s in range(num_samples)]
-        pool = problems.space.pool
-        results += loop.run(
-            rollout(jobs, pool=pool, llm=llm, benchmark=benchmark, record=record, limits=limits, tools=tools)
-        )
+        jobs = [Job(d, item.task, s) for d, item in zip(designs, batch, strict=True) for s in range(num_samples)]
+        results += arena.run(jobs, phase=phase)
         if progress is not None:
             progress(len(batch))
     return results
@@ -95,9 +82,7 @@ def evaluate(
 def summarise(
     results: Sequence[Result],
     *,
-    usd_weight: float = 0.0,
-    token_weight: float = 0.0,
-    second_weight: float = 0.0,
+    reward: Reward = Reward(),
     seconds: float = 0.0,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -107,9 +92,7 @@ def summarise(
 
     Args:
         results: Runs and outcomes, by task.
-        usd_weight: lambda, for USD per 1,000 questions.
-        token_weight: lambda for tokens per question.
-        second_weight: lambda for seconds of latency per question.
+        reward: What they are worth.
         seconds: How long it took.
         seed: Draws the resamples of the intervals.
 
@@ -133,12 +116,8 @@ def summarise(
         num_distinct_designs: How many different designs were run.
     """
     assert results, "nothing was run"
-    worth = partial(utility, usd_weight=usd_weight, token_weight=token_weight, second_weight=second_weight)
-    weight, table = _by_question(results, worth)
-    means = weighted_mean(table, weight)
-    names = ["score", "usd", "utility", "prompt_tokens", "completion_tokens", "calls", "critical_path"]
-    names += ["paid_usd", "latency"]
-    summary: dict[str, Any] = dict(zip(names, means.tolist(), strict=True))
+    weight, table = _by_question(results, reward)
+    summary: dict[str, Any] = dict(zip(MEANS, weighted_mean(table, weight).tolist(), strict=True))
     latencies = torch.tensor([o.seconds for _, o in results], dtype=torch.float64)
     p50, p95 = torch.quantile(latencies, torch.tensor([0.5, 0.95], dtype=torch.float64)).tolist()
     measured = {"mean": summary["latency"], "p50": p50, "p95": p95}
@@ -156,7 +135,7 @@ def summarise(
         "latency": measured if latencies.any() else None,
         "interval": resampled[:, 0].tolist(),
         "utility_interval": resampled[:, 1].tolist(),
-        "domains": {domain: _domain([x for x in results if x[0].task.domain == domain], worth) for domain in domains}
+        "domains": {domain: _domain([x for x in results if x[0].task.domain == domain], reward) for domain in domains}
         if len(domains) > 1
         else {},
         "num_distinct_designs": len({r.design for r, _ in results}),
@@ -169,38 +148,24 @@ def evaluate_into(
     items: Sequence[Item],
     *,
     problems: ProblemEncoder,
-    llm: LLMClient,
-    benchmark: Benchmark,
-    loop: asyncio.Runner,
-    runs: RunsFile,
+    arena: Arena,
     split: str,
     num_samples: int,
-    usd_weight: float,
-    token_weight: float,
+    reward: Reward,
     training: Mapping[str, int | float],
-    second_weight: float = 0.0,
-    limits: Limits | None = None,
-    tools: Sandbox | None = None,
 ) -> dict[str, Any]:
     """Evaluate, and write `eval.json` with what training cost.
 
     Args:
         folder: Gets `eval.json`.
-        designer: See `evaluate`, as for those not named here.
-        items: The tasks.
-        problems: Encodes them.
-        llm: Answers the agents.
-        benchmark: Reads and grades.
-        loop: Runs the agents.
-        runs: Gets the runs, under the split as phase.
+        designer: Draws the designs.
+        items: The tasks, and what the designer reads of them.
+        problems: Encodes tasks.
+        arena: Runs the designs, under the split as phase.
         split: Where the tasks are from.
         num_samples: How often each is run.
-        usd_weight: lambda, for USD per 1,000 questions.
-        token_weight: lambda for tokens per question.
-        training: What training took, as `gdesign.learn.fit.spent` says.
-        second_weight: lambda for seconds of latency per question.
-        limits: How much one run may take, and each agent in it; None for no limit.
-        tools: Where agents run the programs that they write; None for nowhere.
+        reward: What the runs are worth.
+        training: What training took, as `gdesign.runs.money.spent` says.
 
     Raises:
         ConfigError: There are no tasks.
@@ -213,71 +178,42 @@ def evaluate_into(
             designer,
             items,
             problems=problems,
-            llm=llm,
-            benchmark=benchmark,
-            loop=loop,
-            usd_weight=usd_weight,
+            arena=arena,
+            usd_weight=reward.usd_weight,
             num_samples=num_samples,
-            runs=runs,
             phase=split,
             progress=bar.update,
-            limits=limits,
-            tools=tools,
         )
-    summary = summarise(
-        results,
-        usd_weight=usd_weight,
-        token_weight=token_weight,
-        second_weight=second_weight,
-        seconds=perf_counter() - began,
-    )
-    summary |= {
-        "split": split,
-        "num_samples": num_samples,
-        "usd_weight": usd_weight,
-        "token_weight": token_weight,
-        "second_weight": second_weight,
-        "training": dict(training),
-    }
-    if tools is not None:
-        summary["sandbox"] = tools.isolation
+    summary = summarise(results, reward=reward, seconds=perf_counter() - began)
+    summary |= {"split": split, "num_samples": num_samples, **asdict(reward), "training": dict(training)}
+    if arena.isolation is not None:
+        summary["sandbox"] = arena.isolation
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "eval.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return summary
 
 
-def _domain(results: Sequence[Result], worth: Callable[[Outcome], float]) -> dict[str, float]:
-    weight, table = _by_question(results, worth)
-    score, usd, mean_worth = weighted_mean(table[:, :3], weight).tolist()
-    return {"score": score, "usd": usd, "utility": mean_worth, "n": len(table)}
+def _domain(results: Sequence[Result], reward: Reward) -> dict[str, float]:
+    weight, table = _by_question(results, reward)
+    score, usd, utility = weighted_mean(table[:, :3], weight).tolist()
+    return {"score": score, "usd": usd, "utility": utility, "n": len(table)}
 
 
-def _by_question(
-    results: Sequence[Result], worth: Callable[[Outcome], float]
-) -> tuple[Float[Tensor, " Q"], Float[Tensor, "Q 9"]]:
+def _by_question(results: Sequence[Result], reward: Reward) -> tuple[Float[Tensor, " Q"], Float[Tensor, "Q 9"]]:
     weights, rows = [], []
     for _, group in groupby(results, key=lambda x: (x[0].task.benchmark, x[0].task.id)):
         same = list(group)
         weights.append(same[0][0].task.weight)
-        columns = zip(
-            *(
-                (
-                    o.score,
-                    1000 * o.usd,
-                    worth(o),
-                    o.prompt_tokens,
-                    o.completion_tokens,
-                    o.calls,
-                    o.critical_path,
-                    1000 * o.paid_usd,
-                    o.seconds,
-                )
-                for _, o in same
-            ),
-            strict=True,
-        )
-        rows.append([sum(c) / len(same) for c in columns])
+        columns = zip(*(_row(outcome, reward) for _, outcome in same), strict=True)
+        rows.append([sum(column) / len(same) for column in columns])
     return torch.tensor(weights, dtype=torch.float64), torch.tensor(rows, dtype=torch.float64)
+
+
+def _row(o: Outcome, reward: Reward) -> tuple[int | float, ...]:
+    """Return what `MEANS` names."""
+    usd, paid_usd = 1000 * o.usd, 1000 * o.paid_usd
+    tokens = (o.prompt_tokens, o.completion_tokens)
+    return (o.score, usd, reward.utility(o), *tokens, o.calls, o.critical_path, paid_usd, o.seconds)
 
 
 def weighted_mean(table: Float[Tensor, "Q C"], weight: Float[Tensor, " Q"]) -> Float[Tensor, " C"]:

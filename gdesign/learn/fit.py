@@ -1,8 +1,7 @@
 """Train, search, or leave alone: whatever a designer needs before it is evaluated."""
 
-import json
 import signal
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -13,15 +12,15 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins import TorchCheckpointIO
 
 from gdesign.design.base import Designer, Searched
-from gdesign.design.choose import greedy
-from gdesign.errors import ConfigError, DataError
+from gdesign.errors import ConfigError
 from gdesign.learn.data import TaskData
-from gdesign.learn.module import DesignModule, Teacher
+from gdesign.learn.module import DesignModule
 from gdesign.runs import checkpoint
 from gdesign.runs.checkpoint import write
-from gdesign.runs.log import design_from_json, read_runs
 from gdesign.runs.metrics import MetricsFile
-from gdesign.types import Design, Task
+from gdesign.types import Task
+
+MakeTrainer = Callable[..., L.Trainer]
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -34,11 +33,6 @@ class WholeFiles(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Write one."""
         write(checkpoint, path)
-
-
-MakeTrainer = Callable[..., L.Trainer]
-NOTHING_SPENT: Mapping[str, int | float] = {"runs": 0, "calls": 0, "usd": 0.0, "paid_usd": 0.0, "seconds": 0.0}
-"""What training cost where there was none."""
 
 
 def learns(designer: Designer) -> bool:
@@ -83,10 +77,10 @@ def fit(
         DataError: There is a checkpoint to go on from and it cannot be read.
     """
     designer = module.designer
-    if isinstance(designer, Searched) and module.second_weight:
+    if isinstance(designer, Searched) and module.reward.second_weight:
         raise ConfigError(
             f"{type(designer).__name__} weighs designs by score and USD alone, and reward.second_weight is "
-            f"{module.second_weight:g}; set it to 0, or choose a designer that learns from the utility itself"
+            f"{module.reward.second_weight:g}; set it to 0, or choose a designer that learns from the utility itself"
         )
     began = perf_counter()
     resumes = resume and (folder / checkpoint.LAST).is_file()
@@ -134,7 +128,9 @@ def _train(
 
 
 def _search(module: DesignModule, designer: Searched, tasks: Sequence[Task]) -> None:
-    steps = designer.search(tasks, problems=module.problems, usd_weight=module.usd_weight, generator=module.generator)
+    steps = designer.search(
+        tasks, problems=module.problems, usd_weight=module.reward.usd_weight, generator=module.generator
+    )
     jobs = next(steps, None)
     while jobs is not None:
         results = module.execute(jobs, phase="fit:search")
@@ -142,99 +138,3 @@ def _search(module: DesignModule, designer: Searched, tasks: Sequence[Task]) -> 
             jobs = steps.send(results)
         except StopIteration:
             jobs = None
-
-
-def num_epochs(folder: Path) -> int:
-    """Return how many epochs of training a run folder holds."""
-    last = folder / checkpoint.LAST
-    return int(checkpoint.read(last, "epoch")) + 1 if last.is_file() else 0
-
-
-def spent(folder: Path) -> dict[str, int | float]:
-    """Return what training cost.
-
-    Returns:
-        runs, calls, usd: By the runs that ended, those of epochs that were gone through again included; calls of runs
-            that were broken off are not in it.
-        paid_usd: What of it was asked live, so paid then; the rest came from a recording.
-        faults: Number of faults that were survived by asking again; only where there were some.
-        seconds: How long it took.
-    """
-    total: dict[str, int | float] = dict(NOTHING_SPENT)
-    if (folder / "runs.jsonl").is_file():
-        rows = [row for row in read_runs(folder / "runs.jsonl") if row["phase"].startswith("fit:")]
-        total |= bill(rows)
-    written = [folder / name for name in (checkpoint.LAST, checkpoint.BEST) if (folder / name).is_file()]
-    if written:
-        total["seconds"] = checkpoint.read(written[0], "seconds")
-    return total
-
-
-def bill(rows: Iterable[Mapping[str, Any]]) -> dict[str, int | float]:
-    """Return runs, calls, usd and paid_usd of some lines of a runs file, and faults where there were some."""
-    total: dict[str, int | float] = {"runs": 0, "calls": 0, "usd": 0.0, "paid_usd": 0.0}
-    faults = 0
-    for row in rows:
-        total["runs"] += 1
-        total["calls"] += row["calls"]
-        total["usd"] += row["usd"]
-        # earlier versions did not write what was paid; what is live was
-        total["paid_usd"] += row.get("paid_usd", row["usd"] if row["label"] == "live" else 0.0)
-        faults += row.get("faults", 0)
-    return total | ({"faults": faults} if faults else {})
-
-
-def best_designs(path: str | Path) -> Teacher:
-    """Return a teacher: for each task the design that the designer of another run holds best.
-
-    Args:
-        path: The run folder; a search's as well as a trained designer's.
-
-    Raises:
-        MissingDataError: It holds no checkpoint.
-    """
-    problems, designer = checkpoint.load(path)
-    usd_weight = checkpoint.read_config(path).reward.usd_weight
-
-    def teacher(tasks: Sequence[Task]) -> list[Design]:
-        return greedy(designer, problems, tasks, usd_weight=usd_weight)
-
-    return teacher
-
-
-def best_runs(path: str | Path, *, usd_weight: float, token_weight: float = 0.0, second_weight: float = 0.0) -> Teacher:
-    """Return a teacher: for each task the design that was worth most in the runs of a folder.
-
-    Args:
-        path: A run folder or its `runs.jsonl`.
-        usd_weight: lambda for USD per 1,000 questions.
-        token_weight: lambda for tokens per question.
-        second_weight: lambda for seconds of latency per question.
-
-    Raises:
-        MissingDataError: There are no runs.
-    """
-    path = Path(path)
-    worth: dict[tuple[str, str], dict[str, list[float]]] = {}
-    designs: dict[str, Mapping[str, Any]] = {}
-    for row in read_runs(path / "runs.jsonl" if path.is_dir() else path):
-        text = json.dumps(row["design"], sort_keys=True)
-        designs[text] = row["design"]
-        tokens = row["prompt_tokens"] + row["completion_tokens"]
-        value = row["score"] - usd_weight * 1000 * row["usd"] - token_weight * tokens
-        value -= second_weight * row.get("latency", 0.0)
-        worth.setdefault((row["benchmark"], row["task"]), {}).setdefault(text, []).append(value)
-    best = {
-        key: design_from_json(designs[max(values, key=lambda text: sum(values[text]) / len(values[text]))])
-        for key, values in worth.items()
-    }
-
-    def teacher(tasks: Sequence[Task]) -> list[Design]:
-        for task in tasks:
-            if (task.benchmark, task.id) not in best:
-                raise DataError(
-                    f"{path} holds no run of the task {task.id!r} ({task.benchmark}), so no design to imitate"
-                )
-        return [best[task.benchmark, task.id] for task in tasks]
-
-    return teacher

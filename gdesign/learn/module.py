@@ -3,33 +3,60 @@
 Shape letters: T tasks in a batch, K designs drawn for each, B = T * K.
 """
 
-import asyncio
-import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from dataclasses import replace
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import lightning as L
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
 
 from gdesign.design.base import Designer
 from gdesign.design.choose import greedy
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.errors import ConfigError
-from gdesign.execute.arena import Result, rollout
-from gdesign.execute.limits import Limits
-from gdesign.execute.reward import utility
+from gdesign.execute.arena import Arena, Result
+from gdesign.execute.reward import Reward
 from gdesign.learn.data import Item
-from gdesign.learn.estimators import Estimator, Replay, Rollouts
-from gdesign.llm.base import LLMClient
-from gdesign.runs.log import RunsFile, design_from_json, design_to_json, read_runs
-from gdesign.sandbox.outside import Sandbox
-from gdesign.tasks.base import Benchmark
-from gdesign.types import Design, Label, Outcome, Run, Task
+from gdesign.learn.estimators import Estimator, Replayed, Rollouts
+from gdesign.learn.replay import ReplayBuffer
+from gdesign.learn.teachers import Teacher
+from gdesign.types import Job, Outcome, Run
 
-Teacher = Callable[[Sequence[Task]], Sequence[Design]]
+
+class Means(nn.Module):
+    """Means over runs: of utility, score and USD per 1,000 questions.
+
+    Args:
+        persistent: Whether the state dict carries them.
+    """
+
+    def __init__(self, *, persistent: bool) -> None:
+        super().__init__()
+        self.utility, self.score, self.usd = (MeanMetric(nan_strategy="error") for _ in range(3))
+        for metric in self._metrics.values():
+            metric.set_dtype(torch.float64)
+            metric.persistent(persistent)
+
+    @property
+    def _metrics(self) -> dict[str, MeanMetric]:
+        return {"utility": self.utility, "score": self.score, "usd": self.usd}
+
+    def update(self, results: Sequence[Result], utilities: Sequence[float], *, weighted: bool) -> None:
+        """Count some runs, each by its task's weight or all alike."""
+        weight = torch.tensor([run.task.weight if weighted else 1.0 for run, _ in results], dtype=torch.float64)
+        columns = (utilities, [o.score for _, o in results], [1000 * o.usd for _, o in results])
+        for metric, column in zip(self._metrics.values(), columns, strict=True):
+            metric.update(torch.tensor(column, dtype=torch.float64), weight)
+
+    def read(self) -> dict[str, float]:
+        """Return the means by name, and begin anew; nothing where no run was counted."""
+        found = {name: float(metric.compute()) for name, metric in self._metrics.items() if metric.update_called}
+        for metric in self._metrics.values():
+            metric.reset()
+        return found
 
 
 class DesignModule(L.LightningModule):
@@ -37,32 +64,24 @@ class DesignModule(L.LightningModule):
 
     Args:
         designer: What learns.
-        problems: Encodes tasks; its space holds the pool.
-        llm: Answers the agents.
-        benchmark: Reads and grades answers.
+        problems: Encodes tasks.
+        arena: Runs the designs.
         estimator: Rollouts to a loss.
-        loop: Runs the agents. Its owner closes it, so that clients keep their connections.
-        runs: Gets a line for every execution; None for nowhere.
+        optimizer: Makes one, given parameters and `lr`.
+        lr: Learning rate at the first step.
+        final_lr: Its share at the last step, reached in a straight line.
+        reward: What a run is worth.
+        replay: Runs of earlier steps that a critic goes over again, at prices drawn anew; None for none.
         teacher: Gives the designs to imitate; then none is drawn and run in training.
         num_designs: K.
-        lr: Learning rate of AdamW.
-        weight_decay: AdamW's: each step takes off so much of the parameters, times the learning rate.
-        final_lr: Its share at the last step, reached in a straight line.
-        usd_weight: lambda, for USD per 1,000 questions.
-        token_weight: lambda for tokens per question.
-        second_weight: lambda for seconds of latency per question.
         entropy_weight: What entropy earns in the loss at the first step.
         final_entropy_weight: The same at the last step, reached in a straight line; None for the same throughout.
         penalty_weight: What the method's own regulariser costs in the loss.
         usd_weight_range: Lowest and highest lambda that each training task draws its own from, evenly by its
-            logarithm, for designers that serve every price of cost; None for `usd_weight` always.
-        num_replayed: How many tasks of earlier steps, with all their runs then, a critic goes over again in each
-            step, at prices drawn anew. A resumed training reads them from `runs`.
+            logarithm, for designers that serve every price of cost; None for the reward's always.
         num_samples: How many distinct answers an identical request may get: each run's seed is drawn
             below it. 1 asks each thing once, which is exact on recorded answers and cheap on cached ones.
         num_validation_samples: How often each validation task is run, with seeds 0, 1, ...
-        limits: How much one run may take, and each agent in it; None for no limit.
-        tools: Where agents run the programs that they write; None for nowhere.
         seed: Draws designs and run seeds.
     """
 
@@ -71,28 +90,21 @@ class DesignModule(L.LightningModule):
         *,
         designer: Designer,
         problems: ProblemEncoder,
-        llm: LLMClient,
-        benchmark: Benchmark,
+        arena: Arena,
         estimator: Estimator,
-        loop: asyncio.Runner,
-        runs: RunsFile | None = None,
+        optimizer: Callable[..., torch.optim.Optimizer],
+        lr: float,
+        final_lr: float = 1.0,
+        reward: Reward = Reward(),
+        replay: ReplayBuffer | None = None,
         teacher: Teacher | None = None,
         num_designs: int,
-        lr: float,
-        weight_decay: float = 0.0,
-        usd_weight: float = 0.0,
-        token_weight: float = 0.0,
-        second_weight: float = 0.0,
         entropy_weight: float = 0.0,
         final_entropy_weight: float | None = None,
         penalty_weight: float = 0.01,
         usd_weight_range: Sequence[float] | None = None,
-        num_replayed: int = 0,
-        final_lr: float = 1.0,
         num_samples: int = 1,
         num_validation_samples: int = 1,
-        limits: Limits | None = None,
-        tools: Sandbox | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -107,47 +119,34 @@ class DesignModule(L.LightningModule):
             raise ConfigError(
                 f"usd_weight_range is {list(usd_weight_range)}; expected two prices, 0 < lowest <= highest"
             )
-        if num_replayed < 0:
-            raise ConfigError(f"num_replayed must be 0 or more; got {num_replayed}")
         if not lr > 0:
             raise ConfigError(f"lr must be above 0; got {lr}")
-        if not weight_decay >= 0:
-            raise ConfigError(f"weight_decay must be 0 or more; got {weight_decay}")
         if not 0 < final_lr <= 1:
             raise ConfigError(f"final_lr must be in (0, 1]; got {final_lr}")
         self.designer = designer
         self.problems = problems
-        self.llm = llm
-        self.benchmark = benchmark
+        self.arena = arena
         self.estimator = estimator
-        self.loop = loop
-        self.runs = runs
+        self.optimizer = optimizer
+        self.lr = lr
+        self.final_lr = final_lr
+        self.reward = reward
+        self.replay = replay
         self.teacher = teacher
         self.num_designs = num_designs
-        self.usd_weight = usd_weight
-        self.token_weight = token_weight
-        self.second_weight = second_weight
         self.entropy_weight = entropy_weight
         self.final_entropy_weight = entropy_weight if final_entropy_weight is None else final_entropy_weight
         self.penalty_weight = penalty_weight
         self.usd_weight_range = None if usd_weight_range is None else tuple(usd_weight_range)
-        self.num_replayed = num_replayed
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.final_lr = final_lr
         self.num_samples = num_samples
         self.num_validation_samples = num_validation_samples
-        self.limits = limits
-        self.tools = tools
         self.generator = torch.Generator().manual_seed(seed)
         self.num_runs = 0
         self.seconds = 0.0
         self._began = perf_counter()
-        self._recent: list[tuple[float, float, float]] = []
-        self._done: dict[tuple[int, str, str], list[Done]] = {}
-        self._by_luck = False
+        self._drawn = Means(persistent=True)  # since the last row of metrics, wherever a training was stopped
+        self._validated = Means(persistent=False)
         self._seen: dict[tuple[str, str], Item] = {}
-        self._validated: list[tuple[float, float, float, float]] = []
 
     def training_step(self, batch: Sequence[Item], batch_idx: int) -> Tensor:
         """Return the loss of some tasks."""
@@ -159,14 +158,10 @@ class DesignModule(L.LightningModule):
         )
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if (self.global_step + 1) % every == 0:
-            metrics = {"train/loss": loss.detach(), "train/entropy": rollouts.entropy.detach().mean()}
-            if self._recent:
-                means = [sum(column) / len(self._recent) for column in zip(*self._recent, strict=True)]
-                self._recent.clear()
-                self.log("utility", means[0], prog_bar=True, logger=False, batch_size=len(batch))
-                self.log("score", means[1], prog_bar=True, logger=False, batch_size=len(batch))
-                self.log("usd", means[2], prog_bar=True, logger=False, batch_size=len(batch))
-                metrics |= {"train/utility": means[0], "train/score": means[1], "train/usd": means[2]}
+            metrics: dict[str, Any] = {"train/loss": loss.detach(), "train/entropy": rollouts.entropy.detach().mean()}
+            for name, mean in self._drawn.read().items():
+                self.log(name, mean, prog_bar=True, logger=False, batch_size=len(batch))
+                metrics[f"train/{name}"] = mean
             self.log_dict(metrics, batch_size=len(batch))
         return loss
 
@@ -176,28 +171,27 @@ class DesignModule(L.LightningModule):
 
     def validation_step(self, batch: Sequence[Item], batch_idx: int) -> None:
         """Run the greedy designs of some tasks."""
-        designs = greedy(self.designer, self.problems, [item.seen for item in batch], usd_weight=self.usd_weight)
+        designs = greedy(self.designer, self.problems, [item.seen for item in batch], usd_weight=self.reward.usd_weight)
         jobs = [
-            (design, item.task, seed)
+            Job(design, item.task, seed)
             for design, item in zip(designs, batch, strict=True)
             for seed in range(self.num_validation_samples)
         ]
-        for run, outcome in self.execute(jobs, phase="fit:validation"):
-            weight = run.task.weight
-            self._validated.append(
-                (weight, weight * self._utility(outcome), weight * outcome.score, weight * outcome.usd)
-            )
+        results = self.execute(jobs, phase="fit:validation")
+        self._validated.update(results, [self.reward.utility(outcome) for _, outcome in results], weighted=True)
 
     def on_validation_epoch_end(self) -> None:
         """Log what early stopping and the choice of a checkpoint look at."""
-        weight, worth, score, usd = (sum(column) for column in zip(*self._validated, strict=True))
-        self._validated.clear()
-        self.log("val/utility", worth / weight, prog_bar=True)
-        self.log_dict({"val/score": score / weight, "val/usd": 1000 * usd / weight, "runs": float(self.num_runs)})
+        means = self._validated.read()
+        self.log("val/utility", means["utility"], prog_bar=True)
+        self.log_dict({"val/score": means["score"], "val/usd": means["usd"], "runs": float(self.num_runs)})
 
     def configure_optimizers(self) -> Any:
-        """Return AdamW over the designer's parameters, and how its learning rate falls."""
-        optimizer = torch.optim.AdamW(self.designer.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+        """Return the optimizer of the designer's parameters, and how its learning rate falls."""
+        try:
+            optimizer = self.optimizer(self.designer.parameters(), lr=self.lr)
+        except ValueError as error:  # torch's word for a setting that cannot be
+            raise ConfigError(f"learner.optimizer: {error}") from error
         if self.final_lr == 1:
             return optimizer
         steps = int(self.trainer.estimated_stepping_batches)
@@ -213,13 +207,10 @@ class DesignModule(L.LightningModule):
         self._began = perf_counter()
 
     def on_train_start(self) -> None:
-        """Recall the runs of a training that is resumed; only now is the step known where it goes on."""
-        if self.num_replayed:
+        """Learn what the designer reads of a task, for runs that are gone over again."""
+        if self.replay is not None:
             items = self.trainer.datamodule.train  # type: ignore[attr-defined]
             self._seen = {(item.task.benchmark, item.task.id): item for item in items}
-            if self.runs is not None and self.global_step > 0:
-                self._done = _recalled(self.runs.path, before=self.global_step)
-                self._by_luck = any(run.by_luck for runs in self._done.values() for run in runs)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what a resumed training needs to draw the same designs and write the same metrics."""
@@ -229,29 +220,29 @@ class DesignModule(L.LightningModule):
         checkpoint["generator"] = self.generator.get_state()
         checkpoint["seconds"] = self.seconds
         checkpoint["num_runs"] = self.num_runs
-        checkpoint["recent"] = [list(row) for row in self._recent]
+        checkpoint["replay"] = None if self.replay is None else self.replay.state_dict()
 
     def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
         """Go on where the checkpoint was written."""
         self.generator.set_state(checkpoint["generator"])
         self.seconds = checkpoint["seconds"]
         self.num_runs = checkpoint["num_runs"]
-        self._recent = [(worth, score, usd) for worth, score, usd in checkpoint["recent"]]
+        if self.replay is not None:
+            self.replay.load_state_dict(checkpoint["replay"])
 
     def _draw(self, batch: Sequence[Item]) -> Rollouts:
         t, k = len(batch), self.num_designs
         prices = self._prices(t)
-        problem = self.problems(
-            [item.seen for item in batch for _ in range(k)], usd_weight=[p for p in prices for _ in range(k)]
-        )
-        draft = self.designer(problem, generator=self.generator)
+        problem = self.problems([item.seen for item in batch], usd_weight=prices)
+        draft = self.designer(problem, num_designs=k, generator=self.generator)
         # The designs of one task share their seed, and so the luck of each agent: they differ by design alone.
         seeds = torch.randint(self.num_samples, (t,), generator=self.generator).repeat_interleave(k).tolist()
         tasks = [item.task for item in batch for _ in range(k)]
         replayed = self._replay()
-        results = self.execute(list(zip(draft.designs, tasks, seeds, strict=True)), phase="fit:train")
-        worth = [self._utility(outcome, usd_weight=prices[i // k]) for i, (_, outcome) in enumerate(results)]
-        self._recent += [(u, o.score, 1000 * o.usd) for u, (_, o) in zip(worth, results, strict=True)]
+        results = self.execute(list(map(Job, draft.designs, tasks, seeds)), phase="fit:train")
+        rewards = [replace(self.reward, usd_weight=price) for price in prices for _ in range(k)]
+        worth = [reward.utility(outcome) for reward, (_, outcome) in zip(rewards, results, strict=True)]
+        self._drawn.update(results, worth, weighted=False)
         return Rollouts(
             log_prob=draft.log_prob.view(t, k),
             utility=torch.tensor(worth, device=draft.log_prob.device).view(t, k),
@@ -262,42 +253,38 @@ class DesignModule(L.LightningModule):
             replayed=replayed,
         )
 
-    def _replay(self) -> Replay | None:
+    def _replay(self) -> Replayed | None:
         """Return what the critic expects of earlier runs, what they were worth, and which were of one task and step."""
-        if not self.num_replayed or not self._done:
+        chosen = [] if self.replay is None else self.replay.draw(self.generator)
+        if not chosen:
             return None
-        # over a network luck decides which run ends first, and so the order in which they are kept
-        keys = sorted(self._done) if self._by_luck else list(self._done)
-        chosen = torch.randint(len(keys), (self.num_replayed,), generator=self.generator).tolist()
-        runs = {i: self._done[keys[i]] for i in chosen}
-        if self._by_luck:
-            runs = {i: sorted(found, key=Done.content) for i, found in runs.items()}
-        rows = [(place, keys[i][1:], done) for place, i in enumerate(chosen) for done in runs[i]]
+        items = [self._seen[key[1:]] for key, _ in chosen]
+        runs = [done for _, found in chosen for done in found]
+        task = torch.tensor([place for place, (_, found) in enumerate(chosen) for _ in found])
         prices = self._prices(len(chosen))
-        each = [prices[place] for place, _, _ in rows]
-        problem = self.problems([self._seen[task].seen for _, task, _ in rows], usd_weight=each)
-        score, usd = self.designer.expect(problem, [done.design for _, _, done in rows])
-        price = torch.tensor(each, device=score.device)
-        columns = [[d.score, 1000 * d.usd, d.tokens, d.seconds] for _, _, d in rows]
+        problem = self.problems([item.seen for item in items], usd_weight=prices)
+        score, usd = self.designer.expect(problem, [done.design for done in runs], of=task)
+        task = task.to(score.device)
+        price = torch.tensor(prices, device=score.device)[task]
+        columns = [[d.score, 1000 * d.usd, d.tokens, d.seconds] for d in runs]
         got, paid, tokens, seconds = torch.tensor(columns, device=score.device).T
-        place = torch.tensor([place for place, _, _ in rows], device=score.device)
-        weight = torch.tensor([self._seen[task].task.weight for _, task, _ in rows], device=score.device)
-        return Replay(
+        cost = price * paid + self.reward.token_weight * tokens + self.reward.second_weight * seconds
+        return Replayed(
             expected=score - price * usd,
-            utility=got - price * paid - self.token_weight * tokens - self.second_weight * seconds,
-            task=place,
-            weight=weight,
+            utility=got - cost,
+            task=task,
+            weight=self._weights(items).to(score.device)[task],
         )
 
     def _prices(self, num: int) -> list[float]:
         if self.usd_weight_range is None:
-            return [self.usd_weight] * num
+            return [self.reward.usd_weight] * num
         low, high = self.usd_weight_range
         return [float(low * (high / low) ** u) for u in torch.rand(num, generator=self.generator).tolist()]
 
     def _imitate(self, batch: Sequence[Item]) -> Rollouts:
         assert self.teacher is not None
-        problem = self.problems([item.seen for item in batch], usd_weight=self.usd_weight)
+        problem = self.problems([item.seen for item in batch], usd_weight=self.reward.usd_weight)
         draft = self.designer(problem, generator=self.generator)
         log_prob = self.designer.log_prob(problem, self.teacher([item.task for item in batch]))
         return Rollouts(
@@ -309,36 +296,16 @@ class DesignModule(L.LightningModule):
             teacher_log_prob=log_prob,
         )
 
-    def execute(self, jobs: Sequence[tuple[Design, Task, int]], *, phase: str) -> list[Result]:
-        """Run designs on tasks with seeds, all at once, and write them down under `phase`."""
+    def execute(self, jobs: Sequence[Job], *, phase: str) -> list[Result]:
+        """Run designs on tasks with seeds, and keep in mind what a critic goes over again."""
         step = self.global_step
 
-        def record(run: Run, outcome: Outcome) -> None:
+        def on_run(run: Run, outcome: Outcome) -> None:
             self.num_runs += 1
-            if self.num_replayed and phase == "fit:train":
-                key = (self.global_step, run.task.benchmark, run.task.id)
-                done = Done.of(run, outcome)
-                self._done.setdefault(key, []).append(done)
-                self._by_luck |= done.by_luck
-            if self.runs is not None:
-                self.runs.append(run, outcome, phase=phase, step=step)
+            if self.replay is not None and phase == "fit:train":
+                self.replay.add(run, outcome, step=step)
 
-        pool = self.problems.space.pool
-        return self.loop.run(
-            rollout(
-                jobs,
-                pool=pool,
-                llm=self.llm,
-                benchmark=self.benchmark,
-                record=record,
-                limits=self.limits,
-                tools=self.tools,
-            )
-        )
-
-    def _utility(self, outcome: Outcome, *, usd_weight: float | None = None) -> float:
-        price = self.usd_weight if usd_weight is None else usd_weight
-        return utility(outcome, usd_weight=price, token_weight=self.token_weight, second_weight=self.second_weight)
+        return self.arena.run(jobs, phase=phase, step=step, on_run=on_run)
 
     def _weights(self, batch: Sequence[Item]) -> Tensor:
         return torch.tensor([item.task.weight for item in batch])
@@ -349,46 +316,3 @@ class DesignModule(L.LightningModule):
             return first
         total = float(self.trainer.estimated_stepping_batches)
         return first + (last - first) * min(1.0, self.global_step / max(1.0, total - 1))
-
-
-BY_LUCK = (str(Label.LIVE), str(Label.REPLAYED))
-"""Labels of runs of which luck decided, at first, which ended first; others end in the same order each time."""
-
-
-class Done(NamedTuple):
-    """A run of training, as far as a critic can learn from it."""
-
-    design: Design
-    score: float
-    usd: float
-    tokens: int
-    seconds: float
-    seed: int
-    by_luck: bool
-
-    @classmethod
-    def of(cls, run: Run, outcome: Outcome) -> "Done":
-        """Return what is kept of a run."""
-        tokens = outcome.prompt_tokens + outcome.completion_tokens
-        by_luck = str(outcome.label) in BY_LUCK
-        return cls(run.design, outcome.score, outcome.usd, tokens, outcome.seconds, run.seed, by_luck)
-
-    def content(self) -> tuple[int, str]:
-        """Return what tells it from the other runs of its task in its step."""
-        return self.seed, json.dumps(design_to_json(self.design))
-
-
-def _recalled(path: Path, *, before: int) -> dict[tuple[int, str, str], list[Done]]:
-    """Return the training runs of a file before a step, each once: a step that was lost was gone through again."""
-    done: dict[tuple[int, str, str], list[Done]] = {}
-    known = set()
-    for row in read_runs(path, phase="fit:train"):
-        key = (row["step"], row["benchmark"], row["task"])
-        name = (*key, row["seed"], json.dumps(row["design"], sort_keys=True))
-        if row["step"] < before and name not in known:
-            known.add(name)
-            tokens = row["prompt_tokens"] + row["completion_tokens"]
-            design, seconds, by_luck = design_from_json(row["design"]), row.get("latency", 0.0), row["label"] in BY_LUCK
-            run = Done(design, row["score"], row["usd"], tokens, seconds, row["seed"], by_luck)
-            done.setdefault(key, []).append(run)
-    return done

@@ -1,17 +1,15 @@
 """The best design that can be found by looking, per class of tasks: what regret is measured against."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import fmean, stdev
 from typing import TypeVar
 
 from gdesign.errors import ConfigError
-from gdesign.execute.reward import account
-from gdesign.execute.run import run
-from gdesign.llm.base import LLMClient
-from gdesign.tasks.base import Benchmark
-from gdesign.types import AgentPool, Design, Outcome, Task
+from gdesign.execute.arena import Arena
+from gdesign.execute.reward import Reward
+from gdesign.types import Design, Job, Task
 
 K = TypeVar("K", bound=Hashable)
 
@@ -33,15 +31,13 @@ class Optimum:
     num_draws: int
 
 
-async def optimum(
+def optimum(
     designs: Sequence[Design],
     *,
     choose: Mapping[K, Sequence[Task]],
     score: Mapping[K, Sequence[Task]],
-    benchmark: Benchmark,
-    pool: AgentPool,
-    llm: LLMClient,
-    utility: Callable[[Outcome], float],
+    arena: Arena,
+    reward: Reward,
     first_draws: int = 20,
     final_draws: int = 768,
     keep: float = 0.25,
@@ -57,10 +53,8 @@ async def optimum(
         designs: To choose among.
         choose: By class, the tasks to choose on.
         score: By class, the tasks to score on; none that is chosen on.
-        benchmark: Reads and grades answers.
-        pool: Knows the agents.
-        llm: Answers.
-        utility: What an outcome is worth.
+        arena: Runs the designs.
+        reward: What a run is worth.
         first_draws: Number of draws that every design gets.
         final_draws: Number of draws that the last ones are chosen on.
         keep: Share of designs that goes on.
@@ -80,7 +74,7 @@ async def optimum(
         done, wanted = 0, first_draws
         while True:
             for design in sums:
-                sums[design] += sum(await _utilities(design, tasks, done, wanted, benchmark, pool, llm, utility))
+                sums[design] += sum(_utilities(design, tasks, range(done, wanted), arena, reward))
             done = wanted
             if done >= final_draws or len(sums) == 1:
                 break
@@ -88,24 +82,13 @@ async def optimum(
             sums = {d: sums[d] for d in best}
             wanted = min(done * 4, final_draws)
         chosen = max(sums, key=lambda d: sums[d])
-        found[key] = await evaluate(
-            chosen, tasks=others, benchmark=benchmark, pool=pool, llm=llm, utility=utility, num_draws=score_draws
-        )
+        found[key] = measure(chosen, tasks=others, arena=arena, reward=reward, num_draws=score_draws)
     return found
 
 
-async def evaluate(
-    design: Design,
-    *,
-    tasks: Sequence[Task],
-    benchmark: Benchmark,
-    pool: AgentPool,
-    llm: LLMClient,
-    utility: Callable[[Outcome], float],
-    num_draws: int,
-) -> Optimum:
+def measure(design: Design, *, tasks: Sequence[Task], arena: Arena, reward: Reward, num_draws: int) -> Optimum:
     """Return the mean utility of one design over draws, with its standard error."""
-    utilities = await _utilities(design, tasks, 0, num_draws, benchmark, pool, llm, utility)
+    utilities = _utilities(design, tasks, range(num_draws), arena, reward)
     return Optimum(
         design=design,
         utility=fmean(utilities),
@@ -114,19 +97,8 @@ async def evaluate(
     )
 
 
-async def _utilities(
-    design: Design,
-    tasks: Sequence[Task],
-    start: int,
-    stop: int,
-    benchmark: Benchmark,
-    pool: AgentPool,
-    llm: LLMClient,
-    utility: Callable[[Outcome], float],
+def _utilities(
+    design: Design, tasks: Sequence[Task], draws: Sequence[int], arena: Arena, reward: Reward
 ) -> list[float]:
-    utilities = []
-    for draw in range(start, stop):
-        seed, i = divmod(draw, len(tasks))
-        done = await run(design, tasks[i], pool=pool, llm=llm, extract=benchmark.extract, seed=seed)
-        utilities.append(utility(account(done, grade=benchmark.grade, pool=pool)))
-    return utilities
+    jobs = [Job(design, tasks[draw % len(tasks)], draw // len(tasks)) for draw in draws]
+    return [reward.utility(outcome) for _, outcome in arena.run(jobs, phase="optimum")]

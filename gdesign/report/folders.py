@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 
 from gdesign.errors import DataError, MissingDataError
-from gdesign.runs.checkpoint import BEST, CONFIG
+from gdesign.runs.checkpoint import BEST
+from gdesign.runs.config import CONFIG
 from gdesign.runs.folder import flat, typed
 from gdesign.runs.metrics import read_metrics
 

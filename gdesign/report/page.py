@@ -13,7 +13,7 @@ from gdesign.report.folders import Evaluation, Incomplete, find_evaluations, loo
 from gdesign.report.sections import commands, designs, failures, in_short, meaning, money, tasks, told_versions
 from gdesign.report.tables import Group, Row, make_groups, make_rows, panel, told
 from gdesign.report.tally import Tally, read_tally
-from gdesign.runs.checkpoint import CONFIG
+from gdesign.runs.config import CONFIG
 from gdesign.runs.folder import typed, versions
 
 if HAS_MATPLOTLIB:

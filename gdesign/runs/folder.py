@@ -17,11 +17,13 @@ from omegaconf import DictConfig, OmegaConf
 
 import gdesign
 from gdesign.errors import ConfigError
-from gdesign.runs.checkpoint import CONFIG
+from gdesign.runs.config import CONFIG
 from gdesign.runs.log import mend_last_line
 from gdesign.types import Task
 
-MAY_DIFFER = ("out", "resume", "split", "trainer", "logger", "patience", "num_test_samples", "threads", "trust", "yes")
+MAY_DIFFER = (
+    "out", "resume", "split", "arena", "trainer", "logger", "patience", "num_test_samples", "threads", "trust", "yes"
+)  # fmt: skip
 """Keys that may change when a folder is used again."""
 MAY_DIFFER_OF_LLM = ("budget", "record", "max_concurrent", "max_retries", "timeout")
 """The same within `llm`: they change no answer."""
@@ -181,6 +183,8 @@ def with_overrides(saved: DictConfig, config: DictConfig, overrides: Sequence[st
         OmegaConf.update(merged, key, node, merge=False, force_add=True)
         if key in ("designer", "task", "pool", "llm"):
             merged.names[key] = config.names[key]
+    if "arena" in config:  # where it ran in training does not matter
+        merged.arena = config.arena
     return merged
 
 

@@ -3,11 +3,11 @@
 A line holds `phase` (`fit:train` and `fit:validation` in training, `fit:search` for what a designer asks for itself,
 else the split that is evaluated), `step` and `weight` where there is one, `benchmark`, `task`, `seed`, `design`,
 `answer`, what the run was worth (`score`, `usd`, `prompt_tokens`, `completion_tokens`, `calls`, `critical_path`,
-`unreadable`, `failures`, `label`), `seconds` and `turns`: `[agent, round, answer]` for each. Where the words were asked
-for, a turn goes on with its text and error, and the `question` is there too. Where they are not zero: `paid_usd` (of
-`usd`, what was asked live), `latency` (seconds of the slowest chain of calls; `seconds` is the time that passed here),
-`faults` (survived by asking again), `counted` (turns whose tokens were counted here) and `agent_usd` (what of `usd`
-each agent took, to six digits).
+`unreadable`, `failures`, `label`), `seconds` and `turns`: `[agent, round, answer]` for each. Outside
+training a turn goes on with its text and error, and the `question` is there too. Where they are not zero: `paid_usd`
+(of `usd`, what was asked live), `latency` (seconds of the slowest chain of calls; `seconds` is the time that passed
+here), `faults` (survived by asking again), `counted` (turns whose tokens were counted here) and `agent_usd` (what of
+`usd` each agent took, to six digits).
 """
 
 import json
@@ -73,6 +73,12 @@ def _agent_from_json(row: Mapping[str, Any]) -> Agent:
     return Agent(role=row["role"], llm=row["llm"], operator=row.get("operator", "answer"), gate=gate)
 
 
+WORTH = (
+    "score", "usd", "prompt_tokens", "completion_tokens", "calls", "critical_path", "unreadable", "failures"
+)  # fmt: skip
+"""What of an outcome stands in each line."""
+
+
 class RunsFile:
     """Appends a line for each run; what was written outlives Ctrl-C and a kill.
 
@@ -84,7 +90,9 @@ class RunsFile:
         self.path = Path(path)
         self._file: TextIO | None = None
 
-    def append(self, run: Run, outcome: Outcome, *, phase: str, step: int | None = None, words: bool = False) -> None:
+    def append(
+        self, run: Run, outcome: Outcome, *, phase: str, step: int | None = None, words: bool | None = None
+    ) -> None:
         """Write one run and hand the line to the operating system.
 
         Args:
@@ -92,8 +100,9 @@ class RunsFile:
             outcome: What it was worth.
             phase: What it was done for.
             step: Training step.
-            words: Whether to write what each agent said, not only its answer.
+            words: Whether to write what each agent said, not only its answer; None for where nobody is trained.
         """
+        words = not phase.startswith("fit:") if words is None else words
         line = json.dumps(self._row(run, outcome, phase, step, words), separators=(",", ":"))
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,11 +118,9 @@ class RunsFile:
             self._file = None
 
     def __enter__(self) -> Self:
-        """Return the file itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the file."""
         self.close()
 
     def _row(self, run: Run, outcome: Outcome, phase: str, step: int | None, words: bool) -> dict[str, Any]:
@@ -142,14 +149,7 @@ class RunsFile:
             "seed": run.seed,
             "design": design_to_json(run.design),
             "answer": run.answer,
-            "score": outcome.score,
-            "usd": outcome.usd,
-            "prompt_tokens": outcome.prompt_tokens,
-            "completion_tokens": outcome.completion_tokens,
-            "calls": outcome.calls,
-            "critical_path": outcome.critical_path,
-            "unreadable": outcome.unreadable,
-            "failures": outcome.failures,
+            **{name: getattr(outcome, name) for name in WORTH},
             "label": None if outcome.label is None else str(outcome.label),
             "seconds": round(run.seconds, 6),
             **{name: value for name, value in seldom.items() if value},

@@ -1,8 +1,8 @@
-"""What a config lets be spent, and about what it will cost, said before anything is asked."""
+"""What a config lets be spent, about what it will cost, and what a training did cost."""
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from statistics import fmean
@@ -19,12 +19,12 @@ from gdesign.encode.problem import ProblemEncoder
 from gdesign.errors import ConfigError
 from gdesign.execute.limits import Limits
 from gdesign.execute.operators import MOST_CALLS
-from gdesign.learn.data import TaskData
-from gdesign.learn.module import DesignModule
 from gdesign.llm.cost import Allowance
 from gdesign.llm.recording import Recording
-from gdesign.runs.checkpoint import LIVE, mappings
-from gdesign.types import AgentPool, Design, Task
+from gdesign.runs import checkpoint
+from gdesign.runs.config import LIVE, mappings
+from gdesign.runs.log import read_runs
+from gdesign.types import AgentPool, Design, Job, Task
 
 LIMITS = ("question", "agent", "longest_reply")
 """What `limits` of a config may hold."""
@@ -36,6 +36,8 @@ BYTES_PER_TOKEN = 4
 """Of English, about; what an estimate assumes of prompts."""
 COMPLETION_TOKENS = 300
 """What an estimate assumes of a reply where no recording says better."""
+NOTHING_SPENT: Mapping[str, int | float] = {"runs": 0, "calls": 0, "usd": 0.0, "paid_usd": 0.0, "seconds": 0.0}
+"""What training cost where there was none."""
 
 
 def limits_of(config: DictConfig) -> Limits | None:
@@ -106,24 +108,10 @@ class Spending:
     usd: float = 0.0
 
     def __add__(self, other: "Spending") -> "Spending":
-        """Return the sum."""
-        return Spending(
-            runs=self.runs + other.runs,
-            calls=self.calls + other.calls,
-            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
-            completion_tokens=self.completion_tokens + other.completion_tokens,
-            usd=self.usd + other.usd,
-        )
+        return Spending(**{name: value + getattr(other, name) for name, value in asdict(self).items()})
 
     def __mul__(self, runs: int | float) -> "Spending":
-        """Return the cost of so many times the runs."""
-        return Spending(
-            runs=self.runs * runs,
-            calls=self.calls * runs,
-            prompt_tokens=self.prompt_tokens * runs,
-            completion_tokens=self.completion_tokens * runs,
-            usd=self.usd * runs,
-        )
+        return Spending(**{name: value * runs for name, value in asdict(self).items()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +132,6 @@ class Estimate:
         return sum(self.parts.values(), Spending())
 
     def __str__(self) -> str:
-        """Return a table and the assumptions, as a user reads them before agreeing."""
         rows = [(name, cost) for name, cost in self.parts.items() if cost.runs]
         if len(rows) > 1:
             rows.append(("together", self.total))
@@ -158,35 +145,39 @@ class Estimate:
 
 
 def estimate_training(
-    module: DesignModule,
-    data: TaskData,
+    designer: Designer,
+    problems: ProblemEncoder,
     *,
-    config: DictConfig,
+    train: Sequence[Task],
+    validation: Sequence[Task],
     test: Sequence[Task],
+    config: DictConfig,
     num_epochs: int,
 ) -> Estimate:
     """Return about what a training will cost, with the evaluation that follows.
 
     Args:
-        module: The designer and what it learns by.
-        data: Training and validation tasks.
-        config: Says of the client what is recorded and how long replies are, and how often a test is run.
+        designer: What is to learn.
+        problems: Encodes tasks.
+        train: Tasks to learn from.
+        validation: Tasks that are run after each epoch.
         test: What is evaluated afterwards.
+        config: Has `learner` and `reward`; says of the client what is recorded and how long replies are, and how often
+            a test is run.
         num_epochs: How many epochs are still to come.
     """
-    designer, problems = module.designer, module.problems
-    train = [item.task for item in data.train]
     trains = any(p.requires_grad for p in designer.parameters())
-    lengths = _Lengths.of(config)
-    notes = list(lengths.notes(problems.space.pool))
+    lengths, pool = _Lengths.of(config), problems.space.pool
+    notes = list(lengths.notes(pool))
     asked: list[tuple[Design, Task]] = []
     parts = {}
+    usd_weight: float = config.reward.usd_weight
     if isinstance(designer, Searched) and num_epochs:
-        tasks = [*train, *(() if trains else (item.task for item in data.validation))]
-        asked = [(design, task) for design, task, _ in _first_jobs(module, designer, tasks)]
+        tasks = [*train, *(() if trains else validation)]
+        asked = [(design, task) for design, task, _ in _first_jobs(designer, problems, tasks, usd_weight=usd_weight)]
         if asked:
             runs = len(asked) if designer.num_runs is None else designer.num_runs
-            parts["search"] = _mean_cost(_spread(asked), pool=problems.space.pool, lengths=lengths) * runs
+            parts["search"] = _mean_cost(_spread(asked), pool=pool, lengths=lengths) * runs
             notes.append(
                 f"search: by the first {len(asked)} runs that the designer asks for"
                 + (", and what it may ask for when it has seen these is not in it" if designer.num_runs is None else "")
@@ -194,13 +185,14 @@ def estimate_training(
     if asked and not trains:
         sample = _spread(asked)
     else:
-        sample = _drawn(designer, problems, _spread(train), usd_weight=module.usd_weight)
+        sample = _drawn(designer, problems, _spread(train), usd_weight=usd_weight)
         notes.append(f"by {len(sample)} designs as the designer draws them now; training changes which it draws")
-    mean = _mean_cost(sample, pool=problems.space.pool, lengths=lengths)
+    mean = _mean_cost(sample, pool=pool, lengths=lengths)
     if trains:
-        drawn = 0 if module.teacher is not None else module.num_designs
+        learner = config.learner
+        drawn = 0 if learner.get("teacher") else learner.num_designs
         parts["training"] = mean * (num_epochs * len(train) * drawn)
-        parts["validation"] = mean * (num_epochs * len(data.validation) * module.num_validation_samples)
+        parts["validation"] = mean * (num_epochs * len(validation) * learner.num_validation_samples)
     parts["test"] = mean * (len(test) * config.num_test_samples)
     return Estimate(parts=parts, notes=tuple(notes))
 
@@ -278,11 +270,11 @@ def _drawn(
     return list(zip(draft.designs, tasks, strict=True))
 
 
-def _first_jobs(module: DesignModule, designer: Searched, tasks: Sequence[Task]) -> Sequence[tuple[Design, Task, int]]:
+def _first_jobs(
+    designer: Searched, problems: ProblemEncoder, tasks: Sequence[Task], *, usd_weight: float
+) -> Sequence[Job]:
     generator = torch.Generator().manual_seed(0)
-    search = copy.deepcopy(designer).search(
-        tasks, problems=module.problems, usd_weight=module.usd_weight, generator=generator
-    )
+    search = copy.deepcopy(designer).search(tasks, problems=problems, usd_weight=usd_weight, generator=generator)
     jobs = next(search, ())
     search.close()
     return jobs
@@ -301,14 +293,10 @@ def _mean_cost(sample: Sequence[tuple[Design, Task]], *, pool: AgentPool, length
 
 def _cost_of(design: Design, task: Task, *, pool: AgentPool, lengths: _Lengths) -> Spending:
     """Return about what one execution costs in which every agent speaks in every round, and asks as often as it may."""
-    n = len(design.agents)
     completion = [lengths(agent.llm) for agent in design.agents]
     calls, prompt_tokens, completion_tokens, usd = 0.0, 0.0, 0.0, 0.0
     for r in range(1, design.num_rounds + 1):
-        heard: list[list[int]] = [[] for _ in range(n)]
-        for src, dst, rounds in (*design.spatial, *(design.temporal if r > 1 else ())):
-            if not rounds or r in rounds:
-                heard[dst].append(src)
+        heard = [(*spatial, *temporal) for spatial, temporal in design.heard(r)]
         for i, agent in enumerate(design.agents):
             messages = prompt(
                 agent,
@@ -327,3 +315,43 @@ def _cost_of(design: Design, task: Task, *, pool: AgentPool, lengths: _Lengths) 
                 completion_tokens += completion[i]
                 usd += (prompted * price.usd_per_1M_input + completion[i] * price.usd_per_1M_output) / 1e6
     return Spending(runs=1.0, calls=calls, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens, usd=usd)
+
+
+def num_epochs(folder: Path) -> int:
+    """Return how many epochs of training a run folder holds."""
+    last = folder / checkpoint.LAST
+    return int(checkpoint.read(last, "epoch")) + 1 if last.is_file() else 0
+
+
+def spent(folder: Path) -> dict[str, int | float]:
+    """Return what training cost.
+
+    Returns:
+        runs, calls, usd: By the runs that ended, those of epochs that were gone through again included; calls of runs
+            that were broken off are not in it.
+        paid_usd: What of it was asked live, so paid then; the rest came from a recording.
+        faults: Number of faults that were survived by asking again; only where there were some.
+        seconds: How long it took.
+    """
+    total: dict[str, int | float] = dict(NOTHING_SPENT)
+    if (folder / "runs.jsonl").is_file():
+        rows = [row for row in read_runs(folder / "runs.jsonl") if row["phase"].startswith("fit:")]
+        total |= bill(rows)
+    written = [folder / name for name in (checkpoint.LAST, checkpoint.BEST) if (folder / name).is_file()]
+    if written:
+        total["seconds"] = checkpoint.read(written[0], "seconds")
+    return total
+
+
+def bill(rows: Iterable[Mapping[str, Any]]) -> dict[str, int | float]:
+    """Return runs, calls, usd and paid_usd of some lines of a runs file, and faults where there were some."""
+    total: dict[str, int | float] = {"runs": 0, "calls": 0, "usd": 0.0, "paid_usd": 0.0}
+    faults = 0
+    for row in rows:
+        total["runs"] += 1
+        total["calls"] += row["calls"]
+        total["usd"] += row["usd"]
+        # earlier versions did not write what was paid; what is live was
+        total["paid_usd"] += row.get("paid_usd", row["usd"] if row["label"] == "live" else 0.0)
+        faults += row.get("faults", 0)
+    return total | ({"faults": faults} if faults else {})

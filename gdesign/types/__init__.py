@@ -5,9 +5,9 @@ machine-learning stack.
 """
 
 from gdesign.types.call import Label, Message, Origin, Reply, Request, Usage, sample_index
-from gdesign.types.design import Agent, Decision, Design, Edge, Gate
+from gdesign.types.design import Agent, Decision, Design, Edge, Gate, Heard
 from gdesign.types.pool import LLM, AgentPool, Candidate, Role
-from gdesign.types.run import Extract, Grade, Outcome, Run, Turn
+from gdesign.types.run import Extract, Grade, Job, Outcome, Run, Turn
 from gdesign.types.task import Task
 
 __all__ = [
@@ -21,6 +21,8 @@ __all__ = [
     "Extract",
     "Gate",
     "Grade",
+    "Heard",
+    "Job",
     "Label",
     "Message",
     "Origin",

@@ -54,6 +54,18 @@ class Edge(NamedTuple):
     rounds: tuple[int, ...] = ()
 
 
+class Heard(NamedTuple):
+    """Whom an agent hears in a round, lowest index first.
+
+    Attributes:
+        spatial: Agents heard within the round.
+        temporal: Agents whose words of the round before are heard.
+    """
+
+    spatial: list[int]
+    temporal: list[int]
+
+
 _edge = partial(tuple.__new__, Edge)  # as Edge._make, in half the time: dense designs have thousands of edges
 
 
@@ -122,7 +134,7 @@ class Design:
                 gated = True
                 _check_gate(agent.gate, i, n)
         order = _topological_order(agents, spatial, gated, by_name=decision.kind in ("last", "judge"))
-        keep = _with_path_to_decision(agents, spatial, temporal, decision, self.num_rounds, order, gated)
+        keep = _with_path_to_decision(agents, spatial, temporal, decision, self.num_rounds, order)
         kept = order if len(keep) == n else [i for i in order if i in keep]
         if kept != list(range(n)):
             new = {old: i for i, old in enumerate(kept)}
@@ -155,6 +167,20 @@ class Design:
         set_(self, "spatial", _sorted(spatial))
         set_(self, "temporal", _sorted(temporal) if self.num_rounds > 1 else ())
         set_(self, "decision", decision)
+
+    def heard(self, round: int) -> list[Heard]:
+        """Return, for each agent, whom it hears in a round (counted from 1)."""
+        n = len(self.agents)
+        temporal = _by_hearer(n, self.temporal if round > 1 else (), round)
+        return list(map(Heard, _by_hearer(n, self.spatial, round), temporal))
+
+
+def _by_hearer(n: int, edges: Sequence[Edge], r: int) -> list[list[int]]:
+    heard: list[list[int]] = [[] for _ in range(n)]
+    for src, dst, rounds in edges:
+        if not rounds or r in rounds:
+            heard[dst].append(src)
+    return heard
 
 
 def _edges(kind: str, edges: Sequence[Edge], n: int, num_rounds: int, first_round: int) -> list[Edge]:
@@ -259,7 +285,6 @@ def _with_path_to_decision(
     decision: Decision,
     num_rounds: int,
     order: Sequence[int],
-    gated: bool,
 ) -> set[int]:
     """Return the agents whose words can reach the decision, over the unrolled rounds."""
     match decision.kind:
@@ -278,40 +303,21 @@ def _with_path_to_decision(
                 deciders.append(i)
                 if agents[i].gate is None:
                     break
-    watched = [a.gate.watch if a.gate is not None else () for a in agents] if gated else ()
-    if num_rounds == 1:
-        sources: list[list[int]] = [list(watch) for watch in watched] or [[] for _ in agents]
-        for src, dst, _ in spatial:
-            sources[dst].append(src)
-        reached = set(deciders)
-        stack = list(deciders)
-        while stack:
-            for src in sources[stack.pop()]:
+    reached = set(deciders)
+    for r in range(num_rounds, 0, -1):
+        heard = _by_hearer(len(agents), spatial, r)
+        todo = list(reached)  # who matters in the round after matters in this one: it sees its own earlier reply
+        while todo:
+            i = todo.pop()
+            gate = agents[i].gate
+            for src in heard[i] if gate is None else (*heard[i], *gate.watch):
                 if src not in reached:
                     reached.add(src)
-                    stack.append(src)
-        return reached
-    heard: list[list[tuple[int, tuple[int, ...]]]] = [[(w, ()) for w in watch] for watch in watched] or [
-        [] for _ in agents
-    ]
-    for src, dst, rounds in spatial:
-        heard[dst].append((src, rounds))
-    earlier: list[list[tuple[int, tuple[int, ...]]]] = [[] for _ in agents]
-    for src, dst, rounds in temporal:
-        earlier[dst].append((src, rounds))
-    turns = {(i, num_rounds) for i in deciders}
-    todo = list(turns)
-    while todo:
-        i, r = todo.pop()
-        previous = [(src, r) for src, rounds in heard[i] if not rounds or r in rounds]
-        if r > 1:
-            previous += [(src, r - 1) for src, rounds in earlier[i] if not rounds or r in rounds]
-            previous.append((i, r - 1))
-        for turn in previous:
-            if turn not in turns:
-                turns.add(turn)
-                todo.append(turn)
-    return {i for i, _ in turns}
+                    todo.append(src)
+        if r > 1 and temporal:
+            before = _by_hearer(len(agents), temporal, r)
+            reached |= {src for i in reached for src in before[i]}
+    return reached
 
 
 def _sorted(edges: Sequence[Edge]) -> tuple[Edge, ...]:

@@ -2,10 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gdesign.types.call import Label, Reply
 from gdesign.types.design import Design
 from gdesign.types.task import Task
+
+
+class Job(NamedTuple):
+    """A design, the task to run it on, and the seed of the run."""
+
+    design: Design
+    task: Task
+    seed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

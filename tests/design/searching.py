@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from gdesign.design.base import Job, Searched
-from gdesign.types import Design, Outcome, Run, Task
+from gdesign.design.base import Searched
+from gdesign.types import Design, Job, Outcome, Run, Task
 from tests import worlds
 
 Worth = Callable[[Design, Task, int], float]

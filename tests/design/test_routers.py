@@ -1,4 +1,3 @@
-import asyncio
 import math
 
 import pytest
@@ -227,7 +226,7 @@ def test_the_length_control_reads_the_length_alone():
 
 
 def test_routers_learn_from_real_runs():
-    from gdesign.execute.arena import rollout
+    from gdesign.execute.arena import LocalArena
 
     encoder = world()
     tasks = subjects(CITIES[:4])
@@ -245,7 +244,8 @@ def test_routers_learn_from_real_runs():
     router = NearestNeighbors(space=encoder.space)
     steps = router.search(tasks, problems=encoder, usd_weight=0.0, generator=torch.Generator().manual_seed(0))
     jobs = next(steps)
-    results = asyncio.run(rollout(jobs, pool=encoder.space.pool, llm=llm, benchmark=Cities()))
+    with LocalArena(pool=encoder.space.pool, llm=llm, benchmark=Cities()) as arena:
+        results = arena.run(jobs, phase="fit:search")
     with pytest.raises(StopIteration):
         steps.send(results)
     assert routed(router, encoder, CITIES[10:12], usd_weight=0.0) == ["llm-1"] * 2

@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 
-from gdesign.errors import LLMError
-from gdesign.execute.reward import account, critical_path, utility
+from gdesign.errors import ConfigError, LLMError
+from gdesign.execute.reward import Reward, account, critical_path
 from gdesign.execute.run import run
 from gdesign.types import Agent, Decision, Design, Edge, Gate, Label, Reply, Run, Task, Turn, Usage
 from tests.strategies import POOL, designs
@@ -155,7 +155,7 @@ def test_latency_is_that_of_the_slowest_chain_and_can_be_weighed():
     assert worth(spoken(TWO, slow, quick)).seconds == 2.0
     outcome = worth(spoken(CHAIN, slow, quick))
     assert outcome.seconds == 2.5
-    assert utility(outcome, second_weight=0.1) == pytest.approx(utility(outcome) - 0.25)
+    assert Reward(second_weight=0.1).utility(outcome) == pytest.approx(Reward().utility(outcome) - 0.25)
 
 
 @settings(deadline=None, max_examples=50)
@@ -169,6 +169,13 @@ def test_the_critical_path_is_no_longer_than_all_calls(design):
 
 def test_utility_weighs_score_against_cost_per_thousand_questions():
     outcome = worth(spoken(TWO, reply(), reply()))
-    assert utility(outcome) == 1.0
-    assert utility(outcome, usd_weight=0.1) == pytest.approx(1 - 0.1 * 1000 * outcome.usd)
-    assert utility(outcome, token_weight=0.001) == pytest.approx(1 - 0.22)
+    assert Reward().utility(outcome) == 1.0
+    assert Reward(usd_weight=0.1).utility(outcome) == pytest.approx(1 - 0.1 * 1000 * outcome.usd)
+    assert Reward(token_weight=0.001).utility(outcome) == pytest.approx(1 - 0.22)
+
+
+@pytest.mark.parametrize("name", ["usd_weight", "token_weight", "second_weight"])
+@pytest.mark.parametrize("value", [-0.1, float("nan")])
+def test_a_price_below_nothing_is_refused(name, value):
+    with pytest.raises(ConfigError, match=f"{name} is .*; expected 0 or more"):
+        Reward(**{name: value})

@@ -1,14 +1,12 @@
 """A little world to train in: the first agent is always right, the others never are."""
 
-import asyncio
-from pathlib import Path
-
 import lightning as L
+import torch
 
+from gdesign.execute.arena import LocalArena
 from gdesign.learn.data import TaskData
 from gdesign.learn.estimators import Reinforce
 from gdesign.learn.module import DesignModule
-from gdesign.runs.log import RunsFile
 from tests import worlds
 
 
@@ -32,17 +30,14 @@ def right_first(request):
     return f"Answer: {right if request.llm == 'llm-0' else 'wrong'}"
 
 
-def make_module(designer, problems, loop, *, runs=None, llm=None, **settings):
-    settings = {"estimator": Reinforce(), "num_designs": 3, "lr": 0.05, **settings}
-    return DesignModule(
-        designer=designer,
-        problems=problems,
-        llm=worlds.Scripted(right_first) if llm is None else llm,
-        benchmark=Tiny(),
-        loop=loop,
-        runs=runs,
-        **settings,
-    )
+def make_arena(*, llm=None, **settings):
+    llm = worlds.Scripted(right_first) if llm is None else llm
+    return LocalArena(pool=worlds.pool(), llm=llm, benchmark=Tiny(), **settings)
+
+
+def make_module(designer, problems, arena, **settings):
+    settings = {"estimator": Reinforce(), "optimizer": torch.optim.Adam, "num_designs": 3, "lr": 0.05, **settings}
+    return DesignModule(designer=designer, problems=problems, arena=arena, **settings)
 
 
 def make_data(num=8, *, shuffle_questions=False, tasks=None):
@@ -63,7 +58,3 @@ def make_trainer(max_epochs=2, *, log_every=2):
         )
 
     return make
-
-
-def open_world(folder: Path):
-    return asyncio.Runner(), RunsFile(folder / "runs.jsonl")

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from gdesign.errors import ConfigError, UserError
-from gdesign.learn.estimators import Reinforce, Replay, Rollouts, critic, imitation, leave_one_out
+from gdesign.learn.estimators import Reinforce, Replayed, Rollouts, critic, imitation, leave_one_out
 
 UTILITY = torch.tensor([0.3, -1.0, 2.0], dtype=torch.float64)
 
@@ -140,7 +140,7 @@ def test_a_designer_without_a_critic_is_refused():
 def test_a_critic_learns_from_earlier_runs_as_from_new_ones():
     zeros = torch.zeros(1, 2)
     value = torch.tensor([[0.0, 1.0]], requires_grad=True)
-    replayed = Replay(
+    replayed = Replayed(
         expected=torch.tensor([1.0, 0.0]),
         utility=torch.tensor([0.0, 0.0]),
         task=torch.tensor([0, 0]),

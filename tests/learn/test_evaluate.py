@@ -1,4 +1,3 @@
-import asyncio
 import json
 from dataclasses import replace
 
@@ -7,34 +6,33 @@ import pytest
 from gdesign.agents.teams import chain, single
 from gdesign.design.fixed import Fixed
 from gdesign.execute.limits import Limits
+from gdesign.execute.reward import Reward
 from gdesign.learn.data import items
 from gdesign.learn.evaluate import evaluate, evaluate_into, summarise
 from gdesign.llm.cost import Allowance
 from gdesign.runs.log import RunsFile, read_runs
 from gdesign.types import Label, Reply, Usage
 from tests import worlds
-from tests.learn.parts import Tiny, right_first
+from tests.learn.parts import make_arena, right_first
 
 
-def results(topology=single, num=6, tasks=None, num_samples=1, llm=None, **arguments):
+def results(topology=single, num=6, tasks=None, num_samples=1, phase="test", **settings):
     problems = worlds.encoder()
     designer = Fixed(space=problems.space, topology=topology, num_agents=1 if topology is single else 3)
-    with asyncio.Runner() as loop:
+    with make_arena(**settings) as arena:
         return evaluate(
             designer,
             items(worlds.tasks(num) if tasks is None else tasks),
             problems=problems,
-            llm=worlds.Scripted(right_first) if llm is None else llm,
-            benchmark=Tiny(),
-            loop=loop,
+            arena=arena,
             num_samples=num_samples,
             batch_size=4,
-            **arguments,
+            phase=phase,
         )
 
 
 def test_a_design_that_is_always_right_scores_one_and_costs_what_its_calls_cost():
-    summary = summarise(results(), usd_weight=0.5)
+    summary = summarise(results(), reward=Reward(usd_weight=0.5))
     usd = 1000 * (10 * 0.1 + 5 * 0.4) / 1e6
     assert summary["score"] == 1.0
     assert summary["usd"] == pytest.approx(usd)
@@ -72,7 +70,7 @@ def test_domains_are_told_apart():
 
 def test_what_was_said_is_written_down(tmp_path):
     with RunsFile(tmp_path / "runs.jsonl") as runs:
-        results(chain, num=2, runs=runs, phase="validation")
+        results(chain, num=2, log=runs, phase="validation")
     rows = list(read_runs(tmp_path / "runs.jsonl", phase="validation"))
     assert [row["task"] for row in rows] == ["q0", "q1"]
     assert rows[0]["turns"][0][3] == "Answer: 0"
@@ -95,7 +93,7 @@ class Live:
 
 def test_what_was_paid_is_told_beside_what_was_in_a_recording(tmp_path):
     with RunsFile(tmp_path / "runs.jsonl") as runs:
-        found = results(num=4, llm=Live(recorded=("q2", "q3")), runs=runs)
+        found = results(num=4, llm=Live(recorded=("q2", "q3")), log=runs)
     summary = summarise(found)
     assert summary["paid_usd"] == pytest.approx(summary["usd"] / 2)
     assert (summary["faults"], summary["counted"], summary["latency"]) == (1, 1, None)
@@ -107,7 +105,7 @@ def test_what_was_paid_is_told_beside_what_was_in_a_recording(tmp_path):
 
 def test_latency_is_that_of_the_chain_and_may_have_a_price():
     found = results(chain, num=20, llm=Live(seconds=lambda request: 0.5 + (request.origin.task_id == "q7")))
-    summary = summarise(found, second_weight=0.1)
+    summary = summarise(found, reward=Reward(second_weight=0.1))
     assert summary["latency"] == {"mean": pytest.approx(1.5 + 3 / 20), "p50": 1.5, "p95": pytest.approx(1.65)}
     assert summary["utility"] == pytest.approx(summary["score"] - 0.1 * summary["latency"]["mean"])
 
@@ -120,24 +118,20 @@ def test_limits_hold_in_an_evaluation():
 def test_eval_json_says_what_training_cost(tmp_path):
     problems = worlds.encoder()
     training = {"runs": 3, "calls": 4, "usd": 0.5, "seconds": 1.0}
-    with asyncio.Runner() as loop, RunsFile(tmp_path / "runs.jsonl") as runs:
+    with RunsFile(tmp_path / "runs.jsonl") as runs, make_arena(log=runs) as arena:
         evaluate_into(
             tmp_path,
             Fixed(space=problems.space, topology=single, num_agents=1),
             items(worlds.tasks(2)),
             problems=problems,
-            llm=worlds.Scripted(right_first),
-            benchmark=Tiny(),
-            loop=loop,
-            runs=runs,
+            arena=arena,
             split="test",
             num_samples=1,
-            usd_weight=0.0,
-            token_weight=0.0,
+            reward=Reward(usd_weight=0.1),
             training=training,
         )
     written = json.loads((tmp_path / "eval.json").read_text())
     assert written["training"] == training
-    assert written["num_samples"] == 1
+    assert (written["num_samples"], written["usd_weight"], written["second_weight"]) == (1, 0.1, 0.0)
     keys = {"score", "usd", "prompt_tokens", "completion_tokens", "calls", "utility", "n", "label", "seconds"}
     assert keys | {"unreadable", "interval", "failures", "split"} <= written.keys()

@@ -16,18 +16,22 @@ from gdesign.design.joint.joint import Joint
 from gdesign.design.learned.gdesigner import GDesigner
 from gdesign.design.learned.swarm import Swarm
 from gdesign.design.searches.exhaustive import Search
-from gdesign.errors import BudgetExceededError, ConfigError, DataError
+from gdesign.errors import BudgetExceededError, ConfigError
+from gdesign.execute.reward import Reward
 from gdesign.learn.data import items
 from gdesign.learn.estimators import critic, imitation
 from gdesign.learn.evaluate import evaluate_into
-from gdesign.learn.fit import best_runs, fit, learns, spent
+from gdesign.learn.fit import fit, learns
+from gdesign.learn.replay import ReplayBuffer
+from gdesign.learn.teachers import best_runs
 from gdesign.llm.wrappers import Budget
 from gdesign.runs import checkpoint
 from gdesign.runs.log import RunsFile, read_runs
 from gdesign.runs.metrics import read_metrics
+from gdesign.runs.money import spent
 from gdesign.types import Label, Reply, Usage
 from tests import worlds
-from tests.learn.parts import make_data, make_module, make_trainer, right_first
+from tests.learn.parts import make_arena, make_data, make_module, make_trainer, right_first
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The '.*dataloader' does not have many workers",
@@ -37,13 +41,13 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-def train(folder, *, make=GDesigner, max_epochs=2, data=None, resume=True, log_every=2, **settings):
+def train(folder, *, make=GDesigner, max_epochs=2, data=None, resume=True, log_every=2, llm=None, **settings):
     problems = worlds.encoder()
     with torch.random.fork_rng():
         torch.manual_seed(0)
         designer = make(space=problems.space)
-    with asyncio.Runner() as loop, RunsFile(folder / "runs.jsonl") as runs:
-        module = make_module(designer, problems, loop, runs=runs, **settings)
+    with RunsFile(folder / "runs.jsonl") as log, make_arena(llm=llm, log=log) as arena:
+        module = make_module(designer, problems, arena, **settings)
         data = make_data() if data is None else data
         fit(module, data, folder=folder, make_trainer=make_trainer(max_epochs, log_every=log_every), resume=resume)
     return module
@@ -153,27 +157,23 @@ def test_what_was_paid_for_training_is_told_also_of_runs_of_earlier_versions(tmp
 
 def test_a_designer_that_does_not_look_at_latency_is_given_no_price_of_it(tmp_path):
     with pytest.raises(ConfigError, match=r"reward\.second_weight is 0\.1"):
-        train(tmp_path, make=search, second_weight=0.1)
+        train(tmp_path, make=search, reward=Reward(second_weight=0.1))
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_an_evaluation_on_questions_of_training_is_no_cost_of_training(tmp_path, split):
     module = train(tmp_path, max_epochs=1)
     before = spent(tmp_path)
-    with asyncio.Runner() as loop, RunsFile(tmp_path / "runs.jsonl") as runs:
+    with RunsFile(tmp_path / "runs.jsonl") as log, make_arena(log=log) as arena:
         evaluate_into(
             tmp_path,
             module.designer,
             items(worlds.tasks(2)),
             problems=module.problems,
-            llm=module.llm,
-            benchmark=module.benchmark,
-            loop=loop,
-            runs=runs,
+            arena=arena,
             split=split,
             num_samples=1,
-            usd_weight=0.0,
-            token_weight=0.0,
+            reward=Reward(),
             training=before,
         )
     assert spent(tmp_path) == before
@@ -232,7 +232,7 @@ def test_ctrl_c_keeps_what_was_done_and_the_same_training_goes_on(tmp_path):
 
 def test_the_best_recorded_design_of_each_task_is_imitated(tmp_path):
     train(tmp_path / "searched", make=search)
-    teacher = best_runs(tmp_path / "searched", usd_weight=0.0)
+    teacher = best_runs(tmp_path / "searched", reward=Reward())
     module = train(
         tmp_path / "taught", make=Swarm, max_epochs=8, estimator=imitation, teacher=teacher, num_designs=1, lr=0.5
     )
@@ -240,17 +240,11 @@ def test_the_best_recorded_design_of_each_task_is_imitated(tmp_path):
     assert [a.llm for a in module.designer(problem, greedy=True).designs[0].agents] == ["llm-0"]
 
 
-def test_a_task_without_a_recorded_design_cannot_be_imitated(tmp_path):
-    train(tmp_path, make=search, data=make_data(2))
-    with pytest.raises(DataError, match="no run of the task 'q5'"):
-        best_runs(tmp_path, usd_weight=0.0)(worlds.tasks(6)[5:])
-
-
 def test_early_stopping_and_checkpoints_look_at_utility_not_score(tmp_path):
-    module = train(tmp_path, usd_weight=1.0)
+    module = train(tmp_path, reward=Reward(usd_weight=1.0))
     row = [r for r in read_metrics(tmp_path / "metrics.csv") if r["val/utility"]][-1]
     assert float(row["val/utility"]) == pytest.approx(float(row["val/score"]) - float(row["val/usd"]), abs=1e-6)
-    assert module.usd_weight == 1.0
+    assert module.reward.usd_weight == 1.0
 
 
 def test_a_critic_that_was_stopped_recalls_its_runs_and_goes_on_bit_for_bit(tmp_path):
@@ -258,12 +252,10 @@ def test_a_critic_that_was_stopped_recalls_its_runs_and_goes_on_bit_for_bit(tmp_
         "make": lambda space: Joint(space=space, shapes=["single", "pair"], num_probes=3, gnn=worlds.gnn(8)),
         "estimator": partial(critic, between=0.2),
         "num_samples": 100,
-        "num_replayed": 3,
         "usd_weight_range": (0.01, 1.0),
     }
-    train(tmp_path / "straight", max_epochs=4, **settings)
-    train(tmp_path / "stopped", max_epochs=2, **settings)
-    train(tmp_path / "stopped", max_epochs=4, **settings)
+    for name, epochs in (("straight", 4), ("stopped", 2), ("stopped", 4)):
+        train(tmp_path / name, max_epochs=epochs, replay=ReplayBuffer(num_tasks=3), **settings)
     straight, resumed = (last(tmp_path / name)["state_dict"] for name in ("straight", "stopped"))
     tensors = [name for name in straight if not name.endswith("_extra_state")]
     assert tensors
@@ -287,10 +279,9 @@ def test_which_call_ends_first_does_not_matter_to_a_critic_that_goes_over_earlie
         "make": lambda space: Joint(space=space, shapes=["single", "pair"], num_probes=3, gnn=worlds.gnn(8)),
         "estimator": partial(critic, between=0.2),
         "num_samples": 100,
-        "num_replayed": 3,
     }
     for name, epochs, seed in (("straight", 2, 0), ("again", 2, 1), ("stopped", 1, 2), ("stopped", 2, 3)):
-        train(tmp_path / name, max_epochs=epochs, llm=Late(seed), **settings)
+        train(tmp_path / name, max_epochs=epochs, llm=Late(seed), replay=ReplayBuffer(num_tasks=3), **settings)
     straight, *others = (read_metrics(tmp_path / name / "metrics.csv") for name in ("straight", "again", "stopped"))
     assert others == [straight, straight]
 

@@ -1,15 +1,16 @@
-import asyncio
+from functools import partial
 
 import pytest
 import torch
 
 from gdesign.agents.teams import single
 from gdesign.design.learned.gdesigner import GDesigner
+from gdesign.errors import ConfigError
+from gdesign.execute.reward import Reward
 from gdesign.learn.estimators import imitation, leave_one_out
 from gdesign.runs.log import RunsFile, read_runs
-from gdesign.types import Outcome
 from tests import worlds
-from tests.learn.parts import make_data, make_module, make_trainer
+from tests.learn.parts import make_arena, make_data, make_module, make_trainer
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The '.*dataloader' does not have many workers",
@@ -31,8 +32,8 @@ def fitted(tmp_path):
     def fit(*, num_samples=1, global_seed=0, **settings):
         problems, designer = worlds.encoder(), _begun()
         torch.manual_seed(global_seed)
-        with asyncio.Runner() as loop, RunsFile(tmp_path / "runs.jsonl") as runs:
-            module = make_module(designer, problems, loop, runs=runs, num_samples=num_samples, **settings)
+        with RunsFile(tmp_path / "runs.jsonl") as log, make_arena(log=log) as arena:
+            module = make_module(designer, problems, arena, num_samples=num_samples, **settings)
             trainer = make_trainer(1)(logger=False, enable_checkpointing=False, limit_val_batches=0)
             trainer.fit(module, make_data(2))
         return module
@@ -57,18 +58,24 @@ def test_the_designs_of_one_task_share_the_seed_of_their_runs(fitted, tmp_path):
     assert seeds["q0"] != seeds["q1"]
 
 
-def test_latency_is_weighed_where_it_has_a_price(fitted):
-    outcome = Outcome(
-        score=1.0, usd=0.0, prompt_tokens=0, completion_tokens=0, calls=1, critical_path=1, unreadable=False,
-        failures=0, label=None, seconds=2.0,
-    )  # fmt: skip
-    assert fitted(second_weight=0.1)._utility(outcome) == pytest.approx(0.8)
-    assert fitted()._utility(outcome) == 1.0
+def test_designs_are_weighed_by_the_reward_of_the_module(fitted):
+    seen = []
+
+    def keep(rollouts):
+        seen.append(rollouts.utility)
+        return -rollouts.log_prob.mean()
+
+    for reward in (Reward(), Reward(token_weight=1.0)):
+        fitted(estimator=keep, reward=reward)
+    free, priced = seen
+    assert (priced < free - 14).all()  # each call takes 15 tokens
 
 
 def test_weight_decay_takes_its_share_of_the_parameters_at_each_step(fitted):
     lr, weight_decay = 0.01, 20.0
-    plain, decayed = (fitted(lr=lr, weight_decay=w).designer for w in (0.0, weight_decay))
+    plain, decayed = (
+        fitted(lr=lr, optimizer=partial(torch.optim.AdamW, weight_decay=w)).designer for w in (0.0, weight_decay)
+    )
     begun = _begun().state_dict()
     for (name, a), b in zip(plain.named_parameters(), decayed.parameters(), strict=True):
         torch.testing.assert_close(b, a - lr * weight_decay * begun[name])
@@ -85,3 +92,15 @@ def test_imitation_does_not_depend_on_torchs_own_generator(fitted):
     one, two = (fitted(global_seed=seed, **settings).designer for seed in (1, 2))
     for a, b in zip(one.parameters(), two.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_setting_that_the_optimizer_refuses_is_the_users_to_mend(fitted):
+    with pytest.raises(ConfigError, match=r"learner\.optimizer: Invalid weight_decay value: -1"):
+        fitted(optimizer=partial(torch.optim.AdamW, weight_decay=-1.0))
+
+
+def test_any_optimizer_of_torch_will_do(fitted):
+    designer = fitted(lr=0.1, optimizer=torch.optim.SGD).designer
+    begun = _begun().state_dict()
+    for name, parameter in designer.named_parameters():
+        torch.testing.assert_close(parameter, begun[name] - 0.1 * parameter.grad)

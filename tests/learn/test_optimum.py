@@ -1,12 +1,11 @@
-import asyncio
-from functools import partial
 from statistics import fmean
 
 import pytest
 
 from gdesign.errors import ConfigError
-from gdesign.execute.reward import utility
-from gdesign.learn.optimum import evaluate, optimum
+from gdesign.execute.arena import LocalArena
+from gdesign.execute.reward import Reward
+from gdesign.learn.optimum import measure, optimum
 from gdesign.types import LLM, Agent, AgentPool, Design, Label, Reply, Role, Task, Usage
 
 LLMS = ("cheap", "dear", "bad")
@@ -48,16 +47,25 @@ def questions(kind, side, n=5):
 
 
 SIDES = {side: {kind: questions(kind, side) for kind in ("easy", "hard")} for side in ("choose", "score")}
-WORLD = {"benchmark": Exact(), "pool": POOL, "llm": Oracle(), "utility": partial(utility, usd_weight=0.001)}
+REWARD = Reward(usd_weight=0.001)
 
 
-def find(**changed):
-    sides = {**SIDES, **changed}
-    draws = {"first_draws": 2, "final_draws": 8, "score_draws": 7}
-    return asyncio.run(optimum(DESIGNS, choose=sides["choose"], score=sides["score"], **WORLD, **draws))
+@pytest.fixture
+def arena():
+    with LocalArena(pool=POOL, llm=Oracle(), benchmark=Exact()) as arena:
+        yield arena
 
 
-def test_each_class_gets_the_design_that_is_best_for_it():
+@pytest.fixture
+def find(arena):
+    def find(**changed):
+        draws = {"first_draws": 2, "final_draws": 8, "score_draws": 7}
+        return optimum(DESIGNS, **(SIDES | changed), arena=arena, reward=REWARD, **draws)
+
+    return find
+
+
+def test_each_class_gets_the_design_that_is_best_for_it(find):
     found = find()
     assert {k: o.design.agents[0].llm for k, o in found.items()} == {"easy": "cheap", "hard": "dear"}
     assert found["easy"].utility == pytest.approx(1 - 0.001 * 1)
@@ -66,25 +74,25 @@ def test_each_class_gets_the_design_that_is_best_for_it():
     assert found["hard"].standard_error == pytest.approx(0)
 
 
-def test_a_design_is_scored_on_tasks_that_it_was_not_chosen_on():
+def test_a_design_is_scored_on_tasks_that_it_was_not_chosen_on(find):
     misleading = {"easy": questions("easy", "choose"), "hard": questions("easy", "c")}
     found = find(choose=misleading)
     assert found["hard"].design.agents[0].llm == "cheap"
     assert found["hard"].utility == pytest.approx(-0.001)
 
 
-def test_a_task_on_both_sides_is_refused():
+def test_a_task_on_both_sides_is_refused(find):
     with pytest.raises(ConfigError, match="both to choose on and to score on"):
         find(score=SIDES["choose"])
 
 
-def test_a_class_without_tasks_is_refused():
+def test_a_class_without_tasks_is_refused(find):
     with pytest.raises(ConfigError, match="'hard' needs tasks"):
         find(score={"easy": questions("easy", "score")})
 
 
-def test_one_design_is_evaluated_with_its_standard_error():
+def test_one_design_is_measured_with_its_standard_error(arena):
     tasks = questions("easy", "a", 2) + questions("hard", "a", 2)
-    found = asyncio.run(evaluate(DESIGNS[0], tasks=tasks, num_draws=8, **WORLD))
+    found = measure(DESIGNS[0], tasks=tasks, arena=arena, reward=REWARD, num_draws=8)
     assert found.utility == pytest.approx(fmean([1, 1, 0, 0]) - 0.001)
     assert found.standard_error == pytest.approx((8 / 7 * 0.25 / 8) ** 0.5)

@@ -4,7 +4,7 @@ import torch
 from gdesign.design.learned.gdesigner import GDesigner
 from gdesign.design.learned.swarm import Swarm
 from gdesign.errors import ConfigError, DataError, MissingDataError
-from gdesign.runs.checkpoint import read_config, restore, save
+from gdesign.runs.checkpoint import restore, save
 from tests import worlds
 
 
@@ -47,10 +47,3 @@ def test_the_checkpoint_of_another_designer_is_refused(designer, tmp_path):
     save(GDesigner(space=designer.space), tmp_path / "best.ckpt")
     with pytest.raises(ConfigError, match="does not fit the designer that the config describes"):
         restore(designer, tmp_path / "best.ckpt")
-
-
-@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [\n"])
-def test_a_config_that_is_none_is_named(text, tmp_path):
-    (tmp_path / "config.yaml").write_text(text)
-    with pytest.raises(DataError, match=r"config\.yaml is no config"):
-        read_config(tmp_path)

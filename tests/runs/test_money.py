@@ -1,7 +1,7 @@
-import asyncio
 from dataclasses import replace
 
 import pytest
+import torch
 from omegaconf import OmegaConf
 
 from gdesign.agents.teams import chain, single, vote
@@ -11,30 +11,36 @@ from gdesign.design.searches.exhaustive import Search
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.encode.text import HashEncoder
 from gdesign.errors import ConfigError
-from gdesign.learn.estimators import imitation
 from gdesign.llm.recording import Recording
 from gdesign.runs.money import endpoints, estimate_evaluation, estimate_training, limits_of
 from gdesign.types import Label, Message, Reply, Request, Usage
 from tests import worlds
-from tests.learn.parts import make_data, make_module
 
 
 def config_of(*, llm=None, **others):
     llm = {"_target_": "gdesign.llm.live.endpoint", "base_url": "https://api.example.org/v1", **(llm or {})}
     reward = {"usd_weight": 0.0, "token_weight": 0.0}
-    return OmegaConf.create({"llm": llm, "reward": reward, "num_test_samples": 1, "split": "test", **others})
+    learner = {"num_designs": 3, "num_validation_samples": 1, "teacher": None}
+    parts = {"llm": llm, "reward": reward, "learner": learner, "num_test_samples": 1, "split": "test"}
+    return OmegaConf.create({**parts, **others})
 
 
-def of_training(make, *, test=(), num_epochs=2, llm=None, **settings):
+def of_training(make, *, test=(), num_epochs=2, **settings):
     problems = worlds.encoder()
-    with asyncio.Runner() as loop:
-        module = make_module(make(space=problems.space), problems, loop, **settings)
-        before = module.generator.get_state()
-        estimate = estimate_training(
-            module, make_data(), config=config_of(llm=llm), test=list(test), num_epochs=num_epochs
-        )
-        assert (module.generator.get_state() == before).all()
-        assert module.designer.training
+    designer = make(space=problems.space)
+    tasks = worlds.tasks(8)
+    before = torch.random.get_rng_state()
+    estimate = estimate_training(
+        designer,
+        problems,
+        train=tasks,
+        validation=tasks[:2],
+        test=list(test),
+        config=config_of(**settings),
+        num_epochs=num_epochs,
+    )
+    assert (torch.random.get_rng_state() == before).all()
+    assert designer.training
     return estimate
 
 
@@ -53,12 +59,10 @@ def test_training_is_so_many_runs_as_epochs_tasks_and_designs():
 
 
 def test_who_imitates_runs_nothing_in_training():
-    def teacher(tasks):
-        return []
-
-    estimate = of_training(GDesigner, teacher=teacher, estimator=imitation)
+    teacher = {"_target_": "gdesign.learn.teachers.best_runs"}
+    estimate = of_training(GDesigner, learner={"num_designs": 3, "num_validation_samples": 2, "teacher": teacher})
     assert estimate.parts["training"].runs == 0
-    assert estimate.parts["validation"].runs == 4
+    assert estimate.parts["validation"].runs == 8
 
 
 def test_a_search_is_estimated_by_what_it_asks_for_and_is_not_begun():

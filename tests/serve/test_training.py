@@ -22,7 +22,7 @@ SMALL = (
     "+task.num_validation=6",
     "+task.num_test=9",
     "learner.num_designs=4",
-    "++learner.num_samples=1000000",
+    "learner.num_samples=1000000",
     "trainer.max_epochs=1",
     "trainer.enable_progress_bar=false",
 )

@@ -24,7 +24,7 @@ from gdesign.design.joint.vocabulary import Vocabulary
 from gdesign.design.routers.base import features
 from gdesign.encode.problem import ProblemEncoder, Space
 from gdesign.errors import ConfigError
-from gdesign.types import Task
+from gdesign.types import Job, Task
 
 MAX_LISTED = 5_000
 """Most designs that are all kept where there is evidence to choose by."""
@@ -156,7 +156,7 @@ class Evidence(Listed, Searched):
                 "the new ones reply could be compared; keep the task and seed of the run that start names"
             )
         chosen = fit[torch.randperm(len(fit), generator=generator)[: self.num_probes]].sort().values
-        results = yield [(teams.single([agent]), tasks[i], 0) for i in chosen.tolist() for agent in new]
+        results = yield [Job(teams.single([agent]), tasks[i], 0) for i in chosen.tolist() for agent in new]
         shape = (len(chosen), len(new))
         texts = [run.answer for run, _ in results]
         scores = torch.tensor([outcome.score for _, outcome in results]).view(shape)

@@ -21,7 +21,7 @@ from gdesign.agents import teams
 from gdesign.design.base import Draft, Search, Searched
 from gdesign.encode.problem import ProblemEncoder, Space
 from gdesign.errors import ConfigError
-from gdesign.types import Design, Task
+from gdesign.types import Design, Job, Task
 
 CHUNK = 64
 """Questions encoded at once; bounds the memory that a search takes."""
@@ -69,7 +69,7 @@ class Router(Searched):
     ) -> Search:
         """Run every agent alone on every question, then fit; lambda is not used before a design is chosen."""
         probes = [teams.single([agent]) for agent in self.space.agents]
-        results = yield [(probe, task, 0) for task in tasks for probe in probes]
+        results = yield [Job(probe, task, 0) for task in tasks for probe in probes]
         outcomes = [outcome for _, outcome in results]
         self.fit(
             features(problems, tasks),

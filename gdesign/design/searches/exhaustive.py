@@ -15,7 +15,7 @@ from gdesign.design import base, fixed
 from gdesign.design.joint.vocabulary import SHAPES, Shape, compose
 from gdesign.encode.problem import ProblemEncoder, Space
 from gdesign.errors import ConfigError
-from gdesign.types import Design, Task
+from gdesign.types import Design, Job, Task
 
 CHUNK = 1 << 20
 """Outcomes composed at once; bounds the memory that a search takes."""
@@ -99,7 +99,7 @@ class Search(fixed.Constant, base.Searched):
     ) -> base.Search:
         """Run every agent alone on every question, then compose."""
         num = len(self.probes)
-        results = yield [(probe, task, 0) for task in tasks for probe in self.probes]
+        results = yield [Job(probe, task, 0) for task in tasks for probe in self.probes]
         rows = [results[i : i + num] for i in range(0, len(results), num)]
         self.fit(
             answers=[[run.answer for run, _ in row] for row in rows],

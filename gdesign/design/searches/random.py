@@ -14,7 +14,7 @@ from gdesign.design import base, fixed
 from gdesign.design.searches.enumerate import small_designs
 from gdesign.encode.problem import ProblemEncoder, Space
 from gdesign.errors import ConfigError
-from gdesign.types import Design, Task
+from gdesign.types import Design, Job, Task
 
 CHUNK = 256
 """Runs asked for at once."""
@@ -102,7 +102,7 @@ class RandomSearch(fixed.Constant, base.Searched):
                 jobs = list(product(range(done, done + more), alive))[:left]
                 for start in range(0, len(jobs), CHUNK):
                     chunk = jobs[start : start + CHUNK]
-                    results = yield [(self.family[i], *questions[k]) for k, i in chunk]
+                    results = yield [Job(self.family[i], *questions[k]) for k, i in chunk]
                     for (k, i), (_, outcome) in zip(chunk, results, strict=True):
                         w = questions[k][0].weight
                         weight[i] += w

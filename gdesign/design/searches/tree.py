@@ -20,7 +20,7 @@ from gdesign.design import base, fixed
 from gdesign.design.searches.random import Questions, refuse_below_one
 from gdesign.encode.problem import ProblemEncoder, Space
 from gdesign.errors import ConfigError
-from gdesign.types import Agent, Decision, Design, Edge, Gate, Task
+from gdesign.types import Agent, Decision, Design, Edge, Gate, Job, Task
 
 
 class TreeSearch(fixed.Constant, base.Searched):
@@ -116,7 +116,7 @@ class TreeSearch(fixed.Constant, base.Searched):
                     node.begin(questions[node.own.visits][0].weight)
                 if not chosen:
                     break
-                results = yield [(node.run, *questions[k]) for node, k in chosen]
+                results = yield [Job(node.run, *questions[k]) for node, k in chosen]
                 for (node, k), (_, outcome) in zip(chosen, results, strict=True):
                     node.end(questions[k][0].weight * (outcome.score - usd_weight * 1000 * outcome.usd))
                 left -= len(chosen)

@@ -10,7 +10,7 @@ from gdesign.design.joint.vocabulary import SHAPES, compose
 from gdesign.design.searches.exhaustive import Search
 from gdesign.encode.problem import Space
 from gdesign.errors import ConfigError
-from gdesign.execute.reward import account, utility
+from gdesign.execute.reward import Reward, account
 from gdesign.execute.run import run
 from gdesign.types import Outcome, Request, Run, Task, Usage
 from tests import laws, worlds
@@ -104,7 +104,7 @@ def test_composed_outcomes_are_those_of_the_executor(family, num_voters):
         outcomes = [o for _, o in asyncio.run(executed(f.design, tasks, space.pool))]
         assert f.score == pytest.approx(sum(o.score for o in outcomes) / 40)
         assert f.usd == pytest.approx(sum(o.usd for o in outcomes) / 40)
-        assert f.utility == pytest.approx(sum(utility(o, usd_weight=2.0) for o in outcomes) / 40)
+        assert f.utility == pytest.approx(sum(Reward(usd_weight=2.0).utility(o) for o in outcomes) / 40)
 
 
 def test_order_of_names_and_of_slots_may_differ():

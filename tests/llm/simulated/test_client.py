@@ -9,7 +9,7 @@ import pytest
 from gdesign.agents.pool import attacked, builtin
 from gdesign.agents.prompt import ATTACKS, MAX_QUOTED, prompt, quoted
 from gdesign.errors import ConfigError, PoolError, UnsupportedRequestError
-from gdesign.execute.reward import account, utility
+from gdesign.execute.reward import Reward, account
 from gdesign.execute.run import run
 from gdesign.llm.simulated.client import Ability, SimulatedClient, World
 from gdesign.tasks.synthetic import Synthetic, observable
@@ -96,7 +96,7 @@ def test_a_long_context_dilutes_what_is_heard():
 def test_a_single_agent_is_worth_most_on_easy_questions_and_a_team_on_hard_ones():
     def worth(design, difficulty):
         found = outcomes(design, tasks("mathematics", difficulty, n=500))
-        return fmean(utility(o, usd_weight=0.03) for o in found)
+        return fmean(Reward(usd_weight=0.03).utility(o) for o in found)
 
     single = Design(agents=(MATH,))
     team = Design(agents=(MATH, LARGE), spatial=(Edge(0, 1),))
