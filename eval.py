@@ -31,7 +31,7 @@ from gdesign.runs.folder import (
 from gdesign.runs.log import RunsFile
 from gdesign.runs.money import endpoints, estimate_evaluation, limits_of
 from gdesign.runs.sources import refuse_mixed
-from gdesign.sandbox.outside import STATEMENTS
+from gdesign.sandbox import STATEMENTS
 
 
 @hydra.main(version_base="1.3", config_path=str(Path(__file__).parent / "configs"), config_name="eval")

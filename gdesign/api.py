@@ -24,7 +24,7 @@ from gdesign.execute.reward import account
 from gdesign.execute.run import run
 from gdesign.llm.base import LLMClient
 from gdesign.runs.checkpoint import BEST, assemble, read_config, refuse_unnamed_endpoints, restore
-from gdesign.sandbox.outside import Sandbox
+from gdesign.sandbox import Sandbox
 from gdesign.tasks.base import Benchmark
 from gdesign.types import Agent, AgentPool, Design, Outcome, Run, Task, Turn
 

@@ -658,7 +658,7 @@ def _calls_drop(options: argparse.Namespace) -> None:
 def _sandbox(options: argparse.Namespace) -> None:
     from statistics import median
 
-    from gdesign.sandbox.outside import STATEMENTS, Sandbox
+    from gdesign.sandbox import STATEMENTS, Sandbox
 
     sandbox = Sandbox()
     say(f"in force: {STATEMENTS[sandbox.isolation]}")

@@ -27,7 +27,7 @@ from gdesign.execute.reward import utility
 from gdesign.learn.data import Item
 from gdesign.llm.base import LLMClient
 from gdesign.runs.log import RunsFile
-from gdesign.sandbox.outside import Sandbox
+from gdesign.sandbox import Sandbox
 from gdesign.tasks.base import Benchmark
 from gdesign.types import Outcome, Run
 

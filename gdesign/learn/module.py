@@ -25,7 +25,7 @@ from gdesign.learn.data import Item
 from gdesign.learn.estimators import Estimator, Replay, Rollouts
 from gdesign.llm.base import LLMClient
 from gdesign.runs.log import RunsFile, design_from_json, design_to_json, read_runs
-from gdesign.sandbox.outside import Sandbox
+from gdesign.sandbox import Sandbox
 from gdesign.tasks.base import Benchmark
 from gdesign.types import Design, Label, Outcome, Run, Task
 
