@@ -5,6 +5,8 @@ import pytest
 from gdesign.errors import ConfigError
 from gdesign.sandbox import STATEMENTS, Sandbox
 
+TESTS = "assert f(1) == 4711\nassert f(2) == 4712\n"
+
 
 def test_a_program_prints_and_reads(box):
     done = box.run("import sys\nprint(sys.stdin.read().upper())\nprint('so', file=sys.stderr)", stdin="why\n")
