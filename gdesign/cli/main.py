@@ -87,7 +87,7 @@ def agree(estimate: str, *, urls: Sequence[str], settled: bool) -> None:
         ConfigError: It is not settled, and nobody is at a terminal to ask.
         SystemExit: 1 where the answer is no.
     """
-    from gdesign.llm.openai import is_loopback
+    from gdesign.llm.options import is_loopback
 
     say(f"This run asks {', '.join(urls)}.\n{estimate}")
     if settled or all(map(is_loopback, urls)):

@@ -101,6 +101,11 @@ def most_prompt_tokens(messages: tuple[Message, ...]) -> int:
     return size + TOKENS_PER_MESSAGE * len(messages) + TOKENS_PER_REQUEST
 
 
+def estimated_tokens(text: str) -> int:
+    """Return about how many tokens a text has, where nobody tells: one for each four bytes."""
+    return -(-len(text.encode(errors="replace")) // 4)
+
+
 def _cost(price: LLM, prompt_tokens: int, completion_tokens: int, calls: int) -> Cost:
     usd = price.usd(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
     return Cost(round(usd * SCALE), prompt_tokens + completion_tokens, calls)

@@ -7,7 +7,8 @@ from time import monotonic, time
 import pytest
 
 from gdesign.errors import BudgetExceededError, ConfigError, LLMError, PoolError
-from gdesign.llm.openai import FAILURES_IN_A_ROW, OpenAIClient
+from gdesign.llm.endpoint import FAILURES_IN_A_ROW
+from gdesign.llm.openai import OpenAIClient
 from gdesign.types import LLM, AgentPool, Label, Message, Request, Role, Usage, sample_index
 from tests.llm.chat_server import (
     CUT,
