@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from gdesign.encode.problem import ProblemEncoder
     from gdesign.llm.base import LLMClient
-    from gdesign.llm.recording import Call
+    from gdesign.llm.calls import Call
     from gdesign.tasks.base import Benchmark
     from gdesign.types import AgentPool, Design, Task
 
@@ -630,7 +630,7 @@ def _calls_show(options: argparse.Namespace) -> None:
 
 
 def _calls_export(options: argparse.Namespace) -> None:
-    from gdesign.llm.recording import write_lines
+    from gdesign.llm.calls import write_lines
 
     options.out.parent.mkdir(parents=True, exist_ok=True)
     say(f"{write_lines(_calls_chosen(options), options.out)} calls written to {options.out}")

@@ -7,11 +7,8 @@ from threading import Timer
 import pytest
 
 from gdesign.errors import ConfigError, DataError
-from gdesign.llm.recording import (
+from gdesign.llm.calls import (
     Call,
-    Merged,
-    Recording,
-    calls_of,
     read_lines,
     reply_from_json,
     reply_to_json,
@@ -19,6 +16,7 @@ from gdesign.llm.recording import (
     request_to_json,
     write_lines,
 )
+from gdesign.llm.recording import Merged, Recording, calls_of
 from gdesign.types import Label, Message, Reply, Request, Usage
 
 REPLY = Reply(text="a", usage=Usage(prompt_tokens=1, completion_tokens=2), label=Label.LIVE)
