@@ -105,11 +105,11 @@ def find_optimum(
     if found.is_file() and {str(seed) for seed in seeds} <= json.loads(found.read_text()).keys():
         return
     from hydra.utils import instantiate
+    from optimum import mean_utility, optimum
     from world import by_class, in_words
 
     from gdesign.design.searches.enumerate import small_designs
     from gdesign.execute.reward import utility
-    from gdesign.learn.optimum import evaluate, optimum
     from gdesign.tasks.synthetic import Synthetic
     from gdesign.types import Task
 
@@ -125,7 +125,7 @@ def find_optimum(
         classes = split(list(tasks))
         values = {
             key: asyncio.run(
-                evaluate(
+                mean_utility(
                     chosen[key].design,
                     tasks=members,
                     benchmark=benchmark,

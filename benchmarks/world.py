@@ -2,7 +2,7 @@
 
     python benchmarks/world.py [--pool simulated] [--usd-weight 0.03] [--max-agents 3]
 
-Designs are chosen on one set of questions and scored on another; see gdesign.learn.optimum.
+Designs are chosen on one set of questions and scored on another; see optimum.py.
 """
 
 import argparse
@@ -12,10 +12,11 @@ from functools import partial
 from statistics import fmean
 from time import perf_counter
 
+from optimum import mean_utility, optimum
+
 from gdesign.agents.pool import builtin
 from gdesign.design.searches.enumerate import small_designs
 from gdesign.execute.reward import utility
-from gdesign.learn.optimum import evaluate, optimum
 from gdesign.llm.simulated.client import SimulatedClient
 from gdesign.tasks.synthetic import Synthetic, observable
 from gdesign.types import Agent, Design, Task
@@ -70,7 +71,7 @@ async def main(pool_name: str, usd_weight: float, max_agents: int) -> None:
     print("| class | best design | utility | best fixed | difference |\n|---|---|---|---|---|")
     gains = []
     for key, tasks in by_class(score).items():
-        there = await evaluate(fixed.design, tasks=tasks, num_draws=300, **world)
+        there = await mean_utility(fixed.design, tasks=tasks, num_draws=300, **world)
         gains.append(best[key].utility - there.utility)
         found = best[key]
         print(

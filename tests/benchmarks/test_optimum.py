@@ -4,9 +4,9 @@ from statistics import fmean
 
 import pytest
 
+from benchmarks.optimum import mean_utility, optimum
 from gdesign.errors import ConfigError
 from gdesign.execute.reward import utility
-from gdesign.learn.optimum import evaluate, optimum
 from gdesign.types import LLM, Agent, AgentPool, Design, Label, Reply, Role, Task, Usage
 
 LLMS = ("cheap", "dear", "bad")
@@ -85,6 +85,6 @@ def test_a_class_without_tasks_is_refused():
 
 def test_one_design_is_evaluated_with_its_standard_error():
     tasks = questions("easy", "a", 2) + questions("hard", "a", 2)
-    found = asyncio.run(evaluate(DESIGNS[0], tasks=tasks, num_draws=8, **WORLD))
+    found = asyncio.run(mean_utility(DESIGNS[0], tasks=tasks, num_draws=8, **WORLD))
     assert found.utility == pytest.approx(fmean([1, 1, 0, 0]) - 0.001)
     assert found.standard_error == pytest.approx((8 / 7 * 0.25 / 8) ** 0.5)

@@ -88,13 +88,13 @@ async def optimum(
             sums = {d: sums[d] for d in best}
             wanted = min(done * 4, final_draws)
         chosen = max(sums, key=lambda d: sums[d])
-        found[key] = await evaluate(
+        found[key] = await mean_utility(
             chosen, tasks=others, benchmark=benchmark, pool=pool, llm=llm, utility=utility, num_draws=score_draws
         )
     return found
 
 
-async def evaluate(
+async def mean_utility(
     design: Design,
     *,
     tasks: Sequence[Task],
