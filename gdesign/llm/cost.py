@@ -35,11 +35,9 @@ class Cost:
         return self.parts / SCALE
 
     def __add__(self, other: "Cost") -> "Cost":
-        """Return the sum."""
         return Cost(self.parts + other.parts, self.tokens + other.tokens, self.calls + other.calls)
 
     def __sub__(self, other: "Cost") -> "Cost":
-        """Return the difference."""
         return Cost(self.parts - other.parts, self.tokens - other.tokens, self.calls - other.calls)
 
 
@@ -129,7 +127,6 @@ class Allowance:
     calls: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what limits nothing, or everything."""
         limits = {"usd": self.usd, "tokens": self.tokens, "calls": self.calls}
         if all(limit is None for limit in limits.values()):
             raise ConfigError("a limit is needed: give usd, tokens or calls")

@@ -174,7 +174,6 @@ class Endpoint:
             await connection.lifetime.aclose()
 
     async def _turn(self) -> None:
-        """Wait until a call may begin."""
         while (wait := max(self._next, self._held_until) - (now := monotonic())) > 0:
             if self._spacing and self._next >= self._held_until:
                 self._next += self._spacing

@@ -82,11 +82,8 @@ class OpenAIClient:
         expect("a number", backoff=backoff, max_wait=max_wait)
         expect("a mapping or null", extra=extra, extra_by_llm=extra_by_llm)
         expect("a mapping", **{f"extra_by_llm.{name}": fields for name, fields in (extra_by_llm or {}).items()})
-        if (
-            isinstance(endpoints, str)
-            or not isinstance(endpoints, Sequence)
-            or not all(isinstance(e, Mapping) for e in endpoints)
-        ):
+        listed = isinstance(endpoints, Sequence) and not isinstance(endpoints, str)
+        if not listed or not all(isinstance(terms, Mapping) for terms in endpoints):
             raise ConfigError(f"endpoints is {endpoints!r}; expected a list of mappings, each with a base_url")
         if max_retries < 0 or not backoff >= 0 or not max_wait >= 0:
             raise ConfigError(

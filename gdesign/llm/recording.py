@@ -217,7 +217,6 @@ class Recording:
             return dict(self._file.execute("SELECT llm, url FROM endpoints"))
 
     def __len__(self) -> int:
-        """Return the number of calls."""
         with self._named():
             return cast("int", self._one("SELECT count(*) FROM calls"))
 

@@ -98,7 +98,6 @@ class World:
     endless: int = 8192
 
     def __post_init__(self) -> None:
-        """Refuse settings that no question or no answer would fit."""
         for name in ("difficulty", "difficulty_tokens", "dilution"):
             if len(values := getattr(self, name)) != len(DIFFICULTIES):
                 raise ConfigError(f"World.{name} needs one value for each of {', '.join(DIFFICULTIES)}; got {values}")
@@ -244,7 +243,6 @@ class SimulatedClient:
         return 0 if u < self._world.popular else 1 + int(v * self._world.num_wrong)
 
     def _draw_own(self, llm: str, role: Role, operator: str, text: str, sample: int) -> str:
-        """Return what the agent answers when it hears nobody."""
         world = self._world
         question = read(text)
         logit = (
@@ -281,7 +279,6 @@ class SimulatedClient:
         system: str,
         user: str,
     ) -> str:
-        """Return what the agent answers once it has heard others."""
         right = own == question.answer
         transition = self._transition(
             request.llm,
