@@ -9,6 +9,7 @@ items; what is no plain value stays where it is and is named by a number.
 
 from __future__ import annotations
 
+import _operator  # operator itself takes longer to import
 import builtins
 import os
 import sys
@@ -376,26 +377,16 @@ class Remote:
     __ge__ = _compares("ge", NotImplemented)
 
 
+def _truth_of(compare: Callable[[Any, Any], object]) -> Callable[[Any, Any], bool]:
+    return lambda a, b: bool(compare(a, b))
+
+
 _OPERATIONS: dict[str, Callable[..., Any]] = {
+    **{name: vars(builtins)[name] for name in ("getattr", "setattr", "iter", "next", "len", "bool", "str", "repr")},
+    **{name: getattr(_operator, name) for name in ("getitem", "setitem", "delitem", "contains")},
+    **{name: _truth_of(getattr(_operator, name)) for name in ("eq", "lt", "le", "gt", "ge")},
     "call": lambda act, /, *arguments, **names: act(*arguments, **names),
-    "getattr": getattr,
-    "setattr": setattr,
-    "getitem": lambda thing, key: thing[key],
-    "setitem": lambda thing, key, value: thing.__setitem__(key, value),
-    "delitem": lambda thing, key: thing.__delitem__(key),
-    "contains": lambda thing, item: item in thing,
-    "len": len,
-    "iter": iter,
-    "next": next,
-    "bool": bool,
-    "str": str,
-    "repr": repr,
     "instance": lambda kind, thing: isinstance(thing, kind),
-    "eq": lambda a, b: bool(a == b),
-    "lt": lambda a, b: bool(a < b),
-    "le": lambda a, b: bool(a <= b),
-    "gt": lambda a, b: bool(a > b),
-    "ge": lambda a, b: bool(a >= b),
     "enter": lambda thing: thing.__enter__(),
     "leave": lambda thing: thing.__exit__(None, None, None),
     "global": lambda name: vars(sys.modules["solution"])[name],
