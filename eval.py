@@ -32,7 +32,7 @@ from gdesign.runs.folder import (
 from gdesign.runs.log import RunsFile
 from gdesign.runs.money import NOTHING_SPENT, endpoints, estimate_evaluation, limits_of, spent
 from gdesign.runs.sources import refuse_mixed
-from gdesign.sandbox.outside import STATEMENTS
+from gdesign.sandbox import STATEMENTS
 
 
 @hydra.main(version_base="1.3", config_path=str(Path(__file__).parent / "configs"), config_name="eval")

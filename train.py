@@ -23,7 +23,7 @@ from gdesign.runs.folder import as_typed, default_folder, open_folder, refuse_se
 from gdesign.runs.log import RunsFile
 from gdesign.runs.money import endpoints, estimate_training, limits_of, num_epochs, spent
 from gdesign.runs.sources import refuse_mixed
-from gdesign.sandbox.outside import STATEMENTS
+from gdesign.sandbox import STATEMENTS
 
 
 @hydra.main(version_base="1.3", config_path=str(Path(__file__).parent / "configs"), config_name="train")

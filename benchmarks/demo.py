@@ -104,12 +104,12 @@ def find_optimum(
     if found.is_file() and {str(seed) for seed in seeds} <= json.loads(found.read_text()).keys():
         return
     from hydra.utils import instantiate
+    from optimum import measure, optimum
     from world import by_class, in_words
 
     from gdesign.design.searches.enumerate import small_designs
     from gdesign.execute.arena import LocalArena
     from gdesign.execute.reward import Reward
-    from gdesign.learn.optimum import measure, optimum
     from gdesign.tasks.synthetic import Synthetic
     from gdesign.types import Task
 

@@ -10,7 +10,6 @@ import csv
 import json
 import os
 import random
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -159,13 +158,13 @@ def measure(num_kills: int, *, seed: int, latency: float = 0.02) -> dict[str, An
                 time.sleep(draw.uniform(0, 0.05))
                 moment = "among new calls"
             ended = process.poll() is not None
-            os.kill(process.pid, signal.SIGKILL)
-            process.communicate()
+            process.kill()
+            said, _ = process.communicate()
             time.sleep(0.3)  # what was under way reaches the server
             again = {key for key in known if asked[key] > before[key]}
             known = recorded(broken)
             lost = {key for key in asked if asked[key] > before[key]} - known
-            assert not ended, "the training had ended before the kill; give it more to do"
+            assert not ended, f"the training had ended before the kill; give it more to do ({said[-2000:]})"
             figures = {"recorded": len(known), "in_flight": len(lost), "asked_again": len(again)}
             kills.append({"moment": moment, **figures})
         before = Counter(asked)

@@ -11,7 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from statistics import mean, median, quantiles
 
-from gdesign.sandbox.outside import STATEMENTS, Sandbox
+from gdesign.sandbox import STATEMENTS, Sandbox
 from gdesign.tasks.base import Benchmark
 from gdesign.tasks.humaneval import HumanEval
 from gdesign.tasks.mbpp import MBPP

@@ -2,7 +2,7 @@
 
     python benchmarks/world.py [--pool simulated] [--usd-weight 0.03] [--max-agents 3]
 
-Designs are chosen on one set of questions and scored on another; see gdesign.learn.optimum.
+Designs are chosen on one set of questions and scored on another; see optimum.py.
 """
 
 import argparse
@@ -10,11 +10,12 @@ from collections import defaultdict
 from statistics import fmean
 from time import perf_counter
 
+from optimum import measure, optimum
+
 from gdesign.agents.pool import builtin
 from gdesign.design.searches.enumerate import small_designs
 from gdesign.execute.arena import LocalArena
 from gdesign.execute.reward import Reward
-from gdesign.learn.optimum import measure, optimum
 from gdesign.llm.simulated.client import SimulatedClient
 from gdesign.tasks.synthetic import Synthetic, observable
 from gdesign.types import Agent, Design, Task

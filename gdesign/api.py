@@ -25,7 +25,7 @@ from gdesign.execute.run import run
 from gdesign.llm.base import LLMClient
 from gdesign.runs.checkpoint import BEST, assemble, restore
 from gdesign.runs.config import read_config, refuse_unnamed_endpoints
-from gdesign.sandbox.outside import Sandbox
+from gdesign.sandbox import Sandbox
 from gdesign.tasks.base import Benchmark
 from gdesign.types import Agent, AgentPool, Design, Outcome, Run, Task, Turn
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from gdesign.encode.problem import ProblemEncoder
     from gdesign.llm.base import LLMClient
-    from gdesign.llm.recording import Call
+    from gdesign.llm.calls import Call
     from gdesign.tasks.base import Benchmark
     from gdesign.types import AgentPool, Design, Task
 
@@ -87,7 +87,7 @@ def agree(estimate: str, *, urls: Sequence[str], settled: bool) -> None:
         ConfigError: It is not settled, and nobody is at a terminal to ask.
         SystemExit: 1 where the answer is no.
     """
-    from gdesign.llm.openai import is_loopback
+    from gdesign.llm.options import is_loopback
 
     say(f"This run asks {', '.join(urls)}.\n{estimate}")
     if settled or all(map(is_loopback, urls)):
@@ -631,7 +631,7 @@ def _calls_show(options: argparse.Namespace) -> None:
 
 
 def _calls_export(options: argparse.Namespace) -> None:
-    from gdesign.llm.recording import write_lines
+    from gdesign.llm.calls import write_lines
 
     options.out.parent.mkdir(parents=True, exist_ok=True)
     say(f"{write_lines(_calls_chosen(options), options.out)} calls written to {options.out}")
@@ -659,7 +659,7 @@ def _calls_drop(options: argparse.Namespace) -> None:
 def _sandbox(options: argparse.Namespace) -> None:
     from statistics import median
 
-    from gdesign.sandbox.outside import STATEMENTS, Sandbox
+    from gdesign.sandbox import STATEMENTS, Sandbox
 
     sandbox = Sandbox()
     say(f"in force: {STATEMENTS[sandbox.isolation]}")

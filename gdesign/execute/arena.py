@@ -8,7 +8,7 @@ from gdesign.execute.limits import Limits
 from gdesign.execute.reward import account
 from gdesign.execute.run import run
 from gdesign.llm.base import LLMClient
-from gdesign.sandbox.outside import Sandbox
+from gdesign.sandbox import Sandbox
 from gdesign.tasks.base import Benchmark, RunsPrograms
 from gdesign.types import AgentPool, Job, Outcome, Run
 

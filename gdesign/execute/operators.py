@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from gdesign.agents.prompt import quoted
 from gdesign.errors import LLMError, UnsupportedRequestError
-from gdesign.sandbox.outside import Result, Sandbox
+from gdesign.sandbox import Result, Sandbox
 from gdesign.tasks.base import Benchmark, RunsPrograms
 from gdesign.tasks.programs import parsed, program
 from gdesign.types import AgentPool, Label, Message, Reply, Request, Task, Usage

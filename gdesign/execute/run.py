@@ -11,7 +11,7 @@ from gdesign.execute.limits import Ledger, Limits
 from gdesign.execute.operators import MOST_CALLS, work
 from gdesign.execute.plan import Plan, stays_silent
 from gdesign.llm.base import LLMClient
-from gdesign.sandbox.outside import Sandbox
+from gdesign.sandbox import Sandbox
 from gdesign.types import AgentPool, Design, Extract, Run, Task, Turn
 
 

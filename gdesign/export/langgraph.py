@@ -16,7 +16,7 @@ from gdesign.execute.operators import NEED_SANDBOX, work
 from gdesign.execute.plan import Plan, stays_silent
 from gdesign.export.steps import BEGIN, Step, steps
 from gdesign.llm.base import LLMClient
-from gdesign.sandbox.outside import Sandbox
+from gdesign.sandbox import Sandbox
 from gdesign.types import AgentPool, Design, Extract, Gate, Task, Turn
 
 

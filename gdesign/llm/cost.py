@@ -35,11 +35,9 @@ class Cost:
         return self.parts / SCALE
 
     def __add__(self, other: "Cost") -> "Cost":
-        """Return the sum."""
         return Cost(self.parts + other.parts, self.tokens + other.tokens, self.calls + other.calls)
 
     def __sub__(self, other: "Cost") -> "Cost":
-        """Return the difference."""
         return Cost(self.parts - other.parts, self.tokens - other.tokens, self.calls - other.calls)
 
 
@@ -101,6 +99,11 @@ def most_prompt_tokens(messages: tuple[Message, ...]) -> int:
     return size + TOKENS_PER_MESSAGE * len(messages) + TOKENS_PER_REQUEST
 
 
+def estimated_tokens(text: str) -> int:
+    """Return about how many tokens a text has, where nobody tells: one for each four bytes."""
+    return -(-len(text.encode(errors="replace")) // 4)
+
+
 def _cost(price: LLM, prompt_tokens: int, completion_tokens: int, calls: int) -> Cost:
     usd = price.usd(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
     return Cost(round(usd * SCALE), prompt_tokens + completion_tokens, calls)
@@ -124,7 +127,6 @@ class Allowance:
     calls: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what limits nothing, or everything."""
         limits = {"usd": self.usd, "tokens": self.tokens, "calls": self.calls}
         if all(limit is None for limit in limits.values()):
             raise ConfigError("a limit is needed: give usd, tokens or calls")

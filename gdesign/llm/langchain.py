@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gdesign.errors import LLMError, UnsupportedRequestError
+from gdesign.llm.cost import estimated_tokens
 from gdesign.llm.seeds import seed_of
 from gdesign.types import Label, Reply, Request, Usage
 
@@ -57,14 +58,12 @@ class ChatModels:
         return Reply(
             text=text,
             usage=Usage(
-                prompt_tokens=told["input_tokens"] if told else sum(_num_tokens(m.content) for m in request.messages),
-                completion_tokens=told["output_tokens"] if told else _num_tokens(text),
+                prompt_tokens=told["input_tokens"]
+                if told
+                else sum(estimated_tokens(m.content) for m in request.messages),
+                completion_tokens=told["output_tokens"] if told else estimated_tokens(text),
                 counted=not told,
             ),
             label=Label.LIVE,
             finish_reason=said.response_metadata.get("finish_reason", "stop"),
         )
-
-
-def _num_tokens(text: str) -> int:
-    return -(-len(text.encode(errors="replace")) // 4)

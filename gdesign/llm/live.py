@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from gdesign.errors import ConfigError
 from gdesign.llm.base import LLMClient
-from gdesign.llm.openai import BASE_URL, OpenAIClient, expect
+from gdesign.llm.openai import OpenAIClient
+from gdesign.llm.options import BASE_URL, expect
 from gdesign.llm.replay import Replay
 from gdesign.llm.wrappers import Budget, Sampling
 from gdesign.types import LLM, AgentPool

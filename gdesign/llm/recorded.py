@@ -154,7 +154,6 @@ class RecordedClient:
     def _after_hearing(
         self, request: Request, origin: Origin, table: OutcomeTable, qid: str, own: Recorded
     ) -> tuple[str, float]:
-        """Return text and score of an agent that hears others or sees its own earlier answer."""
         before = (own.answer, own.correct) if origin.previous is None else _text_and_score(origin.previous)
         said = [before, *map(_text_and_score, origin.heard)]
         opinions = [Opinion(answer=text or None, right=score == 1) for text, score in said]

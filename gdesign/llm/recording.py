@@ -1,16 +1,14 @@
-"""Recordings: what was asked and what was answered, in one SQLite file or as JSON Lines.
+"""Recordings: what was asked and what was answered, in one SQLite file.
 
 A call is written in a transaction of its own. The file is in WAL mode with `synchronous=NORMAL`: a committed call is
 with the operating system, so it outlives the process whatever kills it; a power failure may take the last calls with
 it, and leaves the file whole. `FULL` would wait for the disk at each call, five times as long, for that case alone.
 
-The key of a call is a hash of the whole request as JSON. Requests and replies are stored as JSON in ASCII, so any text
-comes back bit by bit, lone surrogates and NULs included. Keys and headers of an endpoint are no part of either.
+The key of a call is a hash of the whole request as JSON (`calls.py`). Keys and headers of an endpoint are no part of
+what is stored.
 """
 
-import gzip
 import json
-import math
 import sqlite3
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,10 +18,19 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any, TextIO, cast
+from typing import Any, cast
 
 from gdesign.errors import ConfigError, DataError, MissingDataError
-from gdesign.types import Label, Message, Reply, Request, Usage
+from gdesign.llm.calls import (
+    NO_CALL,
+    Call,
+    read_lines,
+    reply_from_json,
+    reply_to_json,
+    request_from_json,
+    request_to_json,
+)
+from gdesign.types import Reply, Request
 
 VERSION = 1
 """Of the tables; a file says its own as `PRAGMA user_version`."""
@@ -46,21 +53,6 @@ PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {VERSION};
 COMMIT;
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """One recorded call.
-
-    Attributes:
-        request: What was asked; its origin is not recorded.
-        reply: What was answered, as it came.
-        time: When it was written, in UTC, as ISO 8601.
-    """
-
-    request: Request
-    reply: Reply
-    time: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,7 +217,6 @@ class Recording:
             return dict(self._file.execute("SELECT llm, url FROM endpoints"))
 
     def __len__(self) -> int:
-        """Return the number of calls."""
         with self._named():
             return cast("int", self._one("SELECT count(*) FROM calls"))
 
@@ -263,184 +254,6 @@ class Recording:
             raise DataError(f"{self.path} cannot be used as a recording ({error})") from error
 
 
-# --------------------------------------------------------------------------- JSON
-
-
-def request_to_json(request: Request) -> dict[str, Any]:
-    """Return all that equality looks at; equal requests give equal JSON."""
-    return {
-        "llm": request.llm,
-        "messages": [{"role": m.role, "content": m.content} for m in request.messages],
-        "temperature": float(request.temperature) + 0.0,  # 0, 0.0 and -0.0 are equal
-        "max_tokens": request.max_tokens,
-        "sample": request.sample,
-    }
-
-
-def request_from_json(row: Mapping[str, Any]) -> Request:
-    """Return the request that `request_to_json` wrote.
-
-    Raises:
-        TypeError: A value is none of a request.
-        LookupError: One is missing.
-    """
-    return Request(
-        llm=_text_in(row, "llm"),
-        messages=tuple(_message(m) for m in _list_in(row, "messages")),
-        temperature=_number_in(row, "temperature"),
-        max_tokens=None if row["max_tokens"] is None else _count_in(row, "max_tokens"),
-        sample=_count_in(row, "sample"),
-    )
-
-
-def _message(row: Mapping[str, Any]) -> Message:
-    role = row["role"]
-    if role not in ("system", "user", "assistant"):
-        raise TypeError(f"role is {role!r}; expected system, user or assistant")
-    return Message(role, _text_in(row, "content"))
-
-
-def reply_to_json(reply: Reply) -> dict[str, Any]:
-    """Return the whole reply; what is not said of most is left out."""
-    row: dict[str, Any] = {
-        "text": reply.text,
-        **_usage_to_json(reply.usage),
-        "finish_reason": reply.finish_reason,
-        "seconds": reply.seconds,
-        "label": str(reply.label),
-    }
-    if reply.num_calls != 1:
-        row["num_calls"] = reply.num_calls
-    if reply.faults:
-        row["faults"] = list(reply.faults)
-    if reply.score is not None:
-        row["score"] = reply.score
-    if reply.live is not None:
-        row["live"] = _usage_to_json(reply.live)
-    return row
-
-
-def reply_from_json(row: Mapping[str, Any]) -> Reply:
-    """Return the reply that `reply_to_json` wrote.
-
-    Raises:
-        TypeError: A value is none of a reply.
-        LookupError: One is missing.
-    """
-    return Reply(
-        text=_text_in(row, "text"),
-        usage=_usage_from_json(row),
-        label=Label[_text_in(row, "label").upper()],
-        score=_number_in(row, "score") if "score" in row else None,
-        finish_reason=_text_in(row, "finish_reason"),
-        num_calls=_count_in(row, "num_calls") if "num_calls" in row else 1,
-        seconds=_number_in(row, "seconds"),
-        faults=_words_in(row, "faults") if "faults" in row else (),
-        live=_usage_from_json(row["live"]) if "live" in row else None,
-    )
-
-
-def _usage_to_json(usage: Usage) -> dict[str, Any]:
-    row: dict[str, Any] = {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
-    return row | ({"counted": True} if usage.counted else {})
-
-
-def _usage_from_json(row: Mapping[str, Any]) -> Usage:
-    return Usage(
-        prompt_tokens=_count_in(row, "prompt_tokens"),
-        completion_tokens=_count_in(row, "completion_tokens"),
-        counted=_flag_in(row, "counted") if "counted" in row else False,
-    )
-
-
-def _text_in(row: Mapping[str, Any], name: str) -> str:
-    if not isinstance(value := row[name], str):
-        raise TypeError(f"{name} is {value!r}; expected text")
-    return value
-
-
-def _list_in(row: Mapping[str, Any], name: str) -> list[Any]:
-    if not isinstance(value := row[name], list):
-        raise TypeError(f"{name} is {value!r}; expected a list")
-    return value
-
-
-def _words_in(row: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    value = _list_in(row, name)
-    if not all(isinstance(word, str) for word in value):
-        raise TypeError(f"{name} is {value!r}; expected a list of words")
-    return tuple(value)
-
-
-def _flag_in(row: Mapping[str, Any], name: str) -> bool:
-    if not isinstance(value := row[name], bool):
-        raise TypeError(f"{name} is {value!r}; expected true or false")
-    return value
-
-
-def _count_in(row: Mapping[str, Any], name: str) -> int:
-    if type(value := row[name]) is not int or value < 0:
-        raise TypeError(f"{name} is {value!r}; expected 0, 1, 2, ...")
-    return value
-
-
-def _number_in(row: Mapping[str, Any], name: str) -> float:
-    if type(value := row[name]) not in (int, float) or not 0 <= value < math.inf:
-        raise TypeError(f"{name} is {value!r}; expected a number, 0 or more")
-    return cast("float", value)
-
-
-_NO_CALL = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
-
-
-@contextmanager
-def _readable(where: str) -> Iterator[None]:
-    try:
-        yield
-    except _NO_CALL as error:
-        raise DataError(f"{where}: no recorded call ({type(error).__name__}: {error})") from error
-
-
-def write_lines(calls: Iterable[Call], path: str | Path) -> int:
-    """Write calls as JSON Lines and return how many there were.
-
-    Args:
-        calls: What to write.
-        path: The file; packed if its name ends in `.gz`.
-    """
-    num = 0
-    with _text(Path(path), "wt") as file:
-        for num, call in enumerate(calls, start=1):  # noqa: B007
-            row = {"time": call.time, "request": request_to_json(call.request), "reply": reply_to_json(call.reply)}
-            file.write(json.dumps(row, separators=(",", ":")) + "\n")
-    return num
-
-
-def read_lines(path: str | Path) -> Iterator[Call]:
-    """Yield the calls that `write_lines` wrote.
-
-    Raises:
-        DataError: A line holds no call; file and line are named.
-    """
-    with _text(Path(path), "rt") as file:
-        lines = enumerate(file, start=1)
-        while True:
-            number = 0
-            try:
-                number, line = next(lines)
-                row = json.loads(line)
-                call = Call(
-                    request=request_from_json(row["request"]),
-                    reply=reply_from_json(row["reply"]),
-                    time=_text_in(row, "time"),
-                )
-            except StopIteration:
-                return
-            except (*_NO_CALL, OSError, EOFError) as error:
-                raise DataError(f"{path}, line {number}: no recorded call ({type(error).__name__}: {error})") from error
-            yield call
-
-
 def calls_of(path: str | Path) -> Iterable[Call]:
     """Return the calls of a recording, or of JSON Lines where its name ends in `.jsonl` or `.jsonl.gz`.
 
@@ -455,10 +268,12 @@ def calls_of(path: str | Path) -> Iterable[Call]:
     return Recording(path)
 
 
-def _text(path: Path, mode: str) -> TextIO:
-    if path.suffix == ".gz":
-        return cast("TextIO", gzip.open(path, mode, encoding="utf-8"))
-    return cast("TextIO", path.open(mode, encoding="utf-8"))
+@contextmanager
+def _readable(where: str) -> Iterator[None]:
+    try:
+        yield
+    except NO_CALL as error:
+        raise DataError(f"{where}: no recorded call ({type(error).__name__}: {error})") from error
 
 
 def _request_text(request: Request) -> str:

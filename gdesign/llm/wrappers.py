@@ -5,7 +5,6 @@ counts what was really asked.
 """
 
 import asyncio
-from collections import deque
 from dataclasses import replace
 
 from gdesign.errors import BudgetExceededError, ConfigError, GdesignError
@@ -86,8 +85,8 @@ class Budget:
         self.limit = Allowance(usd=usd, tokens=tokens, calls=calls)
         self._spent = Cost()
         self._set_aside = Cost()
-        self._waiting: deque[tuple[Cost, asyncio.Future[bool]]] = deque()
         self._refusal: str | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def spent_usd(self) -> float:
@@ -127,50 +126,25 @@ class Budget:
         return reply
 
     async def _admitted(self, most: Cost) -> None:
-        """Return when so much is set aside."""
-        if self._refusal is not None:
-            raise BudgetExceededError(self._refusal)
-        turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting.append((most, turn))
-        self._admit()
-        try:
-            admitted = await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled() and turn.result():
-                self._settle(most, Cost())
-            else:
-                self._admit()  # those that waited behind it may fit
-            raise
-        if not admitted:
-            assert self._refusal is not None
-            raise BudgetExceededError(self._refusal)
-
-    def _admit(self) -> None:
-        """Let those who wait go on as far as the budget reaches, in their order."""
-        while self._waiting:
-            most, turn = self._waiting[0]
-            if turn.done():  # cancelled
-                self._waiting.popleft()
-                continue
-            passed = self.limit.passed_by(self._spent + self._set_aside + most)
-            if passed is None:
-                self._waiting.popleft()
-                self._set_aside += most
-                turn.set_result(True)
-                continue
-            if self._set_aside.calls:
-                return
-            self._refusal = (
-                f"the budget of {passed} is spent: {self.spent_usd:.6g} usd and {self.spent_tokens} tokens in "
-                f"{self.num_calls} calls, and the next call may take {most.usd:.3g} usd and {most.tokens} tokens; "
-                f"raise the limit on {passed.split()[1]} to go on"
-            )
-            for _, other in self._waiting:
-                if not other.done():
-                    other.set_result(False)
-            self._waiting.clear()
+        """Return when so much is set aside: one after the other, in the order in which they came."""
+        if self._loop is not (loop := asyncio.get_running_loop()):  # locks belong to an event loop
+            self._loop, self._turn, self._settled = loop, asyncio.Lock(), asyncio.Event()
+        async with self._turn:
+            while self._refusal is None and (passed := self.limit.passed_by(self._spent + self._set_aside + most)):
+                if self._set_aside.calls:
+                    self._settled.clear()
+                    await self._settled.wait()
+                    continue
+                self._refusal = (
+                    f"the budget of {passed} is spent: {self.spent_usd:.6g} usd and {self.spent_tokens} tokens in "
+                    f"{self.num_calls} calls, and the next call may take {most.usd:.3g} usd and {most.tokens} tokens; "
+                    f"raise the limit on {passed.split()[1]} to go on"
+                )
+            if self._refusal is not None:
+                raise BudgetExceededError(self._refusal)
+            self._set_aside += most
 
     def _settle(self, most: Cost, spent: Cost) -> None:
         self._set_aside -= most
         self._spent += spent
-        self._admit()
+        self._settled.set()

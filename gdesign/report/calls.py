@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from gdesign.llm.recording import Call
+from gdesign.llm.calls import Call
 from gdesign.types import AgentPool
 
 SUMMED = ("calls", "prompt tokens", "completion tokens", "counted here", "seconds")

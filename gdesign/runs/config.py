@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from torch_geometric.nn import MessagePassing
 
 from gdesign.errors import ConfigError, DataError, MissingDataError
+from gdesign.llm.options import BASE_URL, is_loopback, variable_of
 
 CONFIG = "config.yaml"
 BUILDERS = ("gdesign.api", "gdesign.cli", "gdesign.runs.checkpoint", "gdesign.runs.config")
@@ -88,8 +89,6 @@ def refuse_unnamed_endpoints(
         target = node.get("_target_")
         if target is None or getattr(get_object(str(target)), "__module__", "") not in LIVE:
             continue
-        from gdesign.llm.openai import BASE_URL, is_loopback, variable_of  # it needs an extra that other clients do not
-
         url = str(node.get("base_url", BASE_URL))
         variable = node.get("api_key_env") or variable_of(url) or "NAME"
         if url not in named and not is_loopback(url):

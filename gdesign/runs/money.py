@@ -20,6 +20,7 @@ from gdesign.errors import ConfigError
 from gdesign.execute.limits import Limits
 from gdesign.execute.operators import MOST_CALLS
 from gdesign.llm.cost import Allowance
+from gdesign.llm.options import BASE_URL
 from gdesign.llm.recording import Recording
 from gdesign.runs import checkpoint
 from gdesign.runs.config import LIVE, mappings
@@ -83,8 +84,6 @@ def endpoints(llm: DictConfig, pool: AgentPool) -> list[str]:
         target = node.get("_target_")
         if target is None or getattr(get_object(str(target)), "__module__", "") not in LIVE:
             continue
-        from gdesign.llm.openai import BASE_URL  # it needs an extra that other clients do not
-
         urls |= dict.fromkeys(m.base_url or str(node.get("base_url", BASE_URL)) for m in pool.llms)
     return list(urls)
 

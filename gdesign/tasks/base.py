@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Literal, Protocol, get_args, runtime_checkable
 
 from gdesign.errors import ConfigError
-from gdesign.sandbox.outside import Sandbox
+from gdesign.sandbox import Sandbox
 from gdesign.types import Task
 
 Split = Literal["train", "validation", "test", "lockbox", "all"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gdesign.errors import ConfigError
-from gdesign.sandbox.outside import Sandbox
+from gdesign.sandbox import Sandbox
 from gdesign.tasks.base import Split, select
 from gdesign.tasks.data import find, read_jsonl
 from gdesign.tasks.programs import ASK, Grader, Problem, defines, program

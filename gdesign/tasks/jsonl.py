@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gdesign.errors import ConfigError, DataError
-from gdesign.sandbox.outside import Sandbox
+from gdesign.sandbox import Sandbox
 from gdesign.tasks.answers.reading import choice, exact, number
 from gdesign.tasks.base import Split, check_split, draws, first, normalised
 from gdesign.tasks.data import existing, read_jsonl

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gdesign.errors import ConfigError
-from gdesign.sandbox.outside import Sandbox
+from gdesign.sandbox import Sandbox
 from gdesign.tasks.base import SPLITS, Split, check_split, first
 from gdesign.tasks.data import find, read_jsonl
 from gdesign.tasks.programs import ASK, Grader, Problem, imports, names_under_test, program

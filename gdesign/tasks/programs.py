@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from gdesign.errors import DataError
-from gdesign.sandbox.outside import Sandbox
+from gdesign.sandbox import Sandbox
 
 ASK = "Write the whole program in one ```python block."
 """How questions ask for a program."""

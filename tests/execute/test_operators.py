@@ -12,7 +12,7 @@ from gdesign.execute.reward import account
 from gdesign.execute.run import run
 from gdesign.llm.cost import Allowance
 from gdesign.llm.simulated.client import SimulatedClient
-from gdesign.sandbox.outside import Sandbox
+from gdesign.sandbox import Sandbox
 from gdesign.tasks.answers.reading import number
 from gdesign.tasks.mbpp import MBPP
 from gdesign.tasks.programs import program

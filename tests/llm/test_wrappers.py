@@ -167,6 +167,18 @@ def test_what_is_in_flight_ends_before_anybody_is_refused():
     assert isinstance(third, BudgetExceededError)
 
 
+def test_a_budget_is_kept_from_one_event_loop_to_the_next():
+    llm = Slow()
+    budget = Budget(llm=llm, pool=POOL, calls=5)
+
+    async def batch():
+        return await asyncio.gather(*[budget(request()) for _ in range(4)], return_exceptions=True)
+
+    kinds = [[type(r) for r in asyncio.run(batch())] for _ in range(3)]
+    assert kinds == [[Reply] * 4, [Reply, *[BudgetExceededError] * 3], [BudgetExceededError] * 4]
+    assert budget.num_calls == 5
+
+
 def test_after_a_call_was_refused_all_are():
     llm = Slow()
     budget = Budget(llm=llm, pool=POOL, tokens=300)

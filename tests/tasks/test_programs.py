@@ -1,7 +1,7 @@
 import pytest
 
 from gdesign.errors import DataError
-from gdesign.sandbox.outside import Sandbox
+from gdesign.sandbox import Sandbox
 from gdesign.tasks.programs import Grader, Problem, defines, imports, names_under_test, program
 
 F = "def f(x):\n    return x"

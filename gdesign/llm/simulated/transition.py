@@ -15,6 +15,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import exp
+from pathlib import Path
+
+import yaml
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,35 +144,15 @@ def _most_frequent(opinions: Sequence[Opinion]) -> Opinion:
     return next(o for o in opinions if o.answer == answer)
 
 
-GPT35_MMLU = Transition(
-    source="gpt-3.5-turbo-0301 on MMLU",
-    intercept=-1.146,
-    own_right=1.463,
-    fraction_right=2.271,
-    right_hears_wrong=Shares(switch=0.3483, keep=0.5768, third=0.0749),
-    wrong_hears_right=Shares(switch=0.6643, keep=0.2650, third=0.0707),
-    wrong_hears_wrong=Shares(switch=0.4747, keep=0.2880, third=0.2373),
-)
+def _fits() -> dict[str, Transition]:
+    rows = yaml.safe_load(Path(__file__).with_name("transitions.yaml").read_bytes())
+    for row in rows.values():
+        row |= {name: Shares(**value) for name, value in row.items() if isinstance(value, dict)}
+    return {name: Transition(**row) for name, row in rows.items()}
 
-SLM_GSM = Transition(
-    source="small language models on GSM8K",
-    intercept=-3.223,
-    own_right=2.067,
-    fraction_right=6.126,
-    right_hears_wrong=Shares(switch=0.4722, keep=0.4722, third=0.0556),
-    wrong_hears_right=Shares(switch=0.7068, keep=0.1654, third=0.1278),
-    wrong_hears_wrong=Shares(switch=0.6383, keep=0.1702, third=0.1915),
-)
 
-SLM_MMLU = Transition(
-    source="small language models on MMLU",
-    intercept=-3.167,
-    own_right=2.923,
-    fraction_right=3.458,
-    right_hears_wrong=Shares(switch=0.1961, keep=0.5882, third=0.2157),
-    wrong_hears_right=Shares(switch=0.3802, keep=0.4050, third=0.2149),
-    wrong_hears_wrong=Shares(switch=0.2316, keep=0.5158, third=0.2526),
-)
+_FITS = _fits()
+GPT35_MMLU, SLM_GSM, SLM_MMLU = _FITS["GPT35_MMLU"], _FITS["SLM_GSM"], _FITS["SLM_MMLU"]
 
 # Two programs are never the same text, so HumanEval tells nothing about conformity: MMLU's shares stand in.
 GPT4_HUMANEVAL = replace(

@@ -2,10 +2,10 @@ from statistics import fmean
 
 import pytest
 
+from benchmarks.optimum import measure, optimum
 from gdesign.errors import ConfigError
 from gdesign.execute.arena import LocalArena
 from gdesign.execute.reward import Reward
-from gdesign.learn.optimum import measure, optimum
 from gdesign.types import LLM, Agent, AgentPool, Design, Label, Reply, Role, Task, Usage
 
 LLMS = ("cheap", "dear", "bad")

@@ -1,0 +1,289 @@
+"""One base_url with one key: its connections, when the next call may begin, and what its answers mean."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from time import monotonic, perf_counter
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import aiohttp
+import httpx2
+import openai
+
+from gdesign.errors import BudgetExceededError, ConfigError, LLMError
+from gdesign.llm.options import expect, is_loopback, plain
+from gdesign.llm.replies import Fault, estimated_prompt_tokens, read_reply, retry_after, text_of
+from gdesign.llm.seeds import seed_of
+from gdesign.types import Label, Reply, Request, Usage
+
+PASSING = frozenset({408, 409, 425, 429})
+"""Statuses below 500 that another try may mend."""
+CONFIGURATION = frozenset({401, 403, 404, 405})
+"""Statuses that every call would get, unless the endpoint has answered before."""
+FILTERED = frozenset({"content_filter", "content_policy_violation", "invalid_prompt"})
+"""Codes of a 400 by which a filter refuses the prompt: Azure's, and OpenAI's."""
+UNSUPPORTED = frozenset({"unsupported_parameter", "unsupported_value"})
+"""Codes of a 400 by which a model refuses a field that every request carries."""
+CONNECT_SECONDS = 10.0
+# Many servers (uvicorn, so vLLM too) close a connection that is idle for 5 s; a request sent at that moment is lost.
+KEEPALIVE_SECONDS = 4.0
+FAILURES_IN_A_ROW = 20
+"""So many calls that fail after all retries, with no answer between them, end the run."""
+
+
+@dataclass(slots=True)
+class _Connection:
+    """What belongs to one event loop."""
+
+    sdk: openai.AsyncOpenAI
+    room: asyncio.Semaphore
+    lifetime: AsyncGenerator["_Connection"] | None = None
+
+
+class Endpoint:
+    """One base_url with one key: its connections, and when the next call may begin."""
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        key: str,
+        timeout: float,
+        max_concurrent: int,
+        max_per_minute: float | None,
+        token_limit: str,
+        extra: Mapping[str, Any],
+    ) -> None:
+        expect("a number", timeout=timeout)
+        expect("a number or null", max_per_minute=max_per_minute)
+        expect("a whole number", max_concurrent=max_concurrent)
+        expect("a text", token_limit=token_limit)
+        expect("a mapping", extra=extra)
+        if not timeout > 0 or max_concurrent < 1:
+            raise ConfigError(
+                f"timeout is {timeout} s and max_concurrent {max_concurrent} for {base_url}; expected more than 0, "
+                "and 1 or more"
+            )
+        if max_per_minute is not None and not max_per_minute > 0:
+            raise ConfigError(f"max_per_minute is {max_per_minute} for {base_url}; expected more than 0")
+        self.base_url = base_url
+        parts = urlsplit(base_url)
+        self.name = f"{parts.scheme}://{parts.netloc}{parts.path}"
+        """What messages call it: the URL without a query, which may hold a secret."""
+        self.silent = True
+        """Whether nothing at all has come from it yet."""
+        self._key = key
+        self._timeout = timeout
+        self._max_concurrent = max_concurrent
+        self._spacing = 0.0 if max_per_minute is None else 60.0 / max_per_minute
+        self._token_limit = token_limit
+        self._extra = plain(extra)
+        # made once, since loading certificates takes 40 ms; plain HTTP needs none
+        self._verify = httpx2.create_ssl_context() if urlsplit(base_url).scheme == "https" else False
+        self._options: Any = {"headers": {"Content-Type": "application/json"}}
+        if not key:
+            self._options["headers"]["Authorization"] = openai.Omit()
+        self._next = 0.0
+        self._held_until = 0.0
+        self._answered: set[str] = set()
+        self._num_failed = 0
+        self._connections: dict[asyncio.AbstractEventLoop, _Connection] = {}
+
+    def body(self, request: Request, extra: Mapping[str, Any] | None) -> bytes:
+        """Return what is sent for a request."""
+        fields: dict[str, Any] = {
+            "model": request.llm,
+            "messages": [{"role": m.role, "content": m.content} for m in request.messages],
+            "temperature": request.temperature,
+            "seed": seed_of(request.sample),
+        }
+        if request.max_tokens is not None:
+            fields[self._token_limit] = request.max_tokens
+        if self._extra or extra:
+            fields = {name: v for name, v in {**fields, **self._extra, **(extra or {})}.items() if v is not None}
+        return json.dumps(fields).encode()
+
+    async def ask(self, request: Request, body: bytes) -> Reply:
+        """Try once, when there is room.
+
+        Raises:
+            Fault: The try failed.
+            ConfigError: It would fail for every request.
+            BudgetExceededError: The account has no credit left.
+        """
+        connection = await self._connection()
+        async with connection.room:
+            if self._spacing or self._held_until:
+                await self._turn()
+            began = perf_counter()
+            answer: httpx2.Response | openai.APIStatusError
+            try:
+                async with asyncio.timeout(self._timeout):
+                    # the SDK's typed method takes twice the time, half of it for a tree of objects that nobody reads
+                    answer = await connection.sdk.post(
+                        "/chat/completions", cast_to=httpx2.Response, content=body, options=self._options
+                    )
+            except openai.APIStatusError as error:
+                answer = error
+            except TimeoutError:
+                raise Fault("timeout", f"no reply within {self._timeout:g} s") from None
+            except openai.APIConnectionError as error:
+                raise self._lost(error) from None
+            except aiohttp.ClientError as error:  # a response that is no HTTP
+                raise Fault("malformed", self._safe(f"{type(error).__name__}: {error}")) from None
+            seconds = perf_counter() - began
+        self.silent = False
+        if isinstance(answer, openai.APIStatusError):
+            reply = self._refused(request, answer)
+        else:
+            reply = read_reply(request, answer.content, seconds=seconds, safe=self._safe)
+        self._num_failed = 0
+        self._answered.add(request.llm)
+        return reply
+
+    def hold(self, seconds: float) -> None:
+        """Let no call begin for so many seconds."""
+        self._held_until = max(self._held_until, monotonic() + seconds)
+
+    def failure(self, request: Request, fault: Fault, faults: tuple[str, ...]) -> LLMError | ConfigError:
+        """Return what a call fails with whose last try ended so, after those that ended in `faults`."""
+        if fault.final:
+            error = self._misconfigured(request, int(fault.word), fault.reason)
+            error.faults = faults
+            return error
+        # a question that is refused says nothing of the others, unless none was ever answered
+        self._num_failed += fault.passes or not self._answered
+        tries = f", after {len(faults)} tries" if len(faults) > 1 else ""
+        reason = f"{request.llm}: {fault.reason}{tries}"
+        if self._num_failed < FAILURES_IN_A_ROW:
+            return LLMError(reason, faults=faults)
+        error = ConfigError(
+            f"{self.name} has answered none of the last {self._num_failed} calls, and going on would only count "
+            f"failures as wrong answers (the last: {reason}); see what is wrong there and start again"
+        )
+        error.faults = faults
+        return error
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop."""
+        connection = self._connections.get(asyncio.get_running_loop())
+        if connection is not None and connection.lifetime is not None:
+            await connection.lifetime.aclose()
+
+    async def _turn(self) -> None:
+        while (wait := max(self._next, self._held_until) - (now := monotonic())) > 0:
+            if self._spacing and self._next >= self._held_until:
+                self._next += self._spacing
+                await asyncio.sleep(wait)
+                if monotonic() >= self._held_until:
+                    return
+            else:
+                await asyncio.sleep(wait)
+        self._next = now + self._spacing
+
+    async def _connection(self) -> _Connection:
+        loop = asyncio.get_running_loop()
+        connection = self._connections.get(loop)
+        if connection is None:
+            lifetime = self._lifetime(loop)
+            connection = await anext(lifetime)  # runs to its yield without giving up control: nobody makes a second
+            connection.lifetime = lifetime
+            self._connections[loop] = connection
+        return connection
+
+    async def _lifetime(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[_Connection]:
+        """Yield connections that are closed when the loop shuts its asynchronous generators down."""
+        http = openai.DefaultAioHttpClient(
+            limits=httpx2.Limits(max_connections=self._max_concurrent, keepalive_expiry=KEEPALIVE_SECONDS),
+            follow_redirects=False,
+            verify=self._verify,
+            trust_env=not is_loopback(self.base_url),  # a proxy would look for 127.0.0.1 on its own machine
+        )
+        sdk = openai.AsyncOpenAI(
+            api_key=self._key or "none",
+            base_url=self.base_url,
+            max_retries=0,
+            # what may take long is timed as a whole, in `ask`
+            timeout=httpx2.Timeout(None, connect=min(CONNECT_SECONDS, self._timeout)),
+            http_client=http,
+            default_headers=self._headers(),
+        )
+        try:
+            yield _Connection(sdk, asyncio.Semaphore(self._max_concurrent))
+        finally:
+            del self._connections[loop]
+            await sdk.close()
+
+    def _headers(self) -> dict[str, Any]:
+        """Return headers that keep what the SDK's own environment variables hold for OpenAI from all others."""
+        headers: dict[str, Any] = {"Authorization": f"Bearer {self._key}"}
+        if not f".{urlsplit(self.base_url).hostname}".endswith(".openai.com"):
+            ambient = os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
+            names = {line.partition(":")[0].strip() for line in ambient if ":" in line}
+            names |= {"OpenAI-Organization", "OpenAI-Project"}
+            headers |= {name: openai.Omit() for name in names if name.lower() != "authorization"}
+        return headers
+
+    def _refused(self, request: Request, error: openai.APIStatusError) -> Reply:
+        """Return the reply that a refusal by a filter is; raise what any other status means."""
+        status, code = error.status_code, error.code
+        body = error.body if isinstance(error.body, Mapping) else {}
+        reason = self._safe(f"{status} {body.get('message') or error.response.text or error.response.reason_phrase}")
+        if (status == 400 and code in FILTERED) or (status == 403 and "flagged_input" in str(body.get("metadata"))):
+            usage = Usage(prompt_tokens=estimated_prompt_tokens(request.messages), completion_tokens=0, counted=True)
+            return Reply(text="", usage=usage, label=Label.LIVE, finish_reason="content_filter")
+        if status == 402 or code == "insufficient_quota":
+            raise BudgetExceededError(
+                f"{self.name} has no credit left for {request.llm} ({reason}); add some and go on"
+            )
+        if status in PASSING or status >= 500:
+            wait = retry_after(error.response.headers) if status in (429, 503) else None
+            raise Fault(str(status), reason, retry_after=wait)
+        if status in CONFIGURATION or status < 400:
+            if request.llm in self._answered:
+                raise Fault(str(status), reason, final=True)
+            raise self._misconfigured(request, status, reason, location=error.response.headers.get("location"))
+        if code in UNSUPPORTED and isinstance(error.param, str):
+            raise self._misconfigured(request, status, reason, field=error.param)
+        raise Fault(str(status), reason, passes=False)
+
+    def _lost(self, error: openai.APIConnectionError) -> Fault:
+        cause = error.__cause__ and error.__cause__.__cause__
+        # the SDK's transport calls some lost connections timeouts
+        if isinstance(cause, TimeoutError):
+            return Fault("timeout", f"no connection to {self.name} within {CONNECT_SECONDS:g} s")
+        if isinstance(error.__cause__, httpx2.DecodingError):
+            self.silent = False
+            return Fault("malformed", self._safe(f"the reply cannot be unpacked: {cause}"))
+        if isinstance(cause, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
+            self.silent = False
+        return Fault("connection", self._safe(f"lost connection: {cause or error.__cause__ or error}"))
+
+    def _misconfigured(
+        self, request: Request, status: int, reason: str, *, location: str | None = None, field: str | None = None
+    ) -> ConfigError:
+        where = self._safe(location or field or "")
+        if status == 401:
+            remedy = "see that the variable named by api_key_env holds this endpoint's key"
+        elif status == 403:
+            remedy = "the key may not use this model; ask for access, or leave the LLM out of the pool"
+        elif status == 400:
+            remedy = (
+                f"leave the field out by extra_by_llm.{request.llm}.{where}=null, or set another value; a limit on "
+                "tokens goes out under the name that token_limit says"
+            )
+        elif status < 400:
+            remedy = f"it redirects to {where}, and redirects are not followed: set base_url to where it is"
+        else:
+            remedy = "see that it serves a model of this name and that base_url is whole (most end with /v1)"
+        return ConfigError(f"{self.name} refuses {request.llm} ({reason}): {remedy}")
+
+    def _safe(self, text: str) -> str:
+        """Return the text shortened and without the key, which some endpoints repeat in their errors."""
+        text = " ".join(text_of(text).split())
+        if self._key:
+            text = text.replace(self._key, "***").replace(quote(self._key, safe=""), "***")
+        return text if len(text) <= 300 else text[:300] + "..."
