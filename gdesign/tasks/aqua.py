@@ -1,7 +1,7 @@
 """AQuA (Ling et al. 2017): algebraic word problems with five options."""
 
 from gdesign.errors import ConfigError, DataError
-from gdesign.tasks.answers.reading import choice
+from gdesign.tasks.answers.choice import choice
 from gdesign.tasks.base import Split, select_upstream
 from gdesign.tasks.data import find, read_jsonl
 from gdesign.types import Task

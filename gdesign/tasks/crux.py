@@ -1,6 +1,7 @@
 """CRUXEval (Gu et al. 2024), output prediction: what does this Python function return?"""
 
-from gdesign.tasks.answers.reading import literal, stated, string
+from gdesign.tasks.answers.literal import literal, string
+from gdesign.tasks.answers.marked import stated
 from gdesign.tasks.base import Split, select
 from gdesign.tasks.data import data_dir
 from gdesign.tasks.table import load_questions, tasks_of

@@ -1,6 +1,6 @@
 """GSM8K (Cobbe et al. 2021): grade-school word problems whose answer is a number."""
 
-from gdesign.tasks.answers.reading import number
+from gdesign.tasks.answers.number import number
 from gdesign.tasks.base import Split, select, select_upstream
 from gdesign.tasks.data import data_dir, find, read_jsonl
 from gdesign.tasks.table import load_questions, tasks_of

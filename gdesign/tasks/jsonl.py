@@ -8,7 +8,9 @@ from typing import Any
 
 from gdesign.errors import ConfigError, DataError
 from gdesign.sandbox.outside import Sandbox
-from gdesign.tasks.answers.reading import choice, exact, number
+from gdesign.tasks.answers.choice import choice
+from gdesign.tasks.answers.number import number
+from gdesign.tasks.answers.text import exact
 from gdesign.tasks.base import Split, check_split, draws, first, normalised
 from gdesign.tasks.data import existing, read_jsonl
 from gdesign.tasks.programs import Grader, Problem, imports, names_under_test, program

@@ -1,7 +1,7 @@
 """MATH (Hendrycks et al. 2021): competition problems whose answer is a formula."""
 
 from gdesign.errors import ConfigError
-from gdesign.tasks.answers.reading import equivalent, latex
+from gdesign.tasks.answers.formula import equivalent, latex
 from gdesign.tasks.base import Split, select
 from gdesign.tasks.data import data_dir, find, read_jsonl
 from gdesign.tasks.table import load_questions, tasks_of

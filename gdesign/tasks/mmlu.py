@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 from gdesign.errors import ConfigError, DataError
-from gdesign.tasks.answers.reading import choice
+from gdesign.tasks.answers.choice import choice
 from gdesign.tasks.base import Split, draws, select_upstream
 from gdesign.tasks.data import find
 from gdesign.types import Task

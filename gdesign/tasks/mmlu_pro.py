@@ -1,6 +1,6 @@
 """MMLU-Pro (Wang et al. 2024): knowledge questions with up to ten options."""
 
-from gdesign.tasks.answers.reading import choice
+from gdesign.tasks.answers.choice import choice
 from gdesign.tasks.base import Split, select
 from gdesign.tasks.data import data_dir
 from gdesign.tasks.table import load_questions, load_table, tasks_of

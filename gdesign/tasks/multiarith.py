@@ -1,7 +1,7 @@
 """MultiArith (Roy and Roth 2015): word problems of two or more steps."""
 
 from gdesign.errors import ConfigError, DataError
-from gdesign.tasks.answers.reading import number
+from gdesign.tasks.answers.number import number
 from gdesign.tasks.base import Split, select
 from gdesign.tasks.data import find, read_json_list
 from gdesign.types import Task

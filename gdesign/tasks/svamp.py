@@ -1,7 +1,7 @@
 """SVAMP (Patel et al. 2021): word problems of one step, worded so that shallow cues mislead."""
 
 from gdesign.errors import ConfigError, DataError
-from gdesign.tasks.answers.reading import number
+from gdesign.tasks.answers.number import number
 from gdesign.tasks.base import Split, select
 from gdesign.tasks.data import find, read_json_list
 from gdesign.types import Task
