@@ -1,6 +1,7 @@
 """Pools of agents, read from YAML: the package's own, a user's file, or a list of priced LLMs."""
 
 import csv
+import os
 import re
 from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import replace
@@ -87,6 +88,11 @@ def builtin(name: str, *, attacks: Mapping[str, str] | None = None) -> AgentPool
         )
     text = (folder / f"{name}.yaml").read_bytes()
     return attacked(_parse(text, name=name, source=f"built-in pool {name}"), attacks or {})
+
+
+def named(name: str) -> AgentPool:
+    """Return the pool in the YAML file of that name, or the built-in one."""
+    return load(name) if name.endswith((".yaml", ".yml")) or os.sep in name else builtin(name)
 
 
 def attacked(pool: AgentPool, attacks: Mapping[str, str]) -> AgentPool:
