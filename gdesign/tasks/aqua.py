@@ -1,35 +1,23 @@
 """AQuA (Ling et al. 2017): algebraic word problems with five options."""
 
-from gdesign.errors import ConfigError, DataError
+from gdesign.errors import DataError
 from gdesign.tasks.answers.choice import choice
-from gdesign.tasks.base import Split, select_upstream
+from gdesign.tasks.base import Published, Split, select_upstream
 from gdesign.tasks.data import find, read_jsonl
 from gdesign.types import Task
 
 
-class AQuA:
+class AQuA(Published):
     """AQuA with its own split: the 254 questions of dev to train, a fifth of them to validate, and 254 to test.
 
     The field tests on all 254 test questions. Upstream's large training file is not used. Nothing is
     recorded, so there is no lock-box. Zero-shot; a reply is right if it chooses the right letter.
 
     Eight questions have the same text under two letters; only the letter that upstream names is right.
-
-    Args:
-        recorded: Nobody recorded answers to it; True is an error.
-        split_seed: Draws another validation part.
-        limit: Loads the first tasks of a split only.
-
-    Raises:
-        ConfigError: `recorded` is True.
     """
 
-    def __init__(self, *, recorded: bool = False, split_seed: int = 0, limit: int | None = None) -> None:
-        if recorded:
-            raise ConfigError("there are no recorded answers to aqua; choose task=mmlu_pro, or another llm")
-        self.name = "aqua"
-        self.split_seed = split_seed
-        self.limit = limit
+    name = "aqua"
+    instead = "mmlu_pro"
 
     def load(self, split: Split) -> list[Task]:
         """Return the tasks of a split.
@@ -37,8 +25,11 @@ class AQuA:
         Raises:
             ConfigError: There is no such split; upstream's has no lock-box.
         """
-        dev, test = self._read("dev"), self._read("test")
+        dev, test = self._read("dev"), self._tasks()
         return select_upstream(split, train=dev, test=test, seed=self.split_seed, limit=self.limit)
+
+    def _tasks(self) -> list[Task]:
+        return self._read("test")
 
     def _read(self, part: str) -> list[Task]:
         path = find(f"bench/aqua_{part}.jsonl")
@@ -62,10 +53,6 @@ class AQuA:
             )
         return tasks
 
-    def extract(self, task: Task, text: str) -> str | None:
+    def read(self, task: Task, text: str) -> str | None:
         """Return the letter that a text chooses."""
         return choice(text, len(task.options), task.options)
-
-    def grade(self, task: Task, answer: str) -> float:
-        """Return 1 for the right letter, else 0."""
-        return float(answer == task.answer)

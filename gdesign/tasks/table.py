@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gdesign.errors import DataError
-from gdesign.tasks.data import existing, read_jsonl, reading
+from gdesign.tasks.data import data_dir, existing, read_jsonl, reading
 from gdesign.types import Task
 
 MISSING = -1
@@ -220,6 +220,17 @@ def tasks_of(questions: Sequence[Question], *, benchmark: str, domain: str = "")
         )
         for q in questions
     ]
+
+
+def recorded_tasks(directory: str, set_name: str, *, domain: str) -> list[Task]:
+    """Return the questions of a table of the data folder as tasks of the benchmark that is called as the set.
+
+    Args:
+        directory: Its folder in `routing/`.
+        set_name: What its file names begin with.
+        domain: The domain of all of them.
+    """
+    return tasks_of(load_questions(data_dir() / "routing" / directory, set_name), benchmark=set_name, domain=domain)
 
 
 def _prefix(set_name: str) -> str:
