@@ -41,7 +41,7 @@ class GSM8K(Published):
         """
         if self.recorded or self.by_text:
             return super().load(split)
-        train, test = self._read("train"), self._read("test")
+        test, train = self._read("test"), self._read("train")
         return select_upstream(split, train=train, test=test, seed=self.split_seed, limit=self.limit)
 
     def _tasks(self) -> list[Task]:
