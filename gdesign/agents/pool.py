@@ -19,29 +19,7 @@ from gdesign.types import LLM, AgentPool, Candidate, Role
 SOLVER = Role(name="solver", profile="You solve the task that you are given.")
 """The neutral role: it adds nothing to the question."""
 
-FAMILIES = {
-    "athene": "Llama 3 (Athene, by Nexusflow)",
-    "chatgpt": "GPT (by OpenAI)",
-    "claude": "Claude (by Anthropic)",
-    "c4ai-command": "Command (by Cohere)",
-    "command": "Command (by Cohere)",
-    "deepseek": "DeepSeek",
-    "gemini": "Gemini (by Google)",
-    "gemma": "Gemma (by Google)",
-    "gpt": "GPT (by OpenAI)",
-    "grok": "Grok (by xAI)",
-    "jamba": "Jamba (by AI21)",
-    "llama": "Llama (by Meta)",
-    "mathstral": "Mistral",
-    "meta-llama": "Llama (by Meta)",
-    "mistral": "Mistral",
-    "mixtral": "Mistral, mixture of experts",
-    "o1": "GPT with hidden reasoning (by OpenAI)",
-    "phi": "Phi (by Microsoft)",
-    "qwen": "Qwen (by Alibaba)",
-    "reka": "Reka",
-    "yi": "Yi (by 01.AI)",
-}
+FAMILIES: dict[str, str] = yaml.safe_load((files("gdesign.agents") / "families.yaml").read_bytes())
 """Family of an LLM by the beginning of its name, in lower case."""
 
 SIZE = re.compile(r"(\d+(?:x\d+)?(?:\.\d+)?)b\b", re.IGNORECASE)
