@@ -2,12 +2,12 @@
 
 from gdesign.errors import DataError
 from gdesign.tasks.answers.choice import choice
-from gdesign.tasks.base import Published, Split, select_upstream
+from gdesign.tasks.base import PublishedWithSplit
 from gdesign.tasks.data import find, read_jsonl
 from gdesign.types import Task
 
 
-class AQuA(Published):
+class AQuA(PublishedWithSplit):
     """AQuA with its own split: the 254 questions of dev to train, a fifth of them to validate, and 254 to test.
 
     The field tests on all 254 test questions. Upstream's large training file is not used. Nothing is
@@ -19,17 +19,8 @@ class AQuA(Published):
     name = "aqua"
     instead = "mmlu_pro"
 
-    def load(self, split: Split) -> list[Task]:
-        """Return the tasks of a split.
-
-        Raises:
-            ConfigError: There is no such split; upstream's has no lock-box.
-        """
-        dev, test = self._read("dev"), self._tasks()
-        return select_upstream(split, train=dev, test=test, seed=self.split_seed, limit=self.limit)
-
-    def _tasks(self) -> list[Task]:
-        return self._read("test")
+    def _parts(self) -> dict[str, list[Task]]:
+        return {"train": self._read("dev"), "test": self._read("test")}
 
     def _read(self, part: str) -> list[Task]:
         path = find(f"bench/aqua_{part}.jsonl")

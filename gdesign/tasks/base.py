@@ -93,6 +93,25 @@ class Published(ABC):
         return float(answer == task.answer)
 
 
+class PublishedWithSplit(Published):
+    """What published benchmarks share that come with a test split of their own; see `select_upstream`."""
+
+    @abstractmethod
+    def _parts(self) -> dict[str, list[Task]]:
+        """Return upstream's parts, by name: train, test and, where there is one, validation."""
+
+    def _tasks(self) -> list[Task]:
+        return self._parts()["test"]
+
+    def load(self, split: Split) -> list[Task]:
+        """Return the tasks of a split.
+
+        Raises:
+            ConfigError: There is no such split; upstream's has no lock-box.
+        """
+        return select_upstream(split, **self._parts(), seed=self.split_seed, limit=self.limit)
+
+
 def normalised(question: str) -> str:
     """Return the text that splits are made by: lower case, white space folded."""
     return " ".join(question.lower().split())

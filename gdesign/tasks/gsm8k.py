@@ -1,13 +1,13 @@
 """GSM8K (Cobbe et al. 2021): grade-school word problems whose answer is a number."""
 
 from gdesign.tasks.answers.number import number
-from gdesign.tasks.base import Published, Split, select_upstream
+from gdesign.tasks.base import Published, PublishedWithSplit, Split
 from gdesign.tasks.data import find, read_jsonl
 from gdesign.tasks.table import recorded_tasks
 from gdesign.types import Task
 
 
-class GSM8K(Published):
+class GSM8K(PublishedWithSplit):
     """GSM8K with its own split: 7,473 questions for training, a fifth of them for validation, and 1,319 test questions.
 
     Answers are recorded to the test questions alone. So with recorded answers, and in a mix with others
@@ -40,9 +40,11 @@ class GSM8K(Published):
             ConfigError: There is no such split; upstream's has no lock-box.
         """
         if self.recorded or self.by_text:
-            return super().load(split)
-        test, train = self._read("test"), self._read("train")
-        return select_upstream(split, train=train, test=test, seed=self.split_seed, limit=self.limit)
+            return Published.load(self, split)
+        return super().load(split)
+
+    def _parts(self) -> dict[str, list[Task]]:
+        return {"test": self._read("test"), "train": self._read("train")}
 
     def _tasks(self) -> list[Task]:
         return recorded_tasks("zeroeval", self.name, domain="mathematics") if self.recorded else self._read("test")

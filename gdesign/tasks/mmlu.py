@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gdesign.errors import DataError
 from gdesign.tasks.answers.choice import choice
-from gdesign.tasks.base import Published, Split, draws, select_upstream
+from gdesign.tasks.base import PublishedWithSplit, draws
 from gdesign.tasks.data import find
 from gdesign.types import Task
 
@@ -15,7 +15,7 @@ _FOLDERS = {"train": "dev", "validation": "val", "test": "test"}
 _LETTERS = ("A", "B", "C", "D")
 
 
-class MMLU(Published):
+class MMLU(PublishedWithSplit):
     """MMLU with its own split: dev (285) to train, val (1,531) to validate, test (14,042); the domain is the subject.
 
     Questions of dev and val whose wording stands in the test too are left out (`Which of the following is
@@ -31,21 +31,13 @@ class MMLU(Published):
     name = "mmlu"
     instead = "mmlu_pro"
 
-    def load(self, split: Split) -> list[Task]:
-        """Return the tasks of a split.
-
-        Raises:
-            ConfigError: There is no such split; upstream's has no lock-box.
-        """
-        parts = {name: self._part(folder) for name, folder in _FOLDERS.items()}
-        return select_upstream(split, **parts, seed=self.split_seed, limit=self.limit)
-
-    def _tasks(self) -> list[Task]:
-        return self._part("test")
-
-    def _part(self, folder: str) -> list[Task]:
-        tasks = _read(find("bench/mmlu.zip"), folder, benchmark=self.name)
-        return sorted(tasks, key=lambda t: (draws(t.question, seed=self.split_seed), t.id))
+    def _parts(self) -> dict[str, list[Task]]:
+        path = find("bench/mmlu.zip")
+        parts = {name: _read(path, folder, benchmark=self.name) for name, folder in _FOLDERS.items()}
+        return {
+            name: sorted(tasks, key=lambda t: (draws(t.question, seed=self.split_seed), t.id))
+            for name, tasks in parts.items()
+        }
 
     def read(self, task: Task, text: str) -> str | None:
         """Return the letter that a text chooses."""
