@@ -6,9 +6,12 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import TypeAlias
 
 from gdesign.cli.talk import friendly
 from gdesign.errors import ConfigError
+
+_Actions: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 KEY_HELP = "environment variable with the endpoint's key (OPENAI_API_KEY at OpenAI, none on this machine)"
 
@@ -52,43 +55,31 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    design = commands.add_parser("design", help="draw the best design for a question", description="Draw a design.")
+    design = _add(commands, "design", "draw the best design for a question")
     _add_designer(design)
     _add_question(design)
     _add_format(design, default="text")
     design.add_argument("--mermaid", dest="format", action="store_const", const="mermaid", help="as --format mermaid")
     design.add_argument("--json", action="store_true", help="print the shorter JSON that runs.jsonl holds")
 
-    export = commands.add_parser(
-        "export",
-        help="write a saved design for another program",
-        description="Write a design that `gdesign design --format json --out FILE` saved for another program.",
-    )
+    export = _add(commands, "export", "write a design that `gdesign design` saved as JSON for another program")
     export.add_argument("design", type=Path, metavar="FILE", help="the design, JSON with a version")
     export.add_argument(
         "--pool", metavar="NAME|FILE", help="whose profiles to use: a built-in pool or a YAML file (the design's own)"
     )
     _add_format(export)
 
-    ask = commands.add_parser("ask", help="draw a design and let it answer", description="Draw a design and run it.")
+    ask = _add(commands, "ask", "draw a design and let it answer")
     _add_designer(ask)
     _add_question(ask)
     _add_endpoint(ask)
     ask.add_argument("--verbose", action="store_true", help="print what every agent said")
 
-    text = "serve a trained designer as an OpenAI-compatible endpoint, with a page at /"
-    _add_serve(commands.add_parser("serve", help=text, description=f"S{text[1:]}."))
-    _add_simulate(
-        commands.add_parser(
-            "simulate",
-            help="serve the simulated world as an OpenAI-compatible endpoint",
-            description="Serve the simulated world as an OpenAI-compatible endpoint, with latency, limits and faults.",
-        )
-    )
+    serve = _add(commands, "serve", "serve a trained designer as an OpenAI-compatible endpoint, with a page at /")
+    _add_serve(serve)
+    _add_simulate(_add(commands, "simulate", "serve the simulated world as an OpenAI-compatible endpoint, with faults"))
 
-    report = commands.add_parser(
-        "report", help="compare run folders in a table and pictures", description="Compare run folders."
-    )
+    report = _add(commands, "report", "compare run folders in a table and pictures")
     report.add_argument("folders", nargs="+", type=Path, help="run folders, or folders that hold some, such as runs/")
     report.add_argument("--out", type=Path, help="folder for report.md (default: the folder that holds all of them)")
     report.add_argument(
@@ -97,24 +88,23 @@ def parser() -> argparse.ArgumentParser:
         help="what every method is tested against: a method as the table names it, a designer or a run folder",
     )
 
-    _add_calls(commands.add_parser("calls", help="look after recorded calls", description="Look after recorded calls."))
+    _add_calls(_add(commands, "calls", "look after recorded calls"))
+    _add(commands, "sandbox", "say which sandbox keeps programs in that models write")
 
-    commands.add_parser(
-        "sandbox",
-        help="say what keeps programs in that models write",
-        description="Say which sandbox is in force here.",
-    )
-
-    data = commands.add_parser("data", help="list, verify or fetch data files", description="Look after data files.")
-    actions = data.add_subparsers(dest="action", required=True, metavar="ACTION")
-    for name, text in (
-        ("list", "say which files there are, of what origin and licence, and which are here"),
-        ("verify", "compare the checksums of the files that are here"),
-    ):
-        actions.add_parser(name, help=text, description=text)
-    fetch = actions.add_parser("fetch", help="download a file from its origin and check it")
+    actions = _add_actions(_add(commands, "data", "list, verify or fetch data files"))
+    _add(actions, "list", "say which files there are, of what origin and licence, and which are here")
+    _add(actions, "verify", "compare the checksums of the files that are here")
+    fetch = _add(actions, "fetch", "download a file from its origin and check it")
     fetch.add_argument("names", nargs="+", help="as `gdesign data list` names them")
     return parser
+
+
+def _add(actions: _Actions, name: str, text: str) -> argparse.ArgumentParser:
+    return actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+
+
+def _add_actions(parser: argparse.ArgumentParser) -> _Actions:
+    return parser.add_subparsers(dest="action", required=True, metavar="ACTION")
 
 
 def _add_designer(parser: argparse.ArgumentParser) -> None:
@@ -217,10 +207,7 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_calls(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-
-    def action(name: str, text: str) -> argparse.ArgumentParser:
-        return actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    actions = _add_actions(parser)
 
     def add_filters(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--llm", metavar="NAME", help="only those of this LLM")
@@ -230,20 +217,20 @@ def _add_calls(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--grep", metavar="TEXT", help="only those whose messages or reply hold it")
 
     file = "a recording, such as runs/calls.sqlite, or an export of one (.jsonl, .jsonl.gz)"
-    stats = action("stats", "count calls, tokens, faults and how replies ended, by LLM")
+    stats = _add(actions, "stats", "count calls, tokens, faults and how replies ended, by LLM")
     stats.add_argument("file", type=Path, help=file)
     stats.add_argument("--pool", metavar="NAME|FILE", help="whose prices to add up: a built-in pool or a YAML file")
-    show = action("show", "print what was asked and answered")
+    show = _add(actions, "show", "print what was asked and answered")
     show.add_argument("file", type=Path, help=file)
     add_filters(show)
     show.add_argument("--last", type=int, default=10, metavar="N", help="how many of them, from the end (10)")
-    export = action("export", "write calls as JSON Lines, without the endpoints they came from")
+    export = _add(actions, "export", "write calls as JSON Lines, without the endpoints they came from")
     export.add_argument("file", type=Path, help=file)
     export.add_argument("out", type=Path, help="the file to write; packed if its name ends in .gz")
     add_filters(export)
-    merge = action("merge", "add the calls of other files to a recording; what it holds stays")
+    merge = _add(actions, "merge", "add the calls of other files to a recording; what it holds stays")
     merge.add_argument("out", type=Path, help="the recording; made if it is not there")
     merge.add_argument("files", nargs="+", type=Path, help="recordings or exports of some")
-    drop = action("drop", "delete calls, so that they are asked again")
+    drop = _add(actions, "drop", "delete calls, so that they are asked again")
     drop.add_argument("file", type=Path, help="a recording")
     add_filters(drop)
