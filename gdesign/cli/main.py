@@ -108,10 +108,9 @@ def _add_actions(parser: argparse.ArgumentParser) -> _Actions:
 
 
 def _add_designer(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--checkpoint", required=True, type=Path, help="a run folder, such as runs/gdesigner-synthetic-0"
-    )
-    parser.add_argument("--trust", action="store_true", help="let its config.yaml build things from outside gdesign")
+    add = parser.add_argument
+    add("--checkpoint", required=True, type=Path, help="a run folder, such as runs/gdesigner-synthetic-0")
+    add("--trust", action="store_true", help="let its config.yaml build things from outside gdesign")
 
 
 def _add_question(parser: argparse.ArgumentParser) -> None:
@@ -133,10 +132,9 @@ def _add_question(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_endpoint(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--llm", metavar="URL", help="an OpenAI-compatible endpoint (default: what the run was trained on)"
-    )
-    parser.add_argument("--api-key-env", metavar="NAME", help=KEY_HELP)
+    add = parser.add_argument
+    add("--llm", metavar="URL", help="an OpenAI-compatible endpoint (default: what the run was trained on)")
+    add("--api-key-env", metavar="NAME", help=KEY_HELP)
 
 
 def _add_format(parser: argparse.ArgumentParser, *, default: str | None = None) -> None:
@@ -151,12 +149,17 @@ def _add_format(parser: argparse.ArgumentParser, *, default: str | None = None) 
     parser.add_argument("--out", type=Path, metavar="FILE", help="write it there instead of printing it")
 
 
+def _add_listening(parser: argparse.ArgumentParser, *, port: int) -> None:
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="where to listen (127.0.0.1); others than this machine need --key-env")
+    add("--port", type=int, default=port, help=f"where to listen ({port}); 0 for any that is free")
+
+
 def _add_serve(parser: argparse.ArgumentParser) -> None:
     _add_designer(parser)
     _add_endpoint(parser)
+    _add_listening(parser, port=8000)
     add = parser.add_argument
-    add("--host", default="127.0.0.1", help="where to listen (127.0.0.1); others than this machine need --key-env")
-    add("--port", type=int, default=8000, help="where to listen (8000); 0 for any that is free")
     add(
         "--key-env",
         action="append",
@@ -176,45 +179,38 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_simulate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--host",
-        default="127.0.0.1",
-        help="where to listen (127.0.0.1); others than this machine's own need --key-env",
-    )
-    parser.add_argument("--port", type=int, default=9000, help="where to listen (9000); 0 for any that is free")
-    parser.add_argument(
+    _add_listening(parser, port=9000)
+    add = parser.add_argument
+    add(
         "--pool",
         default="simulated",
         metavar="NAME|FILE",
         help="whose LLMs are the models and whose roles are known (simulated): a built-in pool or a YAML file",
     )
-    parser.add_argument("--world", type=Path, metavar="FILE", help="settings of the world, YAML (the default world)")
-    parser.add_argument("--latency", type=float, metavar="MS", help="mean milliseconds until an answer begins (0)")
-    parser.add_argument("--jitter", type=float, metavar="MS", help="how far latency may lie from its mean (0)")
-    parser.add_argument("--faults", type=float, metavar="SHARE", help="share of the requests that fail (0)")
-    parser.add_argument(
+    add("--world", type=Path, metavar="FILE", help="settings of the world, YAML (the default world)")
+    add("--latency", type=float, metavar="MS", help="mean milliseconds until an answer begins (0)")
+    add("--jitter", type=float, metavar="MS", help="how far latency may lie from its mean (0)")
+    add("--faults", type=float, metavar="SHARE", help="share of the requests that fail (0)")
+    add(
         "--fault-kinds",
         metavar="KINDS",
         help="how they fail, with commas between: 429, 500, connection, timeout, malformed, no_choices (all of them)",
     )
-    parser.add_argument("--retry-after", type=float, metavar="S", help="seconds that a 429 on demand names (1)")
-    parser.add_argument("--requests-per-minute", type=int, metavar="N", help="more get a 429 (no limit)")
-    parser.add_argument("--key-env", metavar="NAME", help="environment variable with the key that clients must send")
-    parser.add_argument(
-        "--any", action="store_true", help="answer messages without a generated question too, by repeating them"
-    )
-    parser.add_argument("--seed", type=int, metavar="N", help="draws latencies and faults (0)")
+    add("--retry-after", type=float, metavar="S", help="seconds that a 429 on demand names (1)")
+    add("--requests-per-minute", type=int, metavar="N", help="more get a 429 (no limit)")
+    add("--key-env", metavar="NAME", help="environment variable with the key that clients must send")
+    add("--any", action="store_true", help="answer messages without a generated question too, by repeating them")
+    add("--seed", type=int, metavar="N", help="draws latencies and faults (0)")
 
 
 def _add_calls(parser: argparse.ArgumentParser) -> None:
     actions = _add_actions(parser)
 
     def add_filters(parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--llm", metavar="NAME", help="only those of this LLM")
-        parser.add_argument(
-            "--reason", metavar="WORD", help="only those that ended by it: stop, length, malformed, ..."
-        )
-        parser.add_argument("--grep", metavar="TEXT", help="only those whose messages or reply hold it")
+        add = parser.add_argument
+        add("--llm", metavar="NAME", help="only those of this LLM")
+        add("--reason", metavar="WORD", help="only those that ended by it: stop, length, malformed, ...")
+        add("--grep", metavar="TEXT", help="only those whose messages or reply hold it")
 
     file = "a recording, such as runs/calls.sqlite, or an export of one (.jsonl, .jsonl.gz)"
     stats = _add(actions, "stats", "count calls, tokens, faults and how replies ended, by LLM")

@@ -12,11 +12,6 @@ class CRUXO(Published):
 
     The data hold reference strings without their quotes, so `9` and `'9'` are both right where
     either is.
-
-    Args:
-        recorded: Whether recorded strings are compared as they are, rather than as Python literals.
-        split_seed: Draws another assignment of the questions outside the lock-box.
-        limit: Loads the first tasks of a split only.
     """
 
     name = "crux"

@@ -20,13 +20,7 @@ class _MATH(Published):
 
 
 class MATHL5(_MATH):
-    """The 721 questions of the hardest level whose answer is a whole number, as ZeroEval chose them.
-
-    Args:
-        recorded: Whether recorded strings are compared as they are, rather than as formulas.
-        split_seed: Draws another assignment of the questions outside the lock-box.
-        limit: Loads the first tasks of a split only.
-    """
+    """The 721 questions of the hardest level whose answer is a whole number, as ZeroEval chose them."""
 
     name = "math-l5"
 

@@ -97,11 +97,8 @@ class Programs(Published):
     Args:
         sandbox: Where programs run; one with its defaults unless given.
         recorded: Nobody recorded answers to them; True is an error.
-        split_seed: Draws another assignment of the questions outside the lock-box.
-        limit: Loads the first tasks of a split only.
-
-    Raises:
-        ConfigError: `recorded` is True.
+        split_seed: As in `Published`.
+        limit: As in `Published`.
     """
 
     instead = "crux"

@@ -158,7 +158,7 @@ def load_scores(path: Path) -> OutcomeTable:
         if not isinstance(scores, dict) or not all(_is_score(score) for score in scores.values()):
             raise DataError(f"{path}:{line}: scores is {scores!r}; expected a score in [0, 1] by model")
         for model, score in scores.items():
-            column = columns.setdefault(model, _unknown(model, n))
+            column = columns.setdefault(model, _column(f"unknown answer of {model}", n))
             column.correct[i] = score
             column.output_tokens[i] = 0
     if not columns:
@@ -172,8 +172,8 @@ def load_scores(path: Path) -> OutcomeTable:
     )
 
 
-def _unknown(model: str, n: int) -> Column:
-    return Column([f"unknown answer of {model}"] * n, array("d", bytes(8 * n)), array("q", [MISSING]) * n)
+def _column(answer: str, n: int) -> Column:
+    return Column([answer] * n, array("d", bytes(8 * n)), array("q", [MISSING]) * n)
 
 
 def _is_score(value: object) -> bool:
@@ -284,10 +284,8 @@ def _results(path: Path, questions: tuple[Question, ...]) -> dict[str, Column]:
             i = position.get(qid)
             if i is None:
                 raise DataError(f"{path}:{rows.line_num}: question {qid!r} is not in the table's questions")
-            column = columns.get(model)
-            if column is None:
-                column = Column([""] * n, array("d", bytes(8 * n)), array("q", [MISSING]) * n)
-                columns[model] = column
+            if (column := columns.get(model)) is None:
+                column = columns[model] = _column("", n)
             if column.output_tokens[i] != MISSING:
                 raise DataError(f"{path}:{rows.line_num}: model {model!r} answers question {qid!r} a second time")
             column.answer[i] = same.setdefault(answer, answer)
