@@ -180,7 +180,6 @@ class _Loader(yaml.SafeLoader):
     """SafeLoader that refuses a key given twice, of which YAML keeps only the last without a word."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """Return the mapping."""
         seen = set()
         for key_node, _ in node.value:
             if not isinstance(key_node, yaml.ScalarNode):

@@ -17,6 +17,7 @@ class AQuA(PublishedWithSplit):
     """
 
     name = "aqua"
+    domain = "mathematics"
     instead = "mmlu_pro"
 
     def _parts(self) -> dict[str, list[Task]]:
@@ -32,16 +33,8 @@ class AQuA(PublishedWithSplit):
                     f"{path}:{line}: expected options 'A)...', 'B)...' up to E and the letter of one in correct; "
                     f"got {values['options']!r} and {values['correct']!r}"
                 )
-            tasks.append(
-                Task(
-                    id=f"{self.name}/{part}/{line - 1}",
-                    question=values["question"].strip(),
-                    answer=values["correct"],
-                    benchmark=self.name,
-                    domain="mathematics",
-                    options=tuple(option[2:].strip() for option in values["options"]),
-                )
-            )
+            options = [option[2:].strip() for option in values["options"]]
+            tasks.append(self._task(f"{part}/{line - 1}", values["question"].strip(), values["correct"], options))
         return tasks
 
     def read(self, task: Task, text: str) -> str | None:

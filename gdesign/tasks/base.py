@@ -51,6 +51,7 @@ class Published(ABC):
 
     Attributes:
         name: What tasks and tables call it.
+        domain: What all its questions are about; empty where each says so itself.
         instead: The task to choose where answers shall be recorded and this one has none; empty where it has some.
 
     Raises:
@@ -58,6 +59,7 @@ class Published(ABC):
     """
 
     name: str
+    domain: ClassVar[str] = ""
     instead: ClassVar[str] = ""
 
     def __init__(self, *, recorded: bool = False, split_seed: int = 0, limit: int | None = None) -> None:
@@ -71,6 +73,16 @@ class Published(ABC):
 
     @abstractmethod
     def _tasks(self) -> list[Task]: ...
+
+    def _task(self, key: object, question: str, answer: str, options: Sequence[str] = ()) -> Task:
+        return Task(
+            id=f"{self.name}/{key}",
+            question=question,
+            answer=answer,
+            benchmark=self.name,
+            domain=self.domain,
+            options=tuple(options),
+        )
 
     @abstractmethod
     def read(self, task: Task, text: str) -> str | None:

@@ -15,9 +15,10 @@ class CRUXO(Published):
     """
 
     name = "crux"
+    domain = "code"
 
     def _tasks(self) -> list[Task]:
-        return recorded_tasks("zeroeval", self.name, domain="code")
+        return recorded_tasks("zeroeval", self.name, domain=self.domain)
 
     def read(self, task: Task, text: str) -> str | None:
         """Return the literal that a text answers.

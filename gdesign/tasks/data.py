@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, TextIO, cast
+from typing import Any, Literal, NamedTuple, TextIO, cast
 
 from gdesign.errors import ConfigError, DataError, MissingDataError
 
@@ -102,12 +102,10 @@ def _origin(file: DataFile) -> str:
 # --------------------------------------------------------------------------- what files must hold
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileStatus:
+class FileStatus(NamedTuple):
     """Whether a known file is there and is what it should be (`ok`, `missing`, `changed`)."""
 
     file: DataFile
-    path: Path
     state: Literal["ok", "missing", "changed"]
 
 
@@ -120,8 +118,7 @@ def verify(*, known: Sequence[DataFile] = FILES, folder: Path | None = None) -> 
     """
     folder = data_dir() if folder is None else folder
     for file in known:
-        path = folder / file.path
-        yield FileStatus(file=file, path=path, state=_state(path, file))
+        yield FileStatus(file, _state(folder / file.path, file))
 
 
 def _state(path: Path, file: DataFile) -> Literal["ok", "missing", "changed"]:

@@ -26,6 +26,7 @@ class GSM8K(PublishedWithSplit):
     """
 
     name = "gsm"
+    domain = "mathematics"
 
     def __init__(
         self, *, recorded: bool = False, by_text: bool = False, split_seed: int = 0, limit: int | None = None
@@ -47,19 +48,14 @@ class GSM8K(PublishedWithSplit):
         return {"test": self._read("test"), "train": self._read("train")}
 
     def _tasks(self) -> list[Task]:
-        return recorded_tasks("zeroeval", self.name, domain="mathematics") if self.recorded else self._read("test")
+        return recorded_tasks("zeroeval", self.name, domain=self.domain) if self.recorded else self._read("test")
 
     def _read(self, part: str) -> list[Task]:
-        return [
-            Task(
-                id=f"{self.name}/gsm8k-main-{part}-#{line - 1}",
-                question=values["question"],
-                answer=values["answer"].rsplit("####", 1)[-1].strip().replace(",", ""),
-                benchmark=self.name,
-                domain="mathematics",
-            )
-            for line, values in read_jsonl(find(f"bench/gsm8k_{part}.jsonl"), needs=("question", "answer"))
-        ]
+        tasks = []
+        for line, values in read_jsonl(find(f"bench/gsm8k_{part}.jsonl"), needs=("question", "answer")):
+            answer = values["answer"].rsplit("####", 1)[-1].strip().replace(",", "")
+            tasks.append(self._task(f"gsm8k-main-{part}-#{line - 1}", values["question"], answer))
+        return tasks
 
     def read(self, task: Task, text: str) -> str | None:
         """Return the number that a text answers."""

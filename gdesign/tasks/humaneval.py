@@ -22,21 +22,14 @@ class HumanEval(Programs):
     def _problems(self) -> Iterator[tuple[Task, Suite]]:
         needs = ("task_id", "prompt", "entry_point", "canonical_solution", "test")
         for _, values in read_jsonl(find("bench/HumanEval.jsonl"), needs=needs):
-            task = Task(
-                id=f"{self.name}/{values['task_id'].rsplit('/', 1)[-1]}",
-                question=f"Complete this Python function. {ASK}\n\n{values['prompt'].strip()}",
-                answer=values["prompt"] + values["canonical_solution"],
-                benchmark=self.name,
-                domain="code",
+            prompt, name = values["prompt"], values["entry_point"]
+            task = self._task(
+                values["task_id"].rsplit("/", 1)[-1],
+                f"Complete this Python function. {ASK}\n\n{prompt.strip()}",
+                prompt + values["canonical_solution"],
             )
-            yield (
-                task,
-                Suite(
-                    tests=f"import random\nrandom.seed(0)\n{values['test']}\ncheck({values['entry_point']})\n",
-                    names=(values["entry_point"],),
-                    before=values["prompt"],
-                ),
-            )
+            tests = f"import random\nrandom.seed(0)\n{values['test']}\ncheck({name})\n"
+            yield task, Suite(tests=tests, names=(name,), before=prompt)
 
     def grade(self, task: Task, answer: str) -> float:
         """Return 1 for a program that passes all tests, else 0; a body alone completes what the question begins with.

@@ -8,6 +8,8 @@ from gdesign.types import Task
 
 
 class _MATH(Published):
+    domain = "mathematics"
+
     def read(self, task: Task, text: str) -> str | None:
         """Return the formula that a text answers."""
         return latex(text)
@@ -25,7 +27,7 @@ class MATHL5(_MATH):
     name = "math-l5"
 
     def _tasks(self) -> list[Task]:
-        return recorded_tasks("zeroeval", self.name, domain="mathematics")
+        return recorded_tasks("zeroeval", self.name, domain=self.domain)
 
 
 class MATH500(_MATH):
@@ -43,12 +45,6 @@ class MATH500(_MATH):
     def _tasks(self) -> list[Task]:
         needs = ("unique_id", "problem", "answer")
         return [
-            Task(
-                id=f"{self.name}/{values['unique_id']}",
-                question=values["problem"],
-                answer=values["answer"],
-                benchmark=self.name,
-                domain="mathematics",
-            )
+            self._task(values["unique_id"], values["problem"], values["answer"])
             for _, values in read_jsonl(find("bench/math500.jsonl"), needs=needs)
         ]

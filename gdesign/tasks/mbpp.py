@@ -47,12 +47,9 @@ class MBPP(Programs):
             solution, setup = (values[key].replace("\r\n", "\n") for key in ("code", "test_setup_code"))
             tests = "\n".join(part.strip() for part in (setup, *values["test_list"]) if part.strip())
             tests = tests.replace("\r\n", "\n")
-            task = Task(
-                id=f"{self.name}/{values['task_id']}",
-                question=f"{values['text'].strip()} {ASK} Your code should pass these tests:\n\n{tests}",
-                answer=solution,
-                benchmark=self.name,
-                domain="code",
-            )
+            question = f"{values['text'].strip()} {ASK} Your code should pass these tests:\n\n{tests}"
             names = names_under_test(solution, tests, where=f"{path}:{line}")
-            yield task, Suite(tests=f"{imports(solution)}\n{tests}", names=names)
+            yield (
+                self._task(values["task_id"], question, solution),
+                Suite(tests=f"{imports(solution)}\n{tests}", names=names),
+            )

@@ -16,6 +16,7 @@ class MultiArith(Published):
     """
 
     name = "multiarith"
+    domain = "mathematics"
     instead = "gsm8k"
 
     def _tasks(self) -> list[Task]:
@@ -26,15 +27,7 @@ class MultiArith(Published):
             answer = number(str(solutions[0])) if len(solutions) == 1 else None
             if answer is None:
                 raise DataError(f"{path}[{index}]: expected one number in lSolutions, got {solutions!r}")
-            tasks.append(
-                Task(
-                    id=f"{self.name}/{values['iIndex']}",
-                    question=values["sQuestion"].strip(),
-                    answer=answer,
-                    benchmark=self.name,
-                    domain="mathematics",
-                )
-            )
+            tasks.append(self._task(values["iIndex"], values["sQuestion"].strip(), answer))
         return tasks
 
     def read(self, task: Task, text: str) -> str | None:

@@ -101,6 +101,7 @@ class Programs(Published):
         limit: As in `Published`.
     """
 
+    domain = "code"
     instead = "crux"
 
     def __init__(

@@ -18,6 +18,7 @@ class SVAMP(Published):
     """
 
     name = "svamp"
+    domain = "mathematics"
     instead = "gsm8k"
 
     def _tasks(self) -> list[Task]:
@@ -28,15 +29,8 @@ class SVAMP(Published):
             answer = number(str(values["Answer"]))
             if answer is None:
                 raise DataError(f"{path}[{index}]: the answer {values['Answer']!r} is no number")
-            tasks.append(
-                Task(
-                    id=f"{self.name}/{values['ID']}",
-                    question=f"{body}{'' if body.endswith('.') else '.'} {values['Question'].strip()}",
-                    answer=answer,
-                    benchmark=self.name,
-                    domain="mathematics",
-                )
-            )
+            question = f"{body}{'' if body.endswith('.') else '.'} {values['Question'].strip()}"
+            tasks.append(self._task(values["ID"], question, answer))
         return tasks
 
     def read(self, task: Task, text: str) -> str | None:
