@@ -11,7 +11,7 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from gdesign.cli.main import agree, complain, friendly, one_line, quiet, say
+from gdesign.cli.talk import agree, complain, friendly, one_line, quiet, say
 from gdesign.execute.operators import tools_of
 from gdesign.execute.reward import Reward
 from gdesign.learn.data import items

@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from time import process_time
 
-from gdesign.agents.topologies import SHAPES
+from gdesign.agents.topologies import TOPOLOGIES
 
 NUM_AGENTS = 1000
 LEARNED = ("swarm", "gdesigner")
@@ -28,7 +28,7 @@ WANTED_SECONDS, WANTED_BYTES = 5.0, 2 << 30
 def cases() -> list[str]:
     """Return the rows: shapes, merged where that leaves thousands of agents, and learned designers."""
     merged = ("chain", "star", "star reverse", "tree reverse", "small_world")
-    return [*SHAPES, *(f"{name} merged" for name in merged), *LEARNED]
+    return [*TOPOLOGIES, *(f"{name} merged" for name in merged), *LEARNED]
 
 
 def measure(case: str) -> dict[str, float]:

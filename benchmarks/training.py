@@ -16,7 +16,7 @@ from typing import Any
 import lightning as L
 import torch
 
-from gdesign.cli.main import quiet
+from gdesign.cli.talk import quiet
 from gdesign.design.learned.gdesigner import GDesigner
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.encode.text import CachedEncoder, HashEncoder

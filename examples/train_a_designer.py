@@ -12,7 +12,7 @@ import lightning as L
 import torch
 
 from gdesign.agents.pool import builtin
-from gdesign.cli.main import quiet
+from gdesign.cli.talk import quiet
 from gdesign.design.learned.gdesigner import GDesigner
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.encode.text import CachedEncoder, HashEncoder

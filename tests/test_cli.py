@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from gdesign.cli.main import agree, friendly, main
+from gdesign.cli.main import main
+from gdesign.cli.talk import agree, friendly
 from gdesign.errors import BudgetExceededError, ConfigError, LLMError
 from gdesign.export.python import to_python
 from gdesign.export.schema import read_design

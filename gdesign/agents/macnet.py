@@ -23,7 +23,7 @@ def macnet(
 
     Args:
         agents: Who takes part, in the order in which the shape counts them.
-        shape: One of `gdesign.agents.topologies.SHAPES`.
+        shape: One of `gdesign.agents.topologies.TOPOLOGIES`.
         reverse: Convergent (many to one) instead of divergent (one to many).
         aggregate: Merge, by one more agent for each two solutions; else agents hear all their
             predecessors at once, and several last agents vote.

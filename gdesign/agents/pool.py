@@ -1,12 +1,12 @@
 """Pools of agents, read from YAML: the package's own, a user's file, or a list of priced LLMs."""
 
 import csv
+import os
 import re
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
-from types import UnionType
 from typing import Any
 
 import yaml
@@ -18,29 +18,7 @@ from gdesign.types import LLM, AgentPool, Candidate, Role
 SOLVER = Role(name="solver", profile="You solve the task that you are given.")
 """The neutral role: it adds nothing to the question."""
 
-FAMILIES = {
-    "athene": "Llama 3 (Athene, by Nexusflow)",
-    "chatgpt": "GPT (by OpenAI)",
-    "claude": "Claude (by Anthropic)",
-    "c4ai-command": "Command (by Cohere)",
-    "command": "Command (by Cohere)",
-    "deepseek": "DeepSeek",
-    "gemini": "Gemini (by Google)",
-    "gemma": "Gemma (by Google)",
-    "gpt": "GPT (by OpenAI)",
-    "grok": "Grok (by xAI)",
-    "jamba": "Jamba (by AI21)",
-    "llama": "Llama (by Meta)",
-    "mathstral": "Mistral",
-    "meta-llama": "Llama (by Meta)",
-    "mistral": "Mistral",
-    "mixtral": "Mistral, mixture of experts",
-    "o1": "GPT with hidden reasoning (by OpenAI)",
-    "phi": "Phi (by Microsoft)",
-    "qwen": "Qwen (by Alibaba)",
-    "reka": "Reka",
-    "yi": "Yi (by 01.AI)",
-}
+FAMILIES: dict[str, str] = yaml.safe_load((files("gdesign.agents") / "families.yaml").read_bytes())
 """Family of an LLM by the beginning of its name, in lower case."""
 
 SIZE = re.compile(r"(\d+(?:x\d+)?(?:\.\d+)?)b\b", re.IGNORECASE)
@@ -87,6 +65,11 @@ def builtin(name: str, *, attacks: Mapping[str, str] | None = None) -> AgentPool
         )
     text = (folder / f"{name}.yaml").read_bytes()
     return attacked(_parse(text, name=name, source=f"built-in pool {name}"), attacks or {})
+
+
+def named(name: str) -> AgentPool:
+    """Return the pool in the YAML file of that name, or the built-in one."""
+    return load(name) if name.endswith((".yaml", ".yml")) or os.sep in name else builtin(name)
 
 
 def attacked(pool: AgentPool, attacks: Mapping[str, str]) -> AgentPool:
@@ -197,7 +180,6 @@ class _Loader(yaml.SafeLoader):
     """SafeLoader that refuses a key given twice, of which YAML keeps only the last without a word."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """Return the mapping."""
         seen = set()
         for key_node, _ in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
@@ -216,12 +198,7 @@ def _parse(text: bytes, *, name: str, source: str) -> AgentPool:
         raise PoolError(f"{source} is not YAML: {error}; mend the line it names") from None
     except (ValueError, RecursionError) as error:  # a date that is none, brackets by the thousand
         raise PoolError(f"{source} is not YAML with the text of a pool: {error}") from None
-    top = _entry(
-        data,
-        source,
-        required={"roles": list, "llms": list},
-        optional=dict(operators=list, anchor=list, candidates=list),
-    )
+    top = _entry(data, source, {"roles": list, "llms": list}, {"operators": list, "anchor": list, "candidates": list})
     try:
         return AgentPool(
             name=name,
@@ -235,9 +212,7 @@ def _parse(text: bytes, *, name: str, source: str) -> AgentPool:
         raise error if str(error).startswith(source) else PoolError(f"{source}: {error}") from None
 
 
-def _entry(
-    data: object, where: str, *, required: Mapping[str, type | UnionType], optional: Mapping[str, type]
-) -> dict[str, Any]:
+def _entry(data: object, where: str, required: Mapping[str, Any], optional: Mapping[str, Any]) -> dict[str, Any]:
     """Return the mapping if it has the required keys, no unknown ones, and values of the right kind."""
     kinds = {**required, **optional}
     if not isinstance(data, dict):
@@ -256,8 +231,7 @@ def _entry(
 
 
 def _role(data: object, where: str) -> Role:
-    required, optional = {"name": str, "profile": str}, {"domain": str, "attack": str}
-    role = Role(**_entry(data, where, required=required, optional=optional))
+    role = Role(**_entry(data, where, {"name": str, "profile": str}, {"domain": str, "attack": str}))
     if role.attack:
         _check_attack(role.attack, f"{where} ({role.name}): attack")
     return role
@@ -276,36 +250,24 @@ def _llm(data: object, where: str) -> LLM:
                 raise PoolError(
                     f"{where} ({name}) has no price {key}; give it in USD per million tokens (0 if it costs nothing)"
                 )
-    return LLM(
-        **_entry(
-            data,
-            where,
-            required={"name": str, "usd_per_1M_input": int | float, "usd_per_1M_output": int | float},
-            optional={"profile": str, "base_url": str, "api_key_env": str},
-        )
-    )
+    prices = {"usd_per_1M_input": int | float, "usd_per_1M_output": int | float}
+    return LLM(**_entry(data, where, {"name": str, **prices}, {"profile": str, "base_url": str, "api_key_env": str}))
 
 
 def _operators(data: list[object], where: str) -> tuple[str, ...]:
-    names = []
     for i, name in enumerate(data):
         if not isinstance(name, str) or name not in OPERATORS:
             raise PoolError(f"{where}[{i}] is {_shown(name)}; expected one of {', '.join(OPERATORS)}")
-        names.append(name)
-    if not names:
+    if not data:
         raise PoolError(f"{where} is empty; name at least one of {', '.join(OPERATORS)}, or leave the key out")
-    _refuse_twice(names, where)
-    return tuple(names)
+    return _distinct(map(str, data), where)
 
 
-def _anchor(data: list[object], where: str) -> tuple[tuple[str, str], ...]:
-    pairs = []
+def _anchor(data: list[Any], where: str) -> tuple[tuple[str, str], ...]:
     for i, pair in enumerate(data):
         if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(x, str) for x in pair)):
             raise PoolError(f"{where}[{i}] is {_shown(pair)}; expected two names of roles, [speaker, hearer]")
-        pairs.append((pair[0], pair[1]))
-    _refuse_twice(pairs, where)
-    return tuple(pairs)
+    return _distinct(((pair[0], pair[1]) for pair in data), where)
 
 
 def _candidates(data: list[object] | None, where: str) -> tuple[Candidate, ...]:
@@ -313,18 +275,17 @@ def _candidates(data: list[object] | None, where: str) -> tuple[Candidate, ...]:
         return ()
     if not data:
         raise PoolError(f"{where} is empty; name at least one, or leave the key out to offer every combination")
-    required, optional = {"role": str, "llm": str}, {"operator": str}
-    found = [Candidate(**_entry(x, f"{where}[{i}]", required=required, optional=optional)) for i, x in enumerate(data)]
-    _refuse_twice(found, where)
-    return tuple(found)
+    entries = (_entry(x, f"{where}[{i}]", {"role": str, "llm": str}, {"operator": str}) for i, x in enumerate(data))
+    return _distinct((Candidate(**entry) for entry in entries), where)
 
 
-def _refuse_twice(entries: Collection[Hashable], where: str) -> None:
-    seen = set()
+def _distinct(entries: Iterable[Any], where: str) -> tuple[Any, ...]:
+    seen: dict[Hashable, None] = {}
     for entry in entries:
         if entry in seen:
             raise PoolError(f"{where} names {_shown(entry)} twice; keep one")
-        seen.add(entry)
+        seen[entry] = None
+    return tuple(seen)
 
 
 def _shown(value: object) -> str:

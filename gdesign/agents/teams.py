@@ -5,6 +5,7 @@ Whoever needs one of them, a fixed designer, a search, a shape of joint or a com
 
 import random as standard_random
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 
 from gdesign.agents import topologies
@@ -114,7 +115,7 @@ def small_world(agents: Sequence[Agent], *, num_neighbors: int, rewire: float, s
     return Design(agents=tuple(agents), spatial=spatial, decision=Decision(kind="vote"))
 
 
-def debate(agents: Sequence[Agent], *, num_rounds: int) -> Design:
+def debate(agents: Sequence[Agent], *, num_rounds: int = 2) -> Design:
     """Return the debate: in each round after the first all hear what all others said before; then they vote.
 
     Du et al., Improving Factuality and Reasoning through Multiagent Debate (https://arxiv.org/abs/2305.14325).
@@ -141,8 +142,25 @@ def cascade(agents: Sequence[Agent], *, quorum: int | None = None) -> Design:
         decision = Decision()  # once all agree, any of them speaks for all
     else:  # the last overrules the others together; silent, it leaves them their vote
         decision = Decision(kind="weighted_vote", weights=(*(1.0 for _ in first), float(len(agents))))
-    gated = Agent(role=last.role, llm=last.llm, operator=last.operator, gate=gate)
-    return Design(agents=(*first, gated), decision=decision)
+    return Design(agents=(*first, replace(last, gate=gate)), decision=decision)
+
+
+def asking(agents: Sequence[Agent]) -> Design:
+    """Return the cascade whose last agent hears those that disagree before it answers."""
+    plain, last = cascade(agents), len(agents) - 1
+    return replace(plain, spatial=tuple(Edge(i, last) for i in range(last)))
+
+
+def cascade_twice(agents: Sequence[Agent]) -> Design:
+    """Return two agents, a third where they disagree, a fourth where no two of the three agree."""
+    a, b, c, d = agents
+    third, fourth = Gate(watch=(0, 1), quorum=2), Gate(watch=(0, 1, 2), quorum=2)
+    return Design(agents=(a, b, replace(c, gate=third), replace(d, gate=fourth)))
+
+
+def reflection(agents: Sequence[Agent], *, num_rounds: int) -> Design:
+    """Return the design in which nobody hears anyone, all reconsider their own first answer, and then vote."""
+    return Design(agents=tuple(agents), num_rounds=num_rounds, decision=Decision(kind="vote"))
 
 
 def _shaped(shape: str, agents: Sequence[Agent], *, reverse: bool = False) -> tuple[Edge, ...]:

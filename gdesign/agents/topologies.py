@@ -15,14 +15,14 @@ from gdesign.errors import ConfigError
 
 Pairs = list[tuple[int, int]]
 
-SHAPES = ("chain", "star", "tree", "mesh", "layered", "random", "small_world")
+TOPOLOGIES = ("chain", "star", "tree", "mesh", "layered", "random", "small_world")
 
 
 def edges(shape: str, num_agents: int, *, reverse: bool = False, seed: int = 0) -> Pairs:
     """Return the edges of a shape over agents 0, 1, ...
 
     Args:
-        shape: One of `SHAPES`.
+        shape: One of `TOPOLOGIES`.
         num_agents: How many agents, 1 or more.
         reverse: Turn every edge round: a divergent star or tree becomes a convergent one.
         seed: Draws the edges of `random` and `small_world`; the others ignore it.
@@ -49,7 +49,7 @@ def edges(shape: str, num_agents: int, *, reverse: bool = False, seed: int = 0) 
             # so few agents have no four neighbors each: all are tied
             pairs = small_world(num_agents, num_neighbors=min(4, num_agents), rewire=0.1, seed=seed)
         case _:
-            raise ConfigError(f"shape {shape!r} is unknown; expected one of {', '.join(SHAPES)}")
+            raise ConfigError(f"shape {shape!r} is unknown; expected one of {', '.join(TOPOLOGIES)}")
     return [(j, i) for i, j in pairs] if reverse else pairs
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch_geometric.data import Batch, Data
 from torch_geometric.utils import to_dense_batch
 
-from gdesign.agents.topologies import SHAPES, edges
+from gdesign.agents.topologies import TOPOLOGIES, edges
 from gdesign.encode.text import TextEncoder
 from gdesign.errors import ConfigError
 from gdesign.types import Agent, AgentPool, Candidate, Task
@@ -92,8 +92,8 @@ class ProblemEncoder:
         encoder: Texts to features.
         slots: Which candidates stand in the slots, by index; None for each candidate once.
         anchor: `pool` takes the pool's role-to-role edges, `complete` all pairs both ways, `none` only the task
-            node's ties; else one of `gdesign.agents.topologies.SHAPES` over the slots in their order (`chain` is the
-            anchor of G-Designer's paper).
+            node's ties; else one of `gdesign.agents.topologies.TOPOLOGIES` over the slots in their order (`chain` is
+            the anchor of G-Designer's paper).
         anchor_reverse: Turn the anchor's edges round: a star or tree becomes convergent.
         anchor_seed: Draws the edges of `random` and `small_world`.
     """
@@ -196,11 +196,11 @@ def anchor_pairs(space: Space, anchor: str, *, reverse: bool = False, seed: int 
             pairs = [(i, j) for i in range(n) for j in range(n) if i != j]
         case "none":
             pairs = []
-        case _ if anchor in SHAPES:
+        case _ if anchor in TOPOLOGIES:
             pairs = edges(anchor, n, seed=seed)
         case _:
             raise ConfigError(
-                f"anchor {anchor!r} is unknown; expected pool, complete, none or a shape: {', '.join(SHAPES)}"
+                f"anchor {anchor!r} is unknown; expected pool, complete, none or a shape: {', '.join(TOPOLOGIES)}"
             )
     return [(j, i) for i, j in pairs] if reverse else pairs
 

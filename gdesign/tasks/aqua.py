@@ -1,44 +1,27 @@
 """AQuA (Ling et al. 2017): algebraic word problems with five options."""
 
-from gdesign.errors import ConfigError, DataError
-from gdesign.tasks.answers.reading import choice
-from gdesign.tasks.base import Split, select_upstream
+from gdesign.errors import DataError
+from gdesign.tasks.answers.choice import choice
+from gdesign.tasks.base import PublishedWithSplit
 from gdesign.tasks.data import find, read_jsonl
 from gdesign.types import Task
 
 
-class AQuA:
+class AQuA(PublishedWithSplit):
     """AQuA with its own split: the 254 questions of dev to train, a fifth of them to validate, and 254 to test.
 
     The field tests on all 254 test questions. Upstream's large training file is not used. Nothing is
     recorded, so there is no lock-box. Zero-shot; a reply is right if it chooses the right letter.
 
     Eight questions have the same text under two letters; only the letter that upstream names is right.
-
-    Args:
-        recorded: Nobody recorded answers to it; True is an error.
-        split_seed: Draws another validation part.
-        limit: Loads the first tasks of a split only.
-
-    Raises:
-        ConfigError: `recorded` is True.
     """
 
-    def __init__(self, *, recorded: bool = False, split_seed: int = 0, limit: int | None = None) -> None:
-        if recorded:
-            raise ConfigError("there are no recorded answers to aqua; choose task=mmlu_pro, or another llm")
-        self.name = "aqua"
-        self.split_seed = split_seed
-        self.limit = limit
+    name = "aqua"
+    domain = "mathematics"
+    instead = "mmlu_pro"
 
-    def load(self, split: Split) -> list[Task]:
-        """Return the tasks of a split.
-
-        Raises:
-            ConfigError: There is no such split; upstream's has no lock-box.
-        """
-        dev, test = self._read("dev"), self._read("test")
-        return select_upstream(split, train=dev, test=test, seed=self.split_seed, limit=self.limit)
+    def _parts(self) -> dict[str, list[Task]]:
+        return {"train": self._read("dev"), "test": self._read("test")}
 
     def _read(self, part: str) -> list[Task]:
         path = find(f"bench/aqua_{part}.jsonl")
@@ -50,22 +33,10 @@ class AQuA:
                     f"{path}:{line}: expected options 'A)...', 'B)...' up to E and the letter of one in correct; "
                     f"got {values['options']!r} and {values['correct']!r}"
                 )
-            tasks.append(
-                Task(
-                    id=f"{self.name}/{part}/{line - 1}",
-                    question=values["question"].strip(),
-                    answer=values["correct"],
-                    benchmark=self.name,
-                    domain="mathematics",
-                    options=tuple(option[2:].strip() for option in values["options"]),
-                )
-            )
+            options = [option[2:].strip() for option in values["options"]]
+            tasks.append(self._task(f"{part}/{line - 1}", values["question"].strip(), values["correct"], options))
         return tasks
 
-    def extract(self, task: Task, text: str) -> str | None:
+    def read(self, task: Task, text: str) -> str | None:
         """Return the letter that a text chooses."""
         return choice(text, len(task.options), task.options)
-
-    def grade(self, task: Task, answer: str) -> float:
-        """Return 1 for the right letter, else 0."""
-        return float(answer == task.answer)

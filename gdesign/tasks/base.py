@@ -1,8 +1,9 @@
 """What a benchmark is, and how its questions are split."""
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Literal, Protocol, get_args, runtime_checkable
+from typing import ClassVar, Literal, Protocol, get_args, runtime_checkable
 
 from gdesign.errors import ConfigError
 from gdesign.sandbox import Sandbox
@@ -37,6 +38,90 @@ class RunsPrograms(Protocol):
     """A benchmark whose grader runs programs, which takes a while; None where this one does not."""
 
     sandbox: Sandbox | None
+
+
+class Published(ABC):
+    """What published benchmarks share: whether their answers are recorded, and how their questions are split.
+
+    Args:
+        recorded: Whether recorded strings are compared as they are; an error where nobody recorded any.
+        split_seed: Draws another assignment of the questions outside the lock-box; where upstream has a split of its
+            own, what that leaves open.
+        limit: Loads the first tasks of a split only.
+
+    Attributes:
+        name: What tasks and tables call it.
+        domain: What all its questions are about; empty where each says so itself.
+        instead: The task to choose where answers shall be recorded and this one has none; empty where it has some.
+
+    Raises:
+        ConfigError: `recorded` is True, and nobody recorded answers.
+    """
+
+    name: str
+    domain: ClassVar[str] = ""
+    instead: ClassVar[str] = ""
+
+    def __init__(self, *, recorded: bool = False, split_seed: int = 0, limit: int | None = None) -> None:
+        if recorded and self.instead:
+            raise ConfigError(
+                f"there are no recorded answers to {self.name}; choose task={self.instead}, or another llm"
+            )
+        self.recorded = recorded
+        self.split_seed = split_seed
+        self.limit = limit
+
+    @abstractmethod
+    def _tasks(self) -> list[Task]: ...
+
+    def _task(self, key: object, question: str, answer: str, options: Sequence[str] = ()) -> Task:
+        return Task(
+            id=f"{self.name}/{key}",
+            question=question,
+            answer=answer,
+            benchmark=self.name,
+            domain=self.domain,
+            options=tuple(options),
+        )
+
+    @abstractmethod
+    def read(self, task: Task, text: str) -> str | None:
+        """Return the canonical answer in a reply; None if it is unreadable."""
+
+    def load(self, split: Split) -> list[Task]:
+        """Return the tasks of a split, made by the questions' text.
+
+        Raises:
+            ConfigError: There is no such split.
+        """
+        return select(self._tasks(), split, seed=self.split_seed, limit=self.limit)
+
+    def extract(self, task: Task, text: str) -> str | None:
+        """Return what `read` reads; the text itself if it was recorded, None if that is empty."""
+        return (text or None) if self.recorded else self.read(task, text)
+
+    def grade(self, task: Task, answer: str) -> float:
+        """Return 1 for the right answer, else 0."""
+        return float(answer == task.answer)
+
+
+class PublishedWithSplit(Published):
+    """What published benchmarks share that come with a test split of their own; see `select_upstream`."""
+
+    @abstractmethod
+    def _parts(self) -> dict[str, list[Task]]:
+        """Return upstream's parts, by name: train, test and, where there is one, validation."""
+
+    def _tasks(self) -> list[Task]:
+        return self._parts()["test"]
+
+    def load(self, split: Split) -> list[Task]:
+        """Return the tasks of a split.
+
+        Raises:
+            ConfigError: There is no such split; upstream's has no lock-box.
+        """
+        return select_upstream(split, **self._parts(), seed=self.split_seed, limit=self.limit)
 
 
 def normalised(question: str) -> str:

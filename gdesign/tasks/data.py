@@ -1,20 +1,58 @@
-"""Where data files are, what they must hold, and how they are read."""
+"""Which data files there are, where they are, what they must hold, and how they are read."""
 
 import csv
 import gzip
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, TextIO, cast
-from urllib.error import URLError
-from urllib.request import urlopen
+from tempfile import TemporaryDirectory
+from typing import Any, Literal, NamedTuple, TextIO, cast
 
 from gdesign.errors import ConfigError, DataError, MissingDataError
-from gdesign.tasks.manifest import FILES, DataFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFile:
+    """One data file, unmodified from its origin or derived from it.
+
+    Attributes:
+        path: Relative to the data folder.
+        sha256: Of the file.
+        origin: The repository it comes from.
+        commit: The state of the repository.
+        licence: That of the repository or, where it carries another's data, of the data.
+        rows: Number of rows; None where it has none.
+        upstream: Path in the repository of an unmodified file; empty for a derived one.
+        content_sha256: Of the upstream file, where ours is that file gzipped; empty otherwise.
+        derived: What a derived file was made from; empty for an unmodified one.
+    """
+
+    path: str
+    sha256: str
+    origin: str
+    commit: str
+    licence: str
+    rows: int | None = None
+    upstream: str = ""
+    content_sha256: str = ""
+    derived: str = ""
+
+    @property
+    def url(self) -> str:
+        """Return where the unmodified file can be had; empty for a derived one."""
+        if not self.upstream:
+            return ""
+        return f"{self.origin.replace('github.com', 'raw.githubusercontent.com')}/{self.commit}/{self.upstream}"
+
+
+FILES = tuple(DataFile(**file) for file in json.loads((files("gdesign.tasks") / "manifest.json").read_bytes()))
+"""All known files, by path."""
 
 # --------------------------------------------------------------------------- where files are
 
@@ -64,26 +102,23 @@ def _origin(file: DataFile) -> str:
 # --------------------------------------------------------------------------- what files must hold
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileStatus:
+class FileStatus(NamedTuple):
     """Whether a known file is there and is what it should be (`ok`, `missing`, `changed`)."""
 
     file: DataFile
-    path: Path
     state: Literal["ok", "missing", "changed"]
 
 
-def verify(*, files: Sequence[DataFile] = FILES, folder: Path | None = None) -> Iterator[FileStatus]:
+def verify(*, known: Sequence[DataFile] = FILES, folder: Path | None = None) -> Iterator[FileStatus]:
     """Yield the state of each known file of a data folder, by checksum.
 
     Args:
-        files: The files to look at.
+        known: The files to look at.
         folder: The data folder; None for `data_dir()`.
     """
     folder = data_dir() if folder is None else folder
-    for file in files:
-        path = folder / file.path
-        yield FileStatus(file=file, path=path, state=_state(path, file))
+    for file in known:
+        yield FileStatus(file, _state(folder / file.path, file))
 
 
 def _state(path: Path, file: DataFile) -> Literal["ok", "missing", "changed"]:
@@ -104,14 +139,14 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def fetch(name: str, *, files: Sequence[DataFile] = FILES, folder: Path | None = None) -> Path:
+def fetch(name: str, *, known: Sequence[DataFile] = FILES, folder: Path | None = None) -> Path:
     """Fetch a known file from its origin into a data folder, check it, and return its path.
 
     A file that is already there and right is left alone.
 
     Args:
         name: Its path in the data folder, with or without `.gz`.
-        files: The files that are known.
+        known: The files that are known.
         folder: The data folder; None for `data_dir()`.
 
     Raises:
@@ -120,22 +155,27 @@ def fetch(name: str, *, files: Sequence[DataFile] = FILES, folder: Path | None =
         DataError: What came is not what the checksum promises; nothing is written.
     """
     folder = data_dir() if folder is None else folder
-    file = next((f for f in files if name in (f.path, f.path.removesuffix(".gz"))), None)
+    file = next((f for f in known if name in (f.path, f.path.removesuffix(".gz"))), None)
     if file is None:
-        raise ConfigError(f"no data file is known as {name!r}; known are {', '.join(f.path for f in files)}")
+        raise ConfigError(f"no data file is known as {name!r}; known are {', '.join(f.path for f in known)}")
     path = folder / file.path
     if _state(path, file) == "ok":
         return path
     if not file.url:
         raise MissingDataError(f"{file.path} cannot be fetched: {_origin(file)}")
-    try:
-        with urlopen(file.url, timeout=60) as response:
-            data: bytes = response.read()
-    except URLError as error:
-        raise MissingDataError(f"{file.url} cannot be fetched ({error.reason}): {_origin(file)}") from error
-    expected = file.content_sha256 or file.sha256
-    if _sha256(data) != expected:
-        raise DataError(f"{file.url} has the sha256 {_sha256(data)}, expected {expected}; nothing was written")
+    import pooch  # loading it takes longer than all the rest
+    from requests import RequestException
+
+    pooch.get_logger().setLevel("WARNING")
+    checksum = f"sha256:{file.content_sha256 or file.sha256}"
+    with TemporaryDirectory() as temporary:
+        try:
+            got = pooch.retrieve(file.url, known_hash=checksum, path=temporary, progressbar=sys.stderr.isatty())
+        except RequestException as error:
+            raise MissingDataError(f"{file.url} cannot be fetched ({error}): {_origin(file)}") from error
+        except ValueError as error:
+            raise DataError(f"{file.url} is not the file that gdesign knows, nothing was written: {error}") from error
+        data = Path(got).read_bytes()
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     part.write_bytes(gzip.compress(data, mtime=0) if file.content_sha256 else data)

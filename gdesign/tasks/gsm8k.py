@@ -1,13 +1,13 @@
 """GSM8K (Cobbe et al. 2021): grade-school word problems whose answer is a number."""
 
-from gdesign.tasks.answers.reading import number
-from gdesign.tasks.base import Split, select, select_upstream
-from gdesign.tasks.data import data_dir, find, read_jsonl
-from gdesign.tasks.table import load_questions, tasks_of
+from gdesign.tasks.answers.number import number
+from gdesign.tasks.base import Published, PublishedWithSplit, Split
+from gdesign.tasks.data import find, read_jsonl
+from gdesign.tasks.table import recorded_tasks
 from gdesign.types import Task
 
 
-class GSM8K:
+class GSM8K(PublishedWithSplit):
     """GSM8K with its own split: 7,473 questions for training, a fifth of them for validation, and 1,319 test questions.
 
     Answers are recorded to the test questions alone. So with recorded answers, and in a mix with others
@@ -25,14 +25,14 @@ class GSM8K:
         limit: Loads the first tasks of a split only.
     """
 
+    name = "gsm"
+    domain = "mathematics"
+
     def __init__(
         self, *, recorded: bool = False, by_text: bool = False, split_seed: int = 0, limit: int | None = None
     ) -> None:
-        self.name = "gsm"
-        self.recorded = recorded
+        super().__init__(recorded=recorded, split_seed=split_seed, limit=limit)
         self.by_text = by_text
-        self.split_seed = split_seed
-        self.limit = limit
 
     def load(self, split: Split) -> list[Task]:
         """Return the tasks of a split.
@@ -40,31 +40,26 @@ class GSM8K:
         Raises:
             ConfigError: There is no such split; upstream's has no lock-box.
         """
-        if self.recorded:
-            tasks = tasks_of(
-                load_questions(data_dir() / "routing/zeroeval", "gsm"), benchmark=self.name, domain="mathematics"
-            )
-            return select(tasks, split, seed=self.split_seed, limit=self.limit)
-        test = self._read("test")
-        if self.by_text:
-            return select(test, split, seed=self.split_seed, limit=self.limit)
-        return select_upstream(split, train=self._read("train"), test=test, seed=self.split_seed, limit=self.limit)
+        if self.recorded or self.by_text:
+            return Published.load(self, split)
+        return super().load(split)
+
+    def _parts(self) -> dict[str, list[Task]]:
+        return {"test": self._read("test"), "train": self._read("train")}
+
+    def _tasks(self) -> list[Task]:
+        return recorded_tasks("zeroeval", self.name, domain=self.domain) if self.recorded else self._read("test")
 
     def _read(self, part: str) -> list[Task]:
-        return [
-            Task(
-                id=f"{self.name}/gsm8k-main-{part}-#{line - 1}",
-                question=values["question"],
-                answer=values["answer"].rsplit("####", 1)[-1].strip().replace(",", ""),
-                benchmark=self.name,
-                domain="mathematics",
-            )
-            for line, values in read_jsonl(find(f"bench/gsm8k_{part}.jsonl"), needs=("question", "answer"))
-        ]
+        tasks = []
+        for line, values in read_jsonl(find(f"bench/gsm8k_{part}.jsonl"), needs=("question", "answer")):
+            answer = values["answer"].rsplit("####", 1)[-1].strip().replace(",", "")
+            tasks.append(self._task(f"gsm8k-main-{part}-#{line - 1}", values["question"], answer))
+        return tasks
 
-    def extract(self, task: Task, text: str) -> str | None:
-        """Return the number that a text answers; the text itself if it was recorded, None if that is empty."""
-        return (text or None) if self.recorded else number(text)
+    def read(self, task: Task, text: str) -> str | None:
+        """Return the number that a text answers."""
+        return number(text)
 
     def grade(self, task: Task, answer: str) -> float:
         """Return 1 for the right number, else 0."""

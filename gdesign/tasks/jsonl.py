@@ -8,10 +8,12 @@ from typing import Any
 
 from gdesign.errors import ConfigError, DataError
 from gdesign.sandbox import Sandbox
-from gdesign.tasks.answers.reading import choice, exact, number
+from gdesign.tasks.answers.choice import choice
+from gdesign.tasks.answers.number import number
+from gdesign.tasks.answers.text import exact
 from gdesign.tasks.base import Split, check_split, draws, first, normalised
 from gdesign.tasks.data import existing, read_jsonl
-from gdesign.tasks.programs import Grader, Problem, imports, names_under_test, program
+from gdesign.tasks.programs import Grader, Suite, imports, names_under_test, program
 from gdesign.types import Task
 
 GRADERS = ("exact", "number", "choice", "code")
@@ -64,7 +66,7 @@ class JSONL:
         self.recorded = recorded
         self.limit = limit
         self._grader: dict[str, str] = {}
-        self._problems: dict[str, Problem] = {}
+        self._suites: dict[str, Suite] = {}
         self._run = Grader(sandbox=Sandbox() if sandbox is None else sandbox)
         training = self._read(Path(train))
         if validation is None:
@@ -75,7 +77,7 @@ class JSONL:
         else:
             validating = self._read(Path(validation))
         self._splits = {"train": training, "validation": validating, "test": self._read(Path(test))}
-        self.sandbox = self._run.sandbox if self._problems else None
+        self.sandbox = self._run.sandbox if self._suites else None
         seen: dict[str, tuple[str, str]] = {}
         for split, tasks in self._splits.items():
             for task in tasks:
@@ -100,16 +102,16 @@ class JSONL:
         tasks = [t for part in self._splits.values() for t in part] if split == "all" else self._splits[split]
         tasks = first(tasks, self.limit)
         if not self.recorded:
-            self._check_references([t for t in tasks if t.id in self._problems])
+            self._check_references([t for t in tasks if t.id in self._suites])
         return tasks
 
     def _check_references(self, tasks: Sequence[Task]) -> None:
         with ThreadPoolExecutor() as threads:  # the sandbox runs as many at a time as there is room for
-            scores = list(threads.map(lambda t: self._run(self._problems[t.id], t.answer), tasks))
+            scores = list(threads.map(lambda t: self._run(self._suites[t.id], t.answer), tasks))
         for task, score in zip(tasks, scores, strict=True):
             if score == 0:
-                problem = self._problems[task.id]
-                done = self._run.sandbox.check(task.answer, tests=problem.tests, names=problem.names)
+                suite = self._suites[task.id]
+                done = self._run.sandbox.check(task.answer, tests=suite.tests, names=suite.names)
                 raise DataError(f"the answer of the question {task.id!r} fails its tests: {done.detail or done.why}")
 
     def extract(self, task: Task, text: str) -> str | None:
@@ -119,8 +121,8 @@ class JSONL:
         """
         if self.recorded:
             return text or None
-        if (problem := self._problems.get(task.id)) is not None:
-            return program(text, problem.names)
+        if (suite := self._suites.get(task.id)) is not None:
+            return program(text, suite.names)
         return _read(text, self._grader.get(task.id, "exact"), task.options)
 
     def grade(self, task: Task, answer: str) -> float:
@@ -129,8 +131,8 @@ class JSONL:
         Raises:
             ConfigError: A program is to be run, and there is no way to keep it from the network and from files here.
         """
-        if (problem := self._problems.get(task.id)) is not None:
-            return self._run(problem, answer)
+        if (suite := self._suites.get(task.id)) is not None:
+            return self._run(suite, answer)
         grader = self._grader[task.id]
         return float(_read(answer, grader, task.options) == _read(task.answer, grader, task.options))
 
@@ -166,7 +168,7 @@ class JSONL:
                     f"{where}: the grader code needs tests, a text such as 'assert f(1) == 2'; got {tests!r}"
                 )
             names = names_under_test(task.answer, tests, where=where)
-            self._problems[task.id] = Problem(tests=f"{imports(task.answer)}\n{tests}", names=names)
+            self._suites[task.id] = Suite(tests=f"{imports(task.answer)}\n{tests}", names=names)
         elif _read(task.answer, grader, task.options) is None:
             raise DataError(f"{where}: the answer {task.answer!r} is not one that the grader {grader} can read")
         if task.id in self._grader:

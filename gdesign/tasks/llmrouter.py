@@ -1,7 +1,7 @@
 """LLMRouter (ulab-uiuc, 2025): questions of 14 tasks, and what 9 LLMs scored on each; no answers, no tokens."""
 
 from gdesign.errors import ConfigError
-from gdesign.tasks.base import Split, check_split, draws, first, normalised, select, split_of
+from gdesign.tasks.base import Published, Split, check_split, draws, first, normalised, split_of
 from gdesign.tasks.data import find, read_jsonl
 from gdesign.types import Task
 
@@ -10,7 +10,7 @@ INSTRUCTION = normalised(r"After careful thought, put you final answer in \boxed
 VALIDATION = 0.2
 
 
-class LLMRouter:
+class LLMRouter(Published):
     """The questions of LLMRouter's two files; the domain is the task that a question comes from.
 
     Its test file holds 500 questions of 10 tasks. Of these, 119 stand in its training file too and 9 more
@@ -29,23 +29,22 @@ class LLMRouter:
         ConfigError: Live answers were to be graded.
     """
 
+    name = "llmrouter"
+
     def __init__(
         self, *, recorded: bool = False, halves: bool = False, split_seed: int = 0, limit: int | None = None
     ) -> None:
         if not recorded:
             raise ConfigError("LLMRouter has recorded scores and no graders; use llm=recorded (experiment=llmrouter)")
-        self.name = "llmrouter"
-        self.recorded = recorded
+        super().__init__(recorded=recorded, split_seed=split_seed, limit=limit)
         self.halves = halves
-        self.split_seed = split_seed
-        self.limit = limit
 
     def load(self, split: Split) -> list[Task]:
         """Return the tasks of a split."""
         check_split(split)
-        train = self._read("train")
         if self.halves:
-            return select(train, split, seed=self.split_seed, limit=self.limit)
+            return super().load(split)
+        train = self._tasks()
         seen = {_stem(t.question) for t in train}
         test = [t for t in self._read("test") if _stem(t.question) not in seen]
         sides: dict[str, list[Task]] = {"train": [], "validation": [], "test": test, "lockbox": []}
@@ -61,9 +60,16 @@ class LLMRouter:
         """Return the text, which stands for an unknown answer."""
         return text
 
+    def read(self, task: Task, text: str) -> str | None:
+        """Refuse, as `grade` does."""
+        raise AssertionError(task.id)
+
     def grade(self, task: Task, answer: str) -> float:
         """Refuse: every recorded answer comes with its score."""
         raise AssertionError(task.id)
+
+    def _tasks(self) -> list[Task]:
+        return self._read("train")
 
     def _read(self, name: str) -> list[Task]:
         path = find(f"routing/llmrouter/{name}.jsonl")

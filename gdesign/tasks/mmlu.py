@@ -5,9 +5,9 @@ import io
 import zipfile
 from pathlib import Path
 
-from gdesign.errors import ConfigError, DataError
-from gdesign.tasks.answers.reading import choice
-from gdesign.tasks.base import Split, draws, select_upstream
+from gdesign.errors import DataError
+from gdesign.tasks.answers.choice import choice
+from gdesign.tasks.base import PublishedWithSplit, draws
 from gdesign.tasks.data import find
 from gdesign.types import Task
 
@@ -15,7 +15,7 @@ _FOLDERS = {"train": "dev", "validation": "val", "test": "test"}
 _LETTERS = ("A", "B", "C", "D")
 
 
-class MMLU:
+class MMLU(PublishedWithSplit):
     """MMLU with its own split: dev (285) to train, val (1,531) to validate, test (14,042); the domain is the subject.
 
     Questions of dev and val whose wording stands in the test too are left out (`Which of the following is
@@ -26,50 +26,22 @@ class MMLU:
     Zero-shot; a reply is right if it chooses the right letter. No answers are recorded in a table, so
     there is no lock-box. 6,483 wordings of MMLU-Pro also occur here, and the RouteLLM answers are to these
     test questions: never train on one of them and test on another.
-
-    Args:
-        recorded: Nobody recorded answers to it; True is an error.
-        split_seed: Draws another order.
-        limit: Loads the first tasks of a split only.
-
-    Raises:
-        ConfigError: `recorded` is True.
     """
 
-    def __init__(self, *, recorded: bool = False, split_seed: int = 0, limit: int | None = None) -> None:
-        if recorded:
-            raise ConfigError("there is no table of answers to mmlu; choose task=mmlu_pro, or another llm")
-        self.name = "mmlu"
-        self.split_seed = split_seed
-        self.limit = limit
+    name = "mmlu"
+    instead = "mmlu_pro"
 
-    def load(self, split: Split) -> list[Task]:
-        """Return the tasks of a split.
-
-        Raises:
-            ConfigError: There is no such split; upstream's has no lock-box.
-        """
+    def _parts(self) -> dict[str, list[Task]]:
         path = find("bench/mmlu.zip")
-        parts = {}
-        for name, folder in _FOLDERS.items():
-            tasks = _read(path, folder, benchmark=self.name)
-            parts[name] = sorted(tasks, key=lambda t: (draws(t.question, seed=self.split_seed), t.id))
-        return select_upstream(
-            split,
-            train=parts["train"],
-            validation=parts["validation"],
-            test=parts["test"],
-            seed=self.split_seed,
-            limit=self.limit,
-        )
+        parts = {name: _read(path, folder, benchmark=self.name) for name, folder in _FOLDERS.items()}
+        return {
+            name: sorted(tasks, key=lambda t: (draws(t.question, seed=self.split_seed), t.id))
+            for name, tasks in parts.items()
+        }
 
-    def extract(self, task: Task, text: str) -> str | None:
+    def read(self, task: Task, text: str) -> str | None:
         """Return the letter that a text chooses."""
         return choice(text, len(task.options), task.options)
-
-    def grade(self, task: Task, answer: str) -> float:
-        """Return 1 for the right letter, else 0."""
-        return float(answer == task.answer)
 
 
 def _read(path: Path, folder: str, *, benchmark: str) -> list[Task]:

@@ -1,13 +1,13 @@
 """MMLU-Pro (Wang et al. 2024): knowledge questions with up to ten options."""
 
-from gdesign.tasks.answers.reading import choice
-from gdesign.tasks.base import Split, select
+from gdesign.tasks.answers.choice import choice
+from gdesign.tasks.base import Published
 from gdesign.tasks.data import data_dir
 from gdesign.tasks.table import load_questions, load_table, tasks_of
 from gdesign.types import Task
 
 
-class MMLUPro:
+class MMLUPro(Published):
     """The 11,984 questions of MMLU-Pro to which answers are recorded; the domain is the category.
 
     Args:
@@ -18,29 +18,22 @@ class MMLUPro:
         limit: Loads the first tasks of a split only.
     """
 
+    name = "mmlu_pro"
+
     def __init__(
         self, *, recorded: bool = False, answered: float = 1.0, split_seed: int = 0, limit: int | None = None
     ) -> None:
-        self.name = "mmlu_pro"
-        self.recorded = recorded
+        super().__init__(recorded=recorded, split_seed=split_seed, limit=limit)
         self.answered = answered
-        self.split_seed = split_seed
-        self.limit = limit
 
-    def load(self, split: Split) -> list[Task]:
-        """Return the tasks of a split."""
+    def _tasks(self) -> list[Task]:
         folder = data_dir() / "routing/mmlu_pro"
         questions = load_questions(folder)
         if self.answered < 1:
             table = load_table(folder)
             questions = table.answered_by(table.complete_models(answered=self.answered))
-        tasks = tasks_of(questions, benchmark=self.name)
-        return select(tasks, split, seed=self.split_seed, limit=self.limit)
+        return tasks_of(questions, benchmark=self.name)
 
-    def extract(self, task: Task, text: str) -> str | None:
-        """Return the letter that a text chooses; the text itself if it was recorded, None if that is empty."""
-        return (text or None) if self.recorded else choice(text, len(task.options), task.options)
-
-    def grade(self, task: Task, answer: str) -> float:
-        """Return 1 for the right letter, else 0."""
-        return float(answer == task.answer)
+    def read(self, task: Task, text: str) -> str | None:
+        """Return the letter that a text chooses."""
+        return choice(text, len(task.options), task.options)

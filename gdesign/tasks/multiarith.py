@@ -1,37 +1,25 @@
 """MultiArith (Roy and Roth 2015): word problems of two or more steps."""
 
-from gdesign.errors import ConfigError, DataError
-from gdesign.tasks.answers.reading import number
-from gdesign.tasks.base import Split, select
+from gdesign.errors import DataError
+from gdesign.tasks.answers.number import number
+from gdesign.tasks.base import Published
 from gdesign.tasks.data import find, read_json_list
 from gdesign.types import Task
 
 
-class MultiArith:
+class MultiArith(Published):
     """The 600 questions of MultiArith, split by their text, a quarter into the lock-box.
 
     Upstream has no split, and the field tests on all of them where nothing is trained: that is
     `split=all`. Zero-shot; a reply is right if its number is the answer. Twenty questions stand there
     twice, with the same answer; split by text, both are always on the same side.
-
-    Args:
-        recorded: Nobody recorded answers to it; True is an error.
-        split_seed: Draws another assignment of the questions outside the lock-box.
-        limit: Loads the first tasks of a split only.
-
-    Raises:
-        ConfigError: `recorded` is True.
     """
 
-    def __init__(self, *, recorded: bool = False, split_seed: int = 0, limit: int | None = None) -> None:
-        if recorded:
-            raise ConfigError("there are no recorded answers to multiarith; choose task=gsm8k, or another llm")
-        self.name = "multiarith"
-        self.split_seed = split_seed
-        self.limit = limit
+    name = "multiarith"
+    domain = "mathematics"
+    instead = "gsm8k"
 
-    def load(self, split: Split) -> list[Task]:
-        """Return the tasks of a split."""
+    def _tasks(self) -> list[Task]:
         path = find("bench/multiarith.json")
         tasks = []
         for index, values in read_json_list(path, needs=("iIndex", "sQuestion", "lSolutions")):
@@ -39,18 +27,10 @@ class MultiArith:
             answer = number(str(solutions[0])) if len(solutions) == 1 else None
             if answer is None:
                 raise DataError(f"{path}[{index}]: expected one number in lSolutions, got {solutions!r}")
-            tasks.append(
-                Task(
-                    id=f"{self.name}/{values['iIndex']}",
-                    question=values["sQuestion"].strip(),
-                    answer=answer,
-                    benchmark=self.name,
-                    domain="mathematics",
-                )
-            )
-        return select(tasks, split, seed=self.split_seed, limit=self.limit)
+            tasks.append(self._task(values["iIndex"], values["sQuestion"].strip(), answer))
+        return tasks
 
-    def extract(self, task: Task, text: str) -> str | None:
+    def read(self, task: Task, text: str) -> str | None:
         """Return the number that a text answers."""
         return number(text)
 

@@ -5,12 +5,15 @@ import re
 import symtable
 import textwrap
 import warnings
+from abc import abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from gdesign.errors import DataError
 from gdesign.sandbox import Sandbox
+from gdesign.tasks.base import Published
+from gdesign.types import Task
 
 ASK = "Write the whole program in one ```python block."
 """How questions ask for a program."""
@@ -50,7 +53,7 @@ def defines(source: str, name: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class Suite:
     """What a program is held to.
 
     Attributes:
@@ -75,17 +78,70 @@ class Grader:
         self.sandbox = sandbox
         self._grade = lru_cache(maxsize=65536)(self._run)
 
-    def __call__(self, problem: Problem, source: str) -> float:
+    def __call__(self, suite: Suite, source: str) -> float:
         """Return 1 if the program passes all tests, else 0.
 
         Raises:
             ConfigError: There is no way to keep programs from the network and from files here.
         """
-        return self._grade(problem, source)
+        return self._grade(suite, source)
 
-    def _run(self, problem: Problem, source: str) -> float:
-        done = self.sandbox.check(source, tests=problem.tests, names=problem.names, before=problem.before)
+    def _run(self, suite: Suite, source: str) -> float:
+        done = self.sandbox.check(source, tests=suite.tests, names=suite.names, before=suite.before)
         return float(done.ok)
+
+
+class Programs(Published):
+    """What published benchmarks share whose answers are programs.
+
+    Args:
+        sandbox: Where programs run; one with its defaults unless given.
+        recorded: Nobody recorded answers to them; True is an error.
+        split_seed: As in `Published`.
+        limit: As in `Published`.
+    """
+
+    domain = "code"
+    instead = "crux"
+
+    def __init__(
+        self,
+        *,
+        sandbox: Sandbox | None = None,
+        recorded: bool = False,
+        split_seed: int = 0,
+        limit: int | None = None,
+    ) -> None:
+        super().__init__(recorded=recorded, split_seed=split_seed, limit=limit)
+        self.sandbox = Sandbox() if sandbox is None else sandbox
+        self._run = Grader(sandbox=self.sandbox)
+
+    @abstractmethod
+    def _problems(self) -> Iterator[tuple[Task, Suite]]: ...
+
+    @cached_property
+    def _read(self) -> list[tuple[Task, Suite]]:
+        return list(self._problems())
+
+    @cached_property
+    def _suites(self) -> dict[str, Suite]:
+        return {task.id: suite for task, suite in self._read}
+
+    def _tasks(self) -> list[Task]:
+        return [task for task, _ in self._read]
+
+    def read(self, task: Task, text: str) -> str | None:
+        """Return the program in a reply."""
+        suite = self._suites.get(task.id)
+        return program(text, () if suite is None else suite.names)
+
+    def grade(self, task: Task, answer: str) -> float:
+        """Return 1 for a program that passes all tests, else 0.
+
+        Raises:
+            ConfigError: There is no way to keep programs from the network and from files here.
+        """
+        return self._run(self._suites[task.id], answer)
 
 
 def names_under_test(reference: str, tests: str, *, where: str) -> tuple[str, ...]:

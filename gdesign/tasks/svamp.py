@@ -1,13 +1,13 @@
 """SVAMP (Patel et al. 2021): word problems of one step, worded so that shallow cues mislead."""
 
-from gdesign.errors import ConfigError, DataError
-from gdesign.tasks.answers.reading import number
-from gdesign.tasks.base import Split, select
+from gdesign.errors import DataError
+from gdesign.tasks.answers.number import number
+from gdesign.tasks.base import Published
 from gdesign.tasks.data import find, read_json_list
 from gdesign.types import Task
 
 
-class SVAMP:
+class SVAMP(Published):
     """The 1,000 questions of SVAMP, split by their text, a quarter into the lock-box.
 
     Upstream keeps all of them for the test, and so does the field where nothing is trained: that is
@@ -15,25 +15,13 @@ class SVAMP:
     where the body has none. A reply is right if its number is the answer.
 
     Question chal-680 has an answer that its own equation does not give; it stays as upstream has it.
-
-    Args:
-        recorded: Nobody recorded answers to it; True is an error.
-        split_seed: Draws another assignment of the questions outside the lock-box.
-        limit: Loads the first tasks of a split only.
-
-    Raises:
-        ConfigError: `recorded` is True.
     """
 
-    def __init__(self, *, recorded: bool = False, split_seed: int = 0, limit: int | None = None) -> None:
-        if recorded:
-            raise ConfigError("there are no recorded answers to svamp; choose task=gsm8k, or another llm")
-        self.name = "svamp"
-        self.split_seed = split_seed
-        self.limit = limit
+    name = "svamp"
+    domain = "mathematics"
+    instead = "gsm8k"
 
-    def load(self, split: Split) -> list[Task]:
-        """Return the tasks of a split."""
+    def _tasks(self) -> list[Task]:
         path = find("bench/svamp.json")
         tasks = []
         for index, values in read_json_list(path, needs=("ID", "Body", "Question", "Answer")):
@@ -41,18 +29,11 @@ class SVAMP:
             answer = number(str(values["Answer"]))
             if answer is None:
                 raise DataError(f"{path}[{index}]: the answer {values['Answer']!r} is no number")
-            tasks.append(
-                Task(
-                    id=f"{self.name}/{values['ID']}",
-                    question=f"{body}{'' if body.endswith('.') else '.'} {values['Question'].strip()}",
-                    answer=answer,
-                    benchmark=self.name,
-                    domain="mathematics",
-                )
-            )
-        return select(tasks, split, seed=self.split_seed, limit=self.limit)
+            question = f"{body}{'' if body.endswith('.') else '.'} {values['Question'].strip()}"
+            tasks.append(self._task(values["ID"], question, answer))
+        return tasks
 
-    def extract(self, task: Task, text: str) -> str | None:
+    def read(self, task: Task, text: str) -> str | None:
         """Return the number that a text answers."""
         return number(text)
 

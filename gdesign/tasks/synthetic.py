@@ -5,11 +5,13 @@ made-up fact, one to four relations away. The right answer is a pure function of
 so whoever reads the text can know the truth, and nothing else is needed to know it.
 """
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import blake2b
+from importlib.resources import files
 from random import Random
 from typing import Literal, NamedTuple
 
@@ -21,6 +23,11 @@ Domain = Literal["mathematics", "code", "knowledge"]
 Difficulty = Literal["easy", "medium", "hard"]
 DOMAINS: tuple[Domain, ...] = ("mathematics", "code", "knowledge")
 DIFFICULTIES: tuple[Difficulty, ...] = ("easy", "medium", "hard")
+
+_WORDS: dict[str, list[str]] = json.loads((files("gdesign.tasks") / "synthetic.json").read_bytes())
+
+FACTS = tuple(_WORDS["answers"])
+"""The made-up names that answer knowledge questions."""
 
 MOST = 50_000
 """The largest number of questions of one seed, for all domains: a class of questions has not many more wordings."""
@@ -184,14 +191,6 @@ def _difficulty(steps: int, limits: tuple[int, int]) -> Difficulty:
 
 # --------------------------------------------------------------------------- mathematics
 
-_PEOPLE = (
-    "Amara", "Bogdan", "Chiara", "Dmitri", "Esther", "Farid", "Greta", "Hiro", "Ines", "Jamal", "Katya", "Liam",
-    "Mei", "Nadia", "Omar", "Priya", "Quentin", "Rosa", "Sven", "Tariq", "Ursula", "Viktor", "Wanda", "Yusuf",
-)  # fmt: skip
-_THINGS = (
-    "marbles", "stamps", "apples", "tickets", "candles", "pencils", "seashells", "cards", "loaves", "bottles",
-    "bricks", "coins", "lanterns", "buttons", "tulips", "postcards",
-)  # fmt: skip
 _STORY_OPENINGS = (
     "{who} starts the week with {n} {what}.",
     "At first {who} owns {n} {what}.",
@@ -221,7 +220,7 @@ _STORY_LIMITS = (2, 4)
 
 def _write_story(difficulty: Difficulty, random: Random) -> str:
     num_steps = random.randint(*{"easy": (1, 2), "medium": (3, 4), "hard": (6, 7)}[difficulty])
-    who, what = random.choice(_PEOPLE), random.choice(_THINGS)
+    who, what = random.choice(_WORDS["people"]), random.choice(_WORDS["things"])
     amount = random.randint(12, 60)
     sentences = [random.choice(_STORY_OPENINGS).format(who=who, n=amount, what=what)]
     for _ in range(num_steps):
@@ -342,46 +341,21 @@ def _read_program(question: str) -> Question | None:
 
 # --------------------------------------------------------------------------- knowledge
 
-FACTS = (
-    "veldran", "osmira", "tarnholt", "quillby", "essandre", "morvane", "kestrelin", "ulwick", "parsova", "ilmaren",
-    "drosk", "fenwarrow", "galtane", "havrin", "jorvale", "luthmere", "nerigan", "orphale", "rastune", "selvaro",
-    "thurgild", "vashti", "wendale", "xanthor", "ystrad", "zephrine", "brindmoor", "caldera", "dunmarch", "elbrin",
-    "falkrest", "grimsay",
-)  # fmt: skip
-"""The made-up names that answer knowledge questions."""
-_PLACES = (
-    "Arvenia", "Belcastor", "Corminth", "Dalvora", "Eskermoor", "Fyrland", "Gorsemark", "Hollowmere", "Ithria",
-    "Jasperheim", "Kelvany", "Lorrandel", "Mirovia", "Nordhaven", "Ostrakar", "Pellanor", "Quarrish", "Rhodane",
-    "Aldermoor", "Bryn", "Castamir", "Deepwater", "Elverun", "Farrowdale", "Glenmarch", "Halcyra", "Isembard",
-    "Juneport", "Kilmara", "Lowenfels", "Sundermark", "Tolvania", "Umbrecht", "Vantis", "Westerley", "Zarneth",
-)  # fmt: skip
-_KINGDOMS = ("kingdom", "republic", "island", "duchy", "empire", "province")
-_EASY_FACTS = (
-    "capital",
-    "largest river",
-    "national hero",
-    "oldest harbour",
-    "highest mountain",
-    "state religion",
-    "national flower",
-    "oldest university",
-    "main export",
-    "patron saint",
-)
-_RELATIONS = ("founder", "teacher", "rival", "biographer", "successor", "patron", "translator", "sworn enemy")
-_HOME = ("birthplace", "burial place", "family name", "favourite city", "first published work", "coat of arms")
 _FACT_OPENINGS = ("What is the", "Name the", "Which word names the", "Recall the")
-_FACT = re.compile(rf"^(?:{'|'.join(_FACT_OPENINGS)}) (.+) of the (?:{'|'.join(_KINGDOMS)}) of (\w+)[?.]$")
+_FACT = re.compile(rf"^(?:{'|'.join(_FACT_OPENINGS)}) (.+) of the (?:{'|'.join(_WORDS['realms'])}) of (\w+)[?.]$")
 _FACT_LIMITS = (0, 2)
 
 
 def _write_fact(difficulty: Difficulty, random: Random) -> str:
     num_relations = random.randint(*{"easy": (0, 0), "medium": (1, 2), "hard": (3, 4)}[difficulty])
     opening = random.choice(_FACT_OPENINGS)
-    chain = [random.choice(_HOME if num_relations else _EASY_FACTS), *random.choices(_RELATIONS, k=num_relations)]
+    chain = [
+        random.choice(_WORDS["possessions"] if num_relations else _WORDS["facts"]),
+        *random.choices(_WORDS["relations"], k=num_relations),
+    ]
     asked = " of the ".join(chain)
     end = "." if opening in ("Name the", "Recall the") else "?"
-    return f"{opening} {asked} of the {random.choice(_KINGDOMS)} of {random.choice(_PLACES)}{end}"
+    return f"{opening} {asked} of the {random.choice(_WORDS['realms'])} of {random.choice(_WORDS['places'])}{end}"
 
 
 def _read_fact(question: str) -> Question | None:

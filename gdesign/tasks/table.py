@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gdesign.errors import DataError
-from gdesign.tasks.data import existing, read_jsonl, reading
+from gdesign.tasks.data import data_dir, existing, read_jsonl, reading
 from gdesign.types import Task
 
 MISSING = -1
@@ -158,7 +158,7 @@ def load_scores(path: Path) -> OutcomeTable:
         if not isinstance(scores, dict) or not all(_is_score(score) for score in scores.values()):
             raise DataError(f"{path}:{line}: scores is {scores!r}; expected a score in [0, 1] by model")
         for model, score in scores.items():
-            column = columns.setdefault(model, _unknown(model, n))
+            column = columns.setdefault(model, _column(f"unknown answer of {model}", n))
             column.correct[i] = score
             column.output_tokens[i] = 0
     if not columns:
@@ -172,8 +172,8 @@ def load_scores(path: Path) -> OutcomeTable:
     )
 
 
-def _unknown(model: str, n: int) -> Column:
-    return Column([f"unknown answer of {model}"] * n, array("d", bytes(8 * n)), array("q", [MISSING]) * n)
+def _column(answer: str, n: int) -> Column:
+    return Column([answer] * n, array("d", bytes(8 * n)), array("q", [MISSING]) * n)
 
 
 def _is_score(value: object) -> bool:
@@ -220,6 +220,17 @@ def tasks_of(questions: Sequence[Question], *, benchmark: str, domain: str = "")
         )
         for q in questions
     ]
+
+
+def recorded_tasks(directory: str, set_name: str, *, domain: str) -> list[Task]:
+    """Return the questions of a table of the data folder as tasks of the benchmark that is called as the set.
+
+    Args:
+        directory: Its folder in `routing/`.
+        set_name: What its file names begin with.
+        domain: The domain of all of them.
+    """
+    return tasks_of(load_questions(data_dir() / "routing" / directory, set_name), benchmark=set_name, domain=domain)
 
 
 def _prefix(set_name: str) -> str:
@@ -273,10 +284,8 @@ def _results(path: Path, questions: tuple[Question, ...]) -> dict[str, Column]:
             i = position.get(qid)
             if i is None:
                 raise DataError(f"{path}:{rows.line_num}: question {qid!r} is not in the table's questions")
-            column = columns.get(model)
-            if column is None:
-                column = Column([""] * n, array("d", bytes(8 * n)), array("q", [MISSING]) * n)
-                columns[model] = column
+            if (column := columns.get(model)) is None:
+                column = columns[model] = _column("", n)
             if column.output_tokens[i] != MISSING:
                 raise DataError(f"{path}:{rows.line_num}: model {model!r} answers question {qid!r} a second time")
             column.answer[i] = same.setdefault(answer, answer)

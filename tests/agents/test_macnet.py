@@ -5,7 +5,7 @@ import pytest
 
 from gdesign.agents import teams
 from gdesign.agents.macnet import macnet
-from gdesign.agents.topologies import SHAPES
+from gdesign.agents.topologies import TOPOLOGIES
 from gdesign.design.fixed import Fixed
 from gdesign.errors import ConfigError
 from gdesign.execute.run import run
@@ -41,7 +41,7 @@ def in_degrees(design: Design) -> list[int]:
     return [count[i] for i in range(len(design.agents))]
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", TOPOLOGIES)
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("num", [1, 2, 7])
 def test_aggregated_nobody_hears_more_than_two_and_one_has_the_last_word(shape, reverse, num):
@@ -53,7 +53,7 @@ def test_aggregated_nobody_hears_more_than_two_and_one_has_the_last_word(shape, 
     assert {a.llm for a in design.agents} == {a.llm for a in agents(num)}
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", TOPOLOGIES)
 @pytest.mark.parametrize("reverse", [False, True])
 def test_a_merge_takes_one_agent_for_each_two_solutions(shape, reverse):
     plain, merged = (macnet(agents(7), shape=shape, reverse=reverse, aggregate=a) for a in (False, True))

@@ -1,11 +1,11 @@
 import networkx as nx
 import pytest
 
-from gdesign.agents.topologies import SHAPES, edges, layered
+from gdesign.agents.topologies import TOPOLOGIES, edges, layered
 from gdesign.errors import ConfigError
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", TOPOLOGIES)
 @pytest.mark.parametrize("num", [1, 2, 3, 5, 33])
 def test_every_shape_has_no_circle_and_names_each_pair_once(shape, num):
     pairs = edges(shape, num)
@@ -13,7 +13,7 @@ def test_every_shape_has_no_circle_and_names_each_pair_once(shape, num):
     assert all(0 <= i < j < num for i, j in pairs)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", TOPOLOGIES)
 def test_reversed_every_edge_is_turned_round(shape):
     assert edges(shape, 9, reverse=True) == [(j, i) for i, j in edges(shape, 9)]
 

@@ -13,7 +13,7 @@ from gdesign.execute.run import run
 from gdesign.llm.cost import Allowance
 from gdesign.llm.simulated.client import SimulatedClient
 from gdesign.sandbox import Sandbox
-from gdesign.tasks.answers.reading import number
+from gdesign.tasks.answers.number import number
 from gdesign.tasks.mbpp import MBPP
 from gdesign.tasks.programs import program
 from gdesign.tasks.synthetic import Synthetic

@@ -5,7 +5,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from gdesign.errors import MissingDataError
-from gdesign.tasks.manifest import FILES as FILES_KNOWN
+from gdesign.tasks.data import FILES as FILES_KNOWN
 from gdesign.tasks.mix import Mix
 
 ROOT = Path(__file__).parents[2]

@@ -1,20 +1,27 @@
 import gzip
 import hashlib
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 
 from gdesign.errors import ConfigError, DataError, MissingDataError
-from gdesign.tasks.data import data_dir, fetch, find, read_csv, read_json_list, read_jsonl, verify
-from gdesign.tasks.manifest import FILES, DataFile
+from gdesign.tasks.data import FILES, DataFile, data_dir, fetch, find, read_csv, read_json_list, read_jsonl, verify
 
 
 def sha256(data):
     return hashlib.sha256(data).hexdigest()
 
 
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
 @pytest.fixture
 def origin(tmp_path):
-    """A repository with one file, served by file URL."""
+    """A repository with one file."""
     upstream = tmp_path / "origin" / "c0ffee" / "a.jsonl"
     upstream.parent.mkdir(parents=True)
     upstream.write_bytes(b'{"a": 1}\n')
@@ -22,11 +29,22 @@ def origin(tmp_path):
 
 
 @pytest.fixture
-def known(origin):
+def url(origin):
+    """Where a server has the repository."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=origin.parents[1])) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def known(origin, url):
     return DataFile(
         path="sub/a.jsonl.gz",
         sha256=sha256(b"some other gzip of it"),
-        origin=origin.parents[1].as_uri(),
+        origin=url,
         commit="c0ffee",
         licence="MIT",
         upstream="a.jsonl",
@@ -57,22 +75,22 @@ def test_a_missing_derived_file_says_what_it_was_made_from(monkeypatch, tmp_path
 
 
 def test_a_file_is_fetched_checked_and_gzipped(known, tmp_path):
-    path = fetch("sub/a.jsonl", files=[known], folder=tmp_path)
+    path = fetch("sub/a.jsonl", known=[known], folder=tmp_path)
     assert gzip.decompress(path.read_bytes()) == b'{"a": 1}\n'
-    assert [s.state for s in verify(files=[known], folder=tmp_path)] == ["ok"]
+    assert [s.state for s in verify(known=[known], folder=tmp_path)] == ["ok"]
 
 
 def test_a_file_that_is_not_what_was_promised_is_not_written(known, origin, tmp_path):
     origin.write_bytes(b"something else")
     with pytest.raises(DataError, match="expected"):
-        fetch("sub/a.jsonl.gz", files=[known], folder=tmp_path)
-    assert [s.state for s in verify(files=[known], folder=tmp_path)] == ["missing"]
+        fetch("sub/a.jsonl.gz", known=[known], folder=tmp_path)
+    assert [s.state for s in verify(known=[known], folder=tmp_path)] == ["missing"]
 
 
 def test_an_origin_that_does_not_answer_is_an_error_that_says_what_to_do(known, origin, tmp_path):
     origin.unlink()
     with pytest.raises(MissingDataError, match="GDESIGN_DATA"):
-        fetch("sub/a.jsonl", files=[known], folder=tmp_path)
+        fetch("sub/a.jsonl", known=[known], folder=tmp_path)
 
 
 def test_a_derived_file_cannot_be_fetched(tmp_path):
@@ -86,9 +104,9 @@ def test_an_unknown_file_cannot_be_fetched(tmp_path):
 
 
 def test_a_changed_file_is_noticed(known, tmp_path):
-    path = fetch("sub/a.jsonl", files=[known], folder=tmp_path)
+    path = fetch("sub/a.jsonl", known=[known], folder=tmp_path)
     path.write_bytes(b"no gzip")
-    assert [s.state for s in verify(files=[known], folder=tmp_path)] == ["changed"]
+    assert [s.state for s in verify(known=[known], folder=tmp_path)] == ["changed"]
 
 
 def test_each_known_file_is_either_unmodified_or_derived():

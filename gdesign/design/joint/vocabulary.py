@@ -18,27 +18,7 @@ from torch import Tensor
 from gdesign.agents import teams
 from gdesign.encode.problem import Space
 from gdesign.errors import ConfigError
-from gdesign.types import Agent, Design, Edge, Gate
-
-
-def asking(agents: Sequence[Agent]) -> Design:
-    """Return the cascade whose last agent hears those that disagree before it answers."""
-    plain = teams.cascade(agents)
-    last = len(agents) - 1
-    return Design(agents=plain.agents, spatial=tuple(Edge(i, last) for i in range(last)), decision=plain.decision)
-
-
-def cascade_twice(agents: Sequence[Agent]) -> Design:
-    """Return two agents, a third where they disagree, a fourth where no two of the three agree."""
-    a, b, c, d = agents
-    gates = (None, None, Gate(watch=(0, 1), quorum=2), Gate(watch=(0, 1, 2), quorum=2))
-    team = zip((a, b, c, d), gates, strict=True)
-    return Design(agents=tuple(Agent(role=x.role, llm=x.llm, operator=x.operator, gate=g) for x, g in team))
-
-
-def debate(agents: Sequence[Agent]) -> Design:
-    """Return two rounds in which each agent hears what the others said in the first; then they vote."""
-    return teams.debate(agents, num_rounds=2)
+from gdesign.types import Agent, Design
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,9 +58,9 @@ SHAPES = {
     "star_of_four": Shape(make=teams.star, size=4, num_unordered=3),
     "complete": Shape(make=teams.complete, size=3),
     "cascade": Shape(make=teams.cascade, size=3, num_unordered=2),
-    "cascade_twice": Shape(make=cascade_twice, size=4, num_unordered=2),
-    "asking": Shape(make=asking, size=3, num_unordered=2),
-    "debate": Shape(make=debate, size=2, num_unordered=2, by_name=False),
+    "cascade_twice": Shape(make=teams.cascade_twice, size=4, num_unordered=2),
+    "asking": Shape(make=teams.asking, size=3, num_unordered=2),
+    "debate": Shape(make=teams.debate, size=2, num_unordered=2, by_name=False),
 }
 """Kinds of design, by the names that configurations give."""
 

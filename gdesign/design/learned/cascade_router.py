@@ -24,7 +24,7 @@ from gdesign.design.dags import NEVER, each, slot_agents
 from gdesign.encode.graph import GNN, GraphEncoder
 from gdesign.encode.problem import Space, dense
 from gdesign.errors import ConfigError
-from gdesign.types import Agent, Decision, Design
+from gdesign.types import Agent, Design
 
 MAX_AGENTS = 6
 """The orders of a team's agents are enumerated once, and the paper's teams are no larger."""
@@ -54,11 +54,6 @@ class Mode:
     most: int | None = None
 
 
-def reflection(agents: Sequence[Agent]) -> Design:
-    """Return the design in which nobody hears anyone, all reconsider their own first answer, and then vote."""
-    return Design(agents=tuple(agents), num_rounds=NUM_TURNS, decision=Decision(kind="vote"))
-
-
 def mode(name: str) -> Mode:
     """Return the mode of that name.
 
@@ -79,7 +74,7 @@ def mode(name: str) -> Mode:
         case "debate":
             return Mode(make=lambda agents: teams.debate(agents, num_rounds=NUM_TURNS))
         case "reflection":
-            return Mode(make=reflection, fewest=1)
+            return Mode(make=lambda agents: teams.reflection(agents, num_rounds=NUM_TURNS), fewest=1)
         case "cascade":
             return Mode(make=teams.cascade, fewest=3)
         case _:

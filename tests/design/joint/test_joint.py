@@ -10,7 +10,6 @@ from gdesign.agents import teams
 from gdesign.design.joint.critic import Critic
 from gdesign.design.joint.evidence import Evidence
 from gdesign.design.joint.joint import Joint
-from gdesign.design.joint.vocabulary import asking, debate
 from gdesign.encode.problem import ProblemEncoder, Space
 from gdesign.encode.text import HashEncoder, SurfaceEncoder
 from gdesign.errors import ConfigError
@@ -24,10 +23,10 @@ def every_design(space: Space) -> list[Design]:
     agents = list(dict.fromkeys(space.agents))
     found = [teams.single([a]) for a in agents]
     found += [teams.chain(team) for team in product(agents, repeat=2)]
-    found += [debate(team) for team in combinations_with_replacement(agents, 2)]
+    found += [teams.debate(team) for team in combinations_with_replacement(agents, 2)]
     for team in combinations_with_replacement(agents, 3):
         found.append(teams.vote(team))
-    for make in (teams.cascade, asking):
+    for make in (teams.cascade, teams.asking):
         found += [make(team) for team in product(agents, repeat=3)]
     return list(dict.fromkeys(found))
 

@@ -1,0 +1,108 @@
+"""How every command talks to its user."""
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from gdesign.errors import BudgetExceededError, ConfigError, GdesignError, UserError
+
+
+def say(text: str) -> None:
+    """Write a line for the user; half a character, which LLMs may say, as its number."""
+    sys.stdout.write(text.encode(errors="backslashreplace").decode() + "\n")
+    sys.stdout.flush()
+
+
+def complain(text: str) -> None:
+    """Write a line about what went wrong."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+@contextmanager
+def friendly(*, resume: str = "", wrapped_in: type[Exception] = GdesignError) -> Iterator[None]:
+    """End the program with one clear line where the user can mend what went wrong.
+
+    Args:
+        resume: How to go on after Ctrl-C or a spent budget.
+        wrapped_in: An exception of a library that may hide one of ours as its cause.
+
+    Raises:
+        SystemExit: 2 after a mistake, 3 where the budget is spent, 130 after Ctrl-C.
+    """
+    on = f" Everything so far is kept; {resume}." if resume else ""
+    try:
+        yield
+    except KeyboardInterrupt:
+        complain(f"\nStopped.{on}")
+        raise SystemExit(130) from None
+    except BudgetExceededError as error:
+        complain(f"{error}.{on}")
+        raise SystemExit(3) from None
+    except (UserError, OSError, wrapped_in) as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, UserError | OSError):
+            cause = cause.__cause__
+        if isinstance(cause, OSError) and not isinstance(cause, UserError):
+            if cause.filename is None:  # a pipe or a socket, of which no user can say which
+                raise
+            complain(f"error: {cause.filename}: {cause.strerror}; name another, or see that you may use it so")
+        elif cause is None:
+            raise
+        else:
+            complain(f"error: {cause}")
+        raise SystemExit(2) from None
+
+
+def agree(estimate: str, *, urls: Sequence[str], settled: bool) -> None:
+    """Say what a live run will cost, about, and go on only if that is wanted.
+
+    Args:
+        estimate: What it will cost.
+        urls: The endpoints that will be asked.
+        settled: Whether the user agreed beforehand, or set a budget.
+
+    Raises:
+        ConfigError: It is not settled, and nobody is at a terminal to ask.
+        SystemExit: 1 where the answer is no.
+    """
+    from gdesign.llm.options import is_loopback
+
+    say(f"This run asks {', '.join(urls)}.\n{estimate}")
+    if settled or all(map(is_loopback, urls)):
+        return
+    if not sys.stdin.isatty():
+        raise ConfigError(
+            "nobody is here to agree to that; say yes=true, or set a budget, at which the run ends: +llm.budget.usd=5 "
+            "+llm.max_tokens=1000 (or +llm.budget.tokens, +llm.budget.calls)"
+        )
+    say("Go on? [y/N]")
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        complain("Nothing was asked.")
+        raise SystemExit(1)
+
+
+def quiet() -> None:
+    """Keep Lightning to what a user needs to read."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in (
+        r"The '.*dataloader' does not have many workers",
+        r"Checkpoint directory .* exists and is not empty",
+        r"The number of training batches .* is smaller than the logging interval",
+        r"You have overridden `transfer_batch_to_device`",
+        r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+
+
+def one_line(name: str, summary: Mapping[str, Any]) -> str:
+    """Return the numbers of an `eval.json` that matter most."""
+    low, high = summary["interval"]
+    return (
+        f"{name}: score {summary['score']:.4f} ({low:.4f}-{high:.4f}), USD {summary['usd']:.4f} per 1,000 questions, "
+        f"utility {summary['utility']:.4f}, {summary['n']} questions, {summary['split']}, {summary['label']}"
+        + (f", {faults} faults survived" if (faults := summary.get("faults")) else "")
+    )

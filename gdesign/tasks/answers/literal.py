@@ -1,0 +1,114 @@
+"""Answers that are Python literals."""
+
+import ast
+import math
+import re
+from collections.abc import Callable, Sequence
+
+from gdesign.tasks.answers.marked import own_words, stated
+
+_MAX_LITERAL = 10_000
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_WARNED = re.compile(
+    r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|(?P<number>\b[0-9][\w.]*?)(?=(?:and|else|for|if|in|is|not|or)\b)""",
+    re.DOTALL,
+)
+
+
+def literal(text: str) -> str | None:
+    """Return the Python literal that a text answers, in one canonical form.
+
+    Reads the last line `Answer: X`, else the last `assert ... == X`, else the last code block, else
+    the whole text. Values that Python holds equal look the same (`1.0` and `1`, the order of a
+    set or a dict, the kind of quotes), but for `True` and `1`.
+    """
+    text = own_words(text)
+    part = stated(text)
+    if part is not None:
+        return _literal(part)
+    asserts = re.findall(r"^[ \t]*assert\s.*$", text, re.MULTILINE)
+    blocks = re.findall(r"```[^\n]*\n(.*?)```", text, re.DOTALL)
+    for candidate in (*asserts[-1:], *blocks[-1:], text):
+        found = _literal(candidate)
+        if found is not None:
+            return found
+    return None
+
+
+def string(words: str) -> str:
+    """Return the canonical literal of a string that was written without its quotes."""
+    for quote in "'\"":
+        found = None if quote in words else _evaluated(f"{quote}{words}{quote}")
+        if found is not None:
+            return found
+    return repr(words)
+
+
+def _literal(part: str) -> str | None:
+    part = part.strip()
+    fenced = re.fullmatch(r"```(?:[a-zA-Z]*\n)?(.*?)```", part, re.DOTALL)
+    undressed = (fenced[1] if fenced else part).strip()
+    for candidate in (undressed, undressed.strip("*`").strip(), undressed.removesuffix(".").strip("*`").strip()):
+        found = _evaluated(candidate)
+        if found is not None:
+            return found
+    return None
+
+
+def _evaluated(source: str) -> str | None:
+    if not source or len(source) > _MAX_LITERAL:
+        return None
+    try:
+        body = ast.parse(_WARNED.sub(_without_warning, source)).body
+        if len(body) != 1:
+            return None
+        node: ast.AST = body[0]
+        if isinstance(node, ast.Assert):
+            node = node.test
+        if isinstance(node, ast.Expr | ast.Assign):
+            node = node.value
+        if isinstance(node, ast.Compare) and all(isinstance(op, ast.Eq) for op in node.ops):
+            node = node.comparators[-1]
+        if not isinstance(node, ast.expr):
+            return None
+        return canonical(ast.literal_eval(node))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+
+
+def _without_warning(match: re.Match[str]) -> str:
+    """Write unknown escapes in a string, and a number before a keyword, as Python reads them without warning."""
+    return f"{match['number']} " if match["number"] else _ESCAPE.sub(_known_escape, match[0])
+
+
+def _known_escape(match: re.Match[str]) -> str:
+    return match[0] if match[1] in "\n\\'\"abfnrtv01234567xNuU" else "\\" + match[0]
+
+
+def canonical(value: object) -> str:
+    """Return the canonical text of a Python literal's value.
+
+    Raises:
+        ValueError: It has none (`...`, a complex number without end).
+    """
+    join: Callable[[Sequence[str]], str] = ", ".join
+    match value:
+        case bool() | None | str() | bytes():
+            return repr(value)
+        case int():
+            return repr(value)
+        case float():
+            if math.isinf(value):
+                return "1e999" if value > 0 else "-1e999"
+            return repr(int(value)) if value.is_integer() else repr(value)
+        case complex() if math.isfinite(value.real) and math.isfinite(value.imag):
+            return repr(value)
+        case list():
+            return f"[{join([canonical(v) for v in value])}]"
+        case tuple():
+            return f"({join([canonical(v) for v in value])}{',' if len(value) == 1 else ''})"
+        case set():
+            return f"{{{join(sorted(canonical(v) for v in value))}}}" if value else "set()"
+        case dict():
+            return f"{{{join(sorted(f'{canonical(k)}: {canonical(v)}' for k, v in value.items()))}}}"
+    raise ValueError(f"{type(value).__name__} has no canonical text")

@@ -1,0 +1,70 @@
+import ast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gdesign.tasks.answers.literal import canonical, literal, string
+
+FEW = settings(deadline=None, max_examples=60)
+
+
+LITERALS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.lists(inner, max_size=4).map(tuple)
+        | st.dictionaries(st.integers() | st.text(), inner, max_size=4)
+        | st.sets(st.integers() | st.text(), max_size=4)
+    ),
+    max_leaves=10,
+)
+
+
+@FEW
+@given(LITERALS)
+def test_a_python_literal_round_trips(value):
+    text = canonical(value)
+    assert ast.literal_eval(text) == value
+    assert literal(text) == text
+    assert literal(f"I think of [1, 2] first.\nAnswer: {text}") == text
+    assert literal(f"Answer: `{text}`") == text
+    assert literal(f"assert f([1]) == {text}") == text
+    assert literal(f"Answer:\n```python\n{text}\n```") == text
+
+
+def test_values_that_python_holds_equal_look_the_same():
+    assert literal("1.0") == literal("1") == "1"
+    assert literal('["a"]') == literal("[ 'a' ]") == "['a']"
+    assert literal("{2, 1}") == literal("{1, 2}")
+    assert literal("{'b': 1, 'a': 2}") == literal("{'a': 2, 'b': 1}")
+    assert literal("True") != literal("1")
+
+
+def test_a_string_without_its_quotes_gets_them():
+    assert string("it's") == '"it\'s"'
+    assert string(r"a\nb") == r"'a\nb'"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 9000,
+        "(" * 150 + ")" * 150,
+        "-" * 9999 + "1",
+        "1+" * 4999 + "1",
+        "9" * 9000,
+        "0x" + "f" * 9000,
+        "{[]: 1}",
+        "lambda:" * 1400 + "1",
+        "a." * 4000 + "a",
+        "...",
+        "f(1)",
+        "1if 2else 3",
+        "x" * 20_000,
+        "\0",
+    ],
+    ids=range(14),
+)
+def test_hostile_source_is_unreadable(text):
+    assert literal(text) in (None, "()")
