@@ -159,7 +159,7 @@ def parser() -> argparse.ArgumentParser:
     _add_designer(design)
     _add_format(design, default="text")
     design.add_argument("--mermaid", dest="format", action="store_const", const="mermaid", help="as --format mermaid")
-    design.add_argument("--json", action="store_true", help="print the shorter JSON that runs.jsonl holds")
+    design.add_argument("--json", action="store_true", help="print it as a line of runs.jsonl holds it")
     design.set_defaults(run=_design)
 
     export = commands.add_parser(
@@ -380,11 +380,14 @@ def _drawn(options: argparse.Namespace) -> "tuple[Design, Task, ProblemEncoder, 
 
 
 def _design(options: argparse.Namespace) -> None:
-    from gdesign.runs.log import design_to_json
+    from gdesign.export.schema import design_to_json
 
     design, _, problems, _ = _drawn(options)
     pool = problems.space.pool
-    _put(json.dumps(design_to_json(design)) if options.json else _formatted(design, pool, options.format), options.out)
+    _put(
+        json.dumps(design_to_json(design, brief=True)) if options.json else _formatted(design, pool, options.format),
+        options.out,
+    )
 
 
 def _export(options: argparse.Namespace) -> None:

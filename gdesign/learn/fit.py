@@ -15,11 +15,12 @@ from lightning.pytorch.plugins import TorchCheckpointIO
 from gdesign.design.base import Designer, Searched
 from gdesign.design.choose import greedy
 from gdesign.errors import ConfigError, DataError
+from gdesign.export.schema import design_from_json
 from gdesign.learn.data import TaskData
 from gdesign.learn.module import DesignModule, Teacher
 from gdesign.runs import checkpoint
 from gdesign.runs.checkpoint import write
-from gdesign.runs.log import design_from_json, read_runs
+from gdesign.runs.log import read_runs
 from gdesign.runs.metrics import MetricsFile
 from gdesign.types import Design, Task
 

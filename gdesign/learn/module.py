@@ -21,10 +21,11 @@ from gdesign.errors import ConfigError
 from gdesign.execute.arena import Result, rollout
 from gdesign.execute.limits import Limits
 from gdesign.execute.reward import utility
+from gdesign.export.schema import design_from_json, design_to_json
 from gdesign.learn.data import Item
 from gdesign.learn.estimators import Estimator, Replay, Rollouts
 from gdesign.llm.base import LLMClient
-from gdesign.runs.log import RunsFile, design_from_json, design_to_json, read_runs
+from gdesign.runs.log import RunsFile, read_runs
 from gdesign.sandbox.outside import Sandbox
 from gdesign.tasks.base import Benchmark
 from gdesign.types import Design, Label, Outcome, Run, Task

@@ -5,8 +5,8 @@ from array import array
 from pathlib import Path
 from typing import Any
 
-from gdesign.export.schema import design_to_json
-from gdesign.runs.log import design_from_json
+from gdesign.export.schema import design_from_json, design_to_json
+from gdesign.runs.log import renewed
 from gdesign.serve.protocol import ApiError, clean
 
 RUNS = "runs.jsonl"
@@ -96,7 +96,7 @@ class History:
             file.seek(starts[number])
             line = json.loads(file.read(starts[number + 1] - starts[number]))
         row: dict[str, Any] = json.loads(clean(json.dumps(line, ensure_ascii=False)))
-        return row
+        return renewed(row)
 
     def _short(self, row: dict[str, Any], number: int) -> dict[str, Any]:
         names = ("phase", "task", "answer", "score", "usd", "calls")
