@@ -501,9 +501,10 @@ def _serve(options: argparse.Namespace) -> None:
     from gdesign.api import load
 
     try:
-        from gdesign.serve.app import Serving, Settings
+        from gdesign.serve.app import Serving
         from gdesign.serve.guard import LOOPBACK, JsonLines
         from gdesign.serve.server import Server, bind, is_loopback, serve, url_of
+        from gdesign.serve.settings import Settings
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"gdesign serve needs the package {error.name}; install the extra: pip install 'gdesign[serve]'"

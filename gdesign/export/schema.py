@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
 from gdesign.errors import DataError, MissingDataError
@@ -33,7 +33,7 @@ class _Part(BaseModel):
 
 
 class _Gate(_Part):
-    watch: Annotated[list[Index], Some]
+    watch: Annotated[list[Index], Some, FailFast()]
     quorum: Positive
 
 
@@ -56,9 +56,12 @@ class _Edge(_Part):
     )
 
 
+_Edges = Annotated[list[_Edge], FailFast()]
+
+
 class _Decision(_Part):
     kind: Annotated[str, Field(json_schema_extra={"enum": ["last", "vote", "weighted_vote", "judge"]})]
-    weights: list[float] = Field(default=[], description="For weighted_vote: one an agent.")
+    weights: Annotated[list[float], FailFast()] = Field(default=[], description="For weighted_vote: one an agent.")
     judge: Index = Field(default=cast(int, None), description="For judge: which agent.")
 
 
@@ -90,12 +93,14 @@ class Document(_Part):
 
     model_config = ConfigDict(title="A design of gdesign, version 1")
     version: Literal[1]
-    agents: Annotated[list[_Agent], Some] = Field(
+    agents: Annotated[list[_Agent], Some, FailFast()] = Field(
         description="In an order in which they can speak: of spatial edges and watches, the source stands first. A "
         "reader puts other orders right."
     )
-    spatial: list[_Edge] = Field(default=[], description="dst hears what src says in the same round.")
-    temporal: list[_Edge] = Field(
+    spatial: Annotated[list[_Edge], FailFast()] = Field(
+        default=[], description="dst hears what src says in the same round."
+    )
+    temporal: Annotated[list[_Edge], FailFast()] = Field(
         default=[],
         description="dst hears what src said in the round before; rounds names those in which dst hears, from 2 on.",
     )
