@@ -62,7 +62,7 @@ _Edges = Annotated[list[_Edge], FailFast()]
 class _Decision(_Part):
     kind: Annotated[str, Field(json_schema_extra={"enum": ["last", "vote", "weighted_vote", "judge"]})]
     weights: Annotated[list[float], FailFast()] = Field(default=[], description="For weighted_vote: one an agent.")
-    judge: Index = Field(default=cast(int, None), description="For judge: which agent.")
+    judge: Index | None = Field(default=None, description="For judge: which agent.")
 
 
 class _Role(_Part):
@@ -110,8 +110,8 @@ class Document(_Part):
         "index. vote: the most frequent answer. weighted_vote: the answer with the largest sum of weights. judge: the "
         "answer of one agent. Ties go to the earliest agent.",
     )
-    pool: _Pool = Field(
-        default=cast(_Pool, None), description="What the names stand for; left out where the reader has the pool."
+    pool: _Pool | None = Field(
+        default=None, description="What the names stand for; left out where the reader has the pool."
     )
 
 
@@ -127,12 +127,6 @@ class _Plain(GenerateJsonSchema):
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
-
-    def default_schema(self, schema: Any) -> dict[str, Any]:
-        found = super().default_schema(schema)
-        if found.get("default", ...) in (None, "", []):  # says no more than that the field may be left out
-            del found["default"]
-        return found
 
 
 # --------------------------------------------------------------------------- writing
@@ -223,12 +217,7 @@ def design_from_json(row: Mapping[str, Any]) -> Design:
     read = _document(row)
     return Design(
         agents=tuple(
-            Agent(
-                role=a.role,
-                llm=a.llm,
-                operator=a.operator,
-                gate=None if a.gate is None else Gate(watch=tuple(a.gate.watch), quorum=a.gate.quorum),
-            )
+            Agent(**{**dict(a), "gate": a.gate and Gate(watch=tuple(a.gate.watch), quorum=a.gate.quorum)})
             for a in read.agents
         ),
         spatial=tuple(Edge(e.src, e.dst, tuple(e.rounds)) for e in read.spatial),
@@ -250,7 +239,7 @@ def pool_from_json(row: Mapping[str, Any]) -> AgentPool | None:
         PoolError: A price is missing or below zero, or a name stands there twice.
     """
     read = _document(row)
-    if "pool" not in read.model_fields_set:
+    if read.pool is None:
         return None
     return AgentPool(
         name=read.pool.name,

@@ -179,8 +179,16 @@ WANTED = {
     "n": "1: one answer a request is given, so leave it out",
     "temperature": "0 to 2",
     "type": "text: nothing but text is read",
+    "missing": "a value",
+    "extra_forbidden": "no such field",
+    "model_type": "an object",
+    "string_type": "a text",
+    "string_too_short": "a text that is not empty",
+    "int_type": "an integer",
+    "float_type": "a number",
+    "bool_type": "true or false",
 }
-"""What a field may be, where the words of the check that failed say too little."""
+"""What a field may be, by its name, or what an error asks for, by its kind, where the checks' own words say less."""
 
 
 def read(kind: type[Asked], body: bytes) -> Asked:
@@ -193,22 +201,17 @@ def read(kind: type[Asked], body: bytes) -> Asked:
         return kind.model_validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-    said = first["msg"]
+    error_kind, said = first["type"], first["msg"]
+    if error_kind == "json_invalid":
+        raise ApiError(400, f"The body is not JSON: {said.removeprefix('Invalid JSON: ')}.", code="invalid_json")
     where = place([part for part in first["loc"] if not str(part).startswith("<")])[:80]
-    wanted = WANTED.get(where.rpartition(".")[2])
-    match first["type"]:
-        case "json_invalid":
-            raise ApiError(400, f"The body is not JSON: {said.removeprefix('Invalid JSON: ')}.", code="invalid_json")
-        case "missing":
-            raise ApiError(400, f"{where} is missing; {f'expected {wanted}' if wanted else 'send it'}.", param=where)
-        case "extra_forbidden":
-            raise ApiError(400, f"{where} is unknown; leave it out.", param=where)
-        case "model_type" | "model_attributes_type":
-            wanted = "an object" if where else "a JSON object"
-        case _:
-            wanted = wanted or said.removeprefix("Input should be ")
-    shown = repr(first["input"])[:80]
-    raise ApiError(400, f"{where or 'The body'} is {shown}; expected {wanted}.", param=where or None)
+    if not where:
+        raise ApiError(400, f"The body is {first['input']!r:.80}; expected a JSON object.")
+    if error_kind.startswith(("greater", "less")):
+        said = said.replace("Input should be", "a number")
+    wanted = WANTED.get(where.rpartition(".")[2]) or WANTED.get(error_kind) or said.removeprefix("Input should be ")
+    shown = "missing" if error_kind == "missing" else repr(first["input"])[:80]
+    raise ApiError(400, f"{where} is {shown}; expected {wanted}.", param=where)
 
 
 # --------------------------------------------------------------------------- replies
@@ -243,33 +246,19 @@ def events(
 
     Extra fields stand in the event that says why the answer ended.
     """
-    created = int(time.time())
+    base = {"id": id, "object": "chat.completion.chunk", "created": int(time.time()), "model": model}
+    usage = {"usage": None} if include_usage else {}
 
-    def event(
-        choices: list[dict[str, Any]],
-        usage: dict[str, int] | None = None,
-        extra: Mapping[str, Any] | None = None,
-    ) -> bytes:
-        chunk = {
-            "id": id,
-            "object": "chat.completion.chunk",
-            "created": created,
-            "model": model,
-            "choices": choices,
-            **({"usage": usage} if include_usage else {}),
-            **(extra or {}),
-        }
-        return b"data: " + orjson.dumps(chunk) + b"\n\n"
+    def event(delta: dict[str, str], finish_reason: str | None = None, **more: Any) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        return b"data: " + orjson.dumps({**base, "choices": [choice], **usage, **more}) + b"\n\n"
 
-    def choice(delta: dict[str, str], finish_reason: str | None = None) -> list[dict[str, Any]]:
-        return [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}]
-
-    yield event(choice({"role": "assistant", "content": ""}))
+    yield event({"role": "assistant", "content": ""})
     for word in _WORD.findall(reply.text):
-        yield event(choice({"content": word}))
-    yield event(choice({}, reply.finish_reason), extra=extra)
+        yield event({"content": word})
+    yield event({}, reply.finish_reason, **(extra or {}))
     if include_usage:
-        yield event([], _usage(reply.usage))
+        yield b"data: " + orjson.dumps({**base, "choices": [], "usage": _usage(reply.usage)}) + b"\n\n"
 
 
 def models(names: Sequence[str], *, owner: str) -> dict[str, Any]:

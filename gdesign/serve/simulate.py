@@ -135,36 +135,34 @@ class Simulation:
         self._recent: deque[float] = deque()
         self._hanging: set[Callable[[], None]] = set()
         self._stopping = False
-        self._requests = self._answered = self._limited = self._in_flight = self._most_in_flight = 0
-        self._prompt_tokens = self._completion_tokens = 0
+        self._count: Counter[str] = Counter()
         self._failed: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
 
     def stats(self) -> dict[str, Any]:
         """Return what was asked for so far and what became of it."""
+        count = self._count
         return {
-            "requests": self._requests,
-            "answered": self._answered,
+            "requests": count["requests"],
+            "answered": count["answered"],
             "faults": {kind: self._failed[kind] for kind in self._kinds} if self._faults else {},
-            "rate_limited": self._limited,
+            "rate_limited": count["rate_limited"],
             "refused": dict(self._refused),
-            "in_flight": self._in_flight,
-            "most_in_flight": self._most_in_flight,
-            "prompt_tokens": self._prompt_tokens,
-            "completion_tokens": self._completion_tokens,
+            **{name: count[name] for name in ("in_flight", "most_in_flight", "prompt_tokens", "completion_tokens")},
         }
 
     def summary(self) -> str:
         """Return one line with what was asked for so far and what became of it."""
-        parts = [f"{self._answered:,} answered"]
+        count = self._count
+        parts = [f"{count['answered']:,} answered"]
         if self._faults:
             kinds = ", ".join(f"{kind} {self._failed[kind]:,}" for kind in self._kinds)
             parts.append(f"{self._failed.total():,} failed on demand ({kinds})")
         if self._limit is not None:
-            parts.append(f"{self._limited:,} over the limit")
+            parts.append(f"{count['rate_limited']:,} over the limit")
         if self._refused:
             parts.append(f"{self._refused.total():,} refused")
-        return f"{self._requests:,} requests: {', '.join(parts)}; at most {self._most_in_flight:,} at a time"
+        return f"{count['requests']:,} requests: {', '.join(parts)}; at most {count['most_in_flight']:,} at a time"
 
     def stop(self) -> None:
         """End the connections of requests that will never be answered."""
@@ -207,10 +205,10 @@ class Simulation:
         await response(scope, receive, send)
 
     async def _chat(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._requests += 1
-        id = f"chatcmpl-{self._requests}"
-        self._in_flight += 1
-        self._most_in_flight = max(self._most_in_flight, self._in_flight)
+        count = self._count
+        count.update(requests=1, in_flight=1)
+        count["most_in_flight"] = max(count["most_in_flight"], count["in_flight"])
+        id = f"chatcmpl-{count['requests']}"
         try:
             body = await read_body(Headers(scope=scope), receive, most=self._max_body, close=True)
             chat = read(ChatRequest, body)
@@ -234,15 +232,14 @@ class Simulation:
             if kind is not None:
                 await self._break(kind, chat, reply, id=id, scope=scope, receive=receive, send=send)
                 return
-            self._answered += 1
-            self._prompt_tokens += reply.usage.prompt_tokens
-            self._completion_tokens += reply.usage.completion_tokens
+            usage = reply.usage
+            count.update(answered=1, prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens)
             if chat.stream:
                 await _send(send, [*_events(chat, reply, id), DONE], stream=True)
             else:
                 await _send(send, [completion(reply, id=id, model=chat.model)])
         finally:
-            self._in_flight -= 1
+            count["in_flight"] -= 1
 
     async def _answer(self, chat: ChatRequest) -> Reply:
         messages = chat.messages
@@ -313,7 +310,7 @@ class Simulation:
         while self._recent and self._recent[0] <= now - _WINDOW:
             self._recent.popleft()
         if len(self._recent) >= self._limit:
-            self._limited += 1
+            self._count["rate_limited"] += 1
             raise _too_many(f"More than {self._limit:,} requests a minute", self._recent[0] + _WINDOW - now)
         self._recent.append(now)
 

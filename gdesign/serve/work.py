@@ -34,8 +34,6 @@ class Work:
         metrics: Are told.
 
     Attributes:
-        model: The trained designer.
-        settings: How much it gives.
         drafting: Makes designs.
         stopping: Whether no new work is taken; what is under way goes on.
     """
@@ -48,9 +46,8 @@ class Work:
         self._metrics = metrics
         self._limits = None
         if settings.max_usd_per_request is not None:
-            self._limits = Limits(
-                question=Allowance(usd=settings.max_usd_per_request), longest_reply=settings.max_tokens
-            )
+            allowed = Allowance(usd=settings.max_usd_per_request)
+            self._limits = Limits(question=allowed, longest_reply=settings.max_tokens)
         most = settings.max_usd_per_request or 0.0
         self._purses = defaultdict[str, Purse](lambda: Purse(usd=settings.max_usd_per_key, most=most))
         self._under_way = 0
@@ -123,16 +120,7 @@ class Work:
         max_tokens: int | None = None,
         on_turn: Callable[[Turn], None] | None = None,
     ) -> Answer:
-        """Let a design answer, on account of who asks.
-
-        Args:
-            proposal: The design and the question.
-            request: Of whom it is; its log is told.
-            context: What agents read instead of the question.
-            seed: Picks among independent answers.
-            temperature: What every call is sent with; None for what it says.
-            max_tokens: The most tokens of a completion; None for what the settings say.
-            on_turn: Is told each turn as soon as it has ended.
+        """Let a design answer, on account of who asks; see `gdesign.Model.execute`.
 
         Raises:
             ApiError: 400 where whoever answers cannot answer such a question, 402 where a limit on spending left
