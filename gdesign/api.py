@@ -352,7 +352,7 @@ def load(
     assert isinstance(parts, dict)
     # the questions of a server's users do not belong in a file, nor is a reply to one of them for the next; embeddings
     # of all would fill memory without end
-    config.text = {"_target_": _RECENT, "encoder": _without_files(parts["encoder"])}
+    config.text = {"_target_": _RECENT, "encoder": _without_files(parts["text"])}
     config.llm = _without_files(parts["llm"])
     with _own_errors():
         problems, designer = assemble(config)
