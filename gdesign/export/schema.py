@@ -8,10 +8,11 @@ in every round. Endpoints and the names of keys are no part of it. The models be
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
 from gdesign.errors import DataError, MissingDataError
@@ -24,6 +25,9 @@ Some = Field(json_schema_extra={"minItems": 1})
 Index = Annotated[int, Field(json_schema_extra={"minimum": 0})]
 Positive = Annotated[int, Field(json_schema_extra={"minimum": 1})]
 Price = Annotated[float, Field(json_schema_extra={"minimum": 0})]
+# what a design has nothing of is left out
+Text = Annotated[str | None, BeforeValidator(lambda value: None if value == "" else value)]
+Left = BeforeValidator(lambda value: None if value == () else value)
 
 
 class _Part(BaseModel):
@@ -51,8 +55,8 @@ class _Agent(_Part):
 class _Edge(_Part):
     src: Index
     dst: Index
-    rounds: list[Positive] = Field(
-        default=[], min_length=1, description="The rounds in which dst hears src; left out for every round."
+    rounds: Annotated[list[Positive] | None, Left] = Field(
+        default=None, min_length=1, description="The rounds in which dst hears src; left out for every round."
     )
 
 
@@ -61,22 +65,24 @@ _Edges = Annotated[list[_Edge], FailFast()]
 
 class _Decision(_Part):
     kind: Annotated[str, Field(json_schema_extra={"enum": ["last", "vote", "weighted_vote", "judge"]})]
-    weights: Annotated[list[float], FailFast()] = Field(default=[], description="For weighted_vote: one an agent.")
+    weights: Annotated[list[float] | None, Left] = Field(
+        default=None, fail_fast=True, description="For weighted_vote: one an agent."
+    )
     judge: Index | None = Field(default=None, description="For judge: which agent.")
 
 
 class _Role(_Part):
     name: str
     profile: str = Field(description="What opens the agent's system prompt.")
-    domain: str = ""
-    attack: str = Field(default="", description="How its agents were turned against their team.")
+    domain: Text = None
+    attack: Text = Field(default=None, description="How its agents were turned against their team.")
 
 
 class _LLM(_Part):
     name: str
     usd_per_1M_input: Price = Field(description="USD for a million prompt tokens.")
     usd_per_1M_output: Price = Field(description="USD for a million completion tokens.")
-    profile: str = Field(default="", description="What encoders read of it.")
+    profile: Text = Field(default=None, description="What encoders read of it.")
 
 
 class _Pool(_Part):
@@ -97,10 +103,8 @@ class Document(_Part):
         description="In an order in which they can speak: of spatial edges and watches, the source stands first. A "
         "reader puts other orders right."
     )
-    spatial: Annotated[list[_Edge], FailFast()] = Field(
-        default=[], description="dst hears what src says in the same round."
-    )
-    temporal: Annotated[list[_Edge], FailFast()] = Field(
+    spatial: _Edges = Field(default=[], description="dst hears what src says in the same round.")
+    temporal: _Edges = Field(
         default=[],
         description="dst hears what src said in the round before; rounds names those in which dst hears, from 2 on.",
     )
@@ -143,44 +147,17 @@ def design_to_json(design: Design, *, pool: AgentPool | None = None, brief: bool
     Raises:
         PoolError: The pool lacks one of them.
     """
-    decision: dict[str, Any] = {"kind": design.decision.kind}
-    if design.decision.weights:
-        decision["weights"] = list(design.decision.weights)
-    if design.decision.judge is not None:
-        decision["judge"] = design.decision.judge
-    row: dict[str, Any] = {
-        "version": VERSION,
-        "agents": [_agent_to_json(agent, brief) for agent in design.agents],
-        "spatial": _edges_to_json(design.spatial),
-        "temporal": _edges_to_json(design.temporal),
-        "num_rounds": design.num_rounds,
-        "decision": decision,
-    }
-    if brief:
-        row = {key: value for key, value in row.items() if value != [] and (key, value) != ("num_rounds", 1)}
-    return row if pool is None else {**row, "pool": _pool_to_json(pool, design)}
-
-
-def _agent_to_json(agent: Agent, brief: bool) -> dict[str, Any]:
-    row: dict[str, Any] = {"role": agent.role, "llm": agent.llm}
-    if not brief or agent.operator != "answer":
-        row["operator"] = agent.operator
-    if agent.gate is not None:
-        row["gate"] = {"watch": list(agent.gate.watch), "quorum": agent.gate.quorum}
-    return row
-
-
-def _edges_to_json(edges: Sequence[Edge]) -> list[dict[str, Any]]:
-    return [{"src": e.src, "dst": e.dst, **({"rounds": list(e.rounds)} if e.rounds else {})} for e in edges]
-
-
-def _pool_to_json(pool: AgentPool, design: Design) -> dict[str, Any]:
-    kept = {
-        "name": pool.name,
-        "roles": [pool.role(name) for name in dict.fromkeys(agent.role for agent in design.agents)],
-        "llms": [pool.llm(name) for name in dict.fromkeys(agent.llm for agent in design.agents)],
-    }
-    return _Pool.model_validate(kept, from_attributes=True).model_dump(exclude_defaults=True)
+    kept = None
+    if pool is not None:
+        kept = {
+            "name": pool.name,
+            "roles": [pool.role(name) for name in dict.fromkeys(agent.role for agent in design.agents)],
+            "llms": [pool.llm(name) for name in dict.fromkeys(agent.llm for agent in design.agents)],
+        }
+    parts = {field.name: getattr(design, field.name) for field in fields(design)}
+    row = {"version": VERSION, **parts, "pool": kept}
+    document = Document.model_validate(row, from_attributes=True, strict=False)
+    return document.model_dump(exclude_none=True, exclude_defaults=brief)
 
 
 # --------------------------------------------------------------------------- reading
@@ -220,12 +197,12 @@ def design_from_json(row: Mapping[str, Any]) -> Design:
             Agent(**{**dict(a), "gate": a.gate and Gate(watch=tuple(a.gate.watch), quorum=a.gate.quorum)})
             for a in read.agents
         ),
-        spatial=tuple(Edge(e.src, e.dst, tuple(e.rounds)) for e in read.spatial),
-        temporal=tuple(Edge(e.src, e.dst, tuple(e.rounds)) for e in read.temporal),
+        spatial=tuple(Edge(e.src, e.dst, tuple(e.rounds or ())) for e in read.spatial),
+        temporal=tuple(Edge(e.src, e.dst, tuple(e.rounds or ())) for e in read.temporal),
         num_rounds=read.num_rounds,
         decision=Decision(
             kind=cast(Any, read.decision.kind),  # Design says which kinds there are
-            weights=tuple(read.decision.weights),
+            weights=tuple(read.decision.weights or ()),
             judge=read.decision.judge,
         ),
     )
@@ -243,8 +220,8 @@ def pool_from_json(row: Mapping[str, Any]) -> AgentPool | None:
         return None
     return AgentPool(
         name=read.pool.name,
-        roles=tuple(Role(**dict(role)) for role in read.pool.roles),
-        llms=tuple(LLM(**dict(llm)) for llm in read.pool.llms),
+        roles=tuple(Role(**role.model_dump(exclude_none=True)) for role in read.pool.roles),
+        llms=tuple(LLM(**llm.model_dump(exclude_none=True)) for llm in read.pool.llms),
         operators=tuple(dict.fromkeys(["answer", *(agent.operator for agent in read.agents)])),
     )
 
