@@ -187,39 +187,39 @@ def check_key(headers: Headers, keys: Mapping[str, str]) -> str:
     return found[0] if found else ANYBODY
 
 
-async def read_body(headers: Headers, receive: Receive, *, most: int, close: bool = False) -> bytes:
+async def read_body(headers: Headers, receive: Receive, *, most: int, seconds: float | None = BODY_SECONDS) -> bytes:
     """Return the body of a request.
 
     Args:
         headers: Those of the request.
         receive: Gives its parts.
         most: How many bytes it may have.
-        close: Whether the connection ends rather than take the rest of a body that has more.
+        seconds: How long it may take to come; None for as long as it wants, and then one that is too large ends the
+            connection rather than be waited for.
 
     Raises:
         ApiError: 413 where it is too large, 408 where it comes too slowly, 400 where it breaks off.
     """
-    too_large = ApiError(
-        413,
-        f"The body is larger than {most:,} bytes; send less.",
-        code="request_too_large",
-        headers={"connection": "close"} if close else None,
-    )
-    if int(headers.get("content-length", 0)) > most:
-        raise too_large
     body, more = bytearray(), True
+    size = int(headers.get("content-length", 0))
     try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while more:
+        async with asyncio.timeout(seconds):
+            while more and size <= most:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise ApiError(400, "The connection ended before the body did.")
                 body += message.get("body", b"")
                 more = message.get("more_body", False)
-                if len(body) > most:
-                    raise too_large
+                size = len(body)
     except TimeoutError:
-        raise ApiError(408, f"The body did not come within {BODY_SECONDS:g} s.", code="timeout") from None
+        raise ApiError(408, f"The body did not come within {seconds:g} s.", code="timeout") from None
+    if size > most:
+        raise ApiError(
+            413,
+            f"The body is larger than {most:,} bytes; send less.",
+            code="request_too_large",
+            headers={"connection": "close"} if seconds is None else None,
+        )
     return bytes(body)
 
 

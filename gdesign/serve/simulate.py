@@ -174,7 +174,7 @@ class Simulation:
         """Answer one request."""
         path: str = scope["path"]
         try:
-            if path.startswith("/v1/"):
+            if self._keys and path.startswith("/v1/"):
                 check_key(Headers(scope=scope), self._keys)
             match path:
                 case "/v1/chat/completions":
@@ -206,11 +206,12 @@ class Simulation:
 
     async def _chat(self, scope: Scope, receive: Receive, send: Send) -> None:
         count = self._count
-        count.update(requests=1, in_flight=1)
+        count["requests"] += 1
+        count["in_flight"] += 1
         count["most_in_flight"] = max(count["most_in_flight"], count["in_flight"])
         id = f"chatcmpl-{count['requests']}"
         try:
-            body = await read_body(Headers(scope=scope), receive, most=self._max_body, close=True)
+            body = await read_body(Headers(scope=scope), receive, most=self._max_body, seconds=None)
             chat = read(ChatRequest, body)
             self._check_model(chat.model)
             self._check_limit()
@@ -233,7 +234,9 @@ class Simulation:
                 await self._break(kind, chat, reply, id=id, scope=scope, receive=receive, send=send)
                 return
             usage = reply.usage
-            count.update(answered=1, prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens)
+            count["answered"] += 1
+            count["prompt_tokens"] += usage.prompt_tokens
+            count["completion_tokens"] += usage.completion_tokens
             if chat.stream:
                 await _send(send, [*_events(chat, reply, id), DONE], stream=True)
             else:
