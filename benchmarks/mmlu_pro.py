@@ -90,7 +90,8 @@ def oracle(seeds: Sequence[int]) -> str:
 
 def designs(members: "Sequence[Evaluation]") -> list[str]:
     """Return the commonest designs of each seed, the gated agent marked."""
-    from gdesign.runs.log import design_from_json, read_runs
+    from gdesign.export.schema import design_from_json
+    from gdesign.runs.log import read_runs
 
     lines = []
     for e in members:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from hydra.errors import InstantiationException
@@ -31,10 +31,8 @@ from gdesign.types import Agent, AgentPool, Design, Outcome, Run, Task, Turn
 
 Kind = Literal["single", "chain", "complete"]
 """Standard teams, for comparison; see `Model.standard`."""
-
 MAX_READ = 20_000
 """How many characters of a question designers read; agents read all of it."""
-
 TEAM = 4
 """The most agents of a standard team."""
 
@@ -71,7 +69,7 @@ class Answer:
         answer: The decided answer, as the benchmark of the training reads it; None if nobody gave a readable one.
         text: What the agent said whose answer was decided on; None if nobody spoke.
         proposal: The design and what was expected of it.
-        run: Everything that was said.
+        run: Everything that was said: its `turns`, and those that are `failures`.
         outcome: Tokens, USD, calls and times. Its score says nothing: nobody knows the right answer.
     """
 
@@ -97,10 +95,12 @@ class Model:
     Args:
         designer: Draws the designs.
         problems: Encodes questions.
-        usd_weight: lambda of the training, which is used where none is named.
-        make_benchmark: Returns who reads answers, when the first design is run.
+        config: That of the run folder; it says who reads answers, who answers agents, and what cost weighs.
         make_llm: Returns who answers the agents, when the first design is run.
+
+    Attributes:
         config: That of the run folder.
+        usd_weight: lambda of the training, which is used where none is named.
     """
 
     def __init__(
@@ -108,16 +108,14 @@ class Model:
         *,
         designer: Designer,
         problems: ProblemEncoder,
-        usd_weight: float,
-        make_benchmark: Callable[[], Benchmark],
-        make_llm: Callable[[], LLMClient],
         config: DictConfig,
+        make_llm: Callable[[], LLMClient],
     ) -> None:
-        self.usd_weight = usd_weight
         self.config = config
+        self.usd_weight: float = config.reward.usd_weight
         self._designer = designer.eval()
         self._problems = problems
-        self._make_benchmark, self._make_llm = make_benchmark, make_llm
+        self._make_llm = make_llm
         self._executor: tuple[Benchmark, LLMClient, Sandbox | None] | None = None
         self._lock = threading.Lock()  # torch is entered by one thread at a time
         self._making = threading.Lock()
@@ -151,8 +149,8 @@ class Model:
         task = self._seen(question)
         with self._alone():
             design, price = within(self._designer, self._problems, task, max_usd=max_usd, lowest=lam or 0.0)
-            ((score, usd),) = self._expected([task], [design], [price])
-        return Proposal(question=question, design=design, lam=price, score=score, usd=usd)
+            (proposal,) = self._proposals([question], [design], [price])
+        return proposal
 
     def designs(self, questions: Sequence[str], *, lam: float | Sequence[float] | None = None) -> list[Proposal]:
         """Return the design held best for each question; faster than one by one.
@@ -173,11 +171,7 @@ class Model:
         tasks = [self._seen(question) for question in questions]
         with self._alone():
             chosen = greedy(self._designer, self._problems, tasks, usd_weight=prices)
-            expected = self._expected(tasks, chosen, prices)
-        return [
-            Proposal(question=question, design=design, lam=price, score=score, usd=usd)
-            for question, design, price, (score, usd) in zip(questions, chosen, prices, expected, strict=True)
-        ]
+            return self._proposals(questions, chosen, prices)
 
     def standard(self, question: str, *, kind: Kind, lam: float | None = None) -> Proposal:
         """Return a standard team, for comparison: the same for every question.
@@ -193,19 +187,15 @@ class Model:
         Raises:
             ConfigError: There is no such kind.
         """
-        kinds = {"single": teams.single, "chain": teams.chain, "complete": teams.complete}
-        if kind not in kinds:
-            raise ConfigError(f"kind is {kind!r}; expected one of {', '.join(kinds)}")
-        price = self.usd_weight if lam is None else lam
+        if kind not in get_args(Kind):
+            raise ConfigError(f"kind is {kind!r}; expected one of {', '.join(get_args(Kind))}")
         team = self._team()
-        design = kinds[kind]([max(team, key=self._price)] if kind == "single" else team[:TEAM])
-        task = self._seen(question)
+        design: Design = getattr(teams, kind)([max(team, key=self._price)] if kind == "single" else team[:TEAM])
         with self._alone():
-            ((score, usd),) = self._expected([task], [design], [price])
-        return Proposal(question=question, design=design, lam=price, score=score, usd=usd)
+            (proposal,) = self._proposals([question], [design], [self.usd_weight if lam is None else lam])
+        return proposal
 
     def _team(self) -> list[Agent]:
-        """Return one agent of each role, with the dearest LLM that it is offered with."""
         by_role: dict[str, Agent] = {}
         for agent in self._problems.space.agents:
             if agent.role not in by_role or self._price(agent) > self._price(by_role[agent.role]):
@@ -233,28 +223,27 @@ class Model:
                 torch.set_num_threads(threads)
 
     @torch.no_grad()
-    def _expected(
-        self, tasks: Sequence[Task], designs: Sequence[Design], prices: Sequence[float]
-    ) -> list[tuple[float, float] | tuple[None, None]]:
+    def _proposals(
+        self, questions: Sequence[str], designs: Sequence[Design], prices: Sequence[float]
+    ) -> list[Proposal]:
+        made = [
+            Proposal(question=question, design=design, lam=price)
+            for question, design, price in zip(questions, designs, prices, strict=True)
+        ]
+        problem = self._problems([self._seen(question) for question in questions], usd_weight=prices)
         try:
-            score, usd = self._designer.expect(self._problems(tasks, usd_weight=prices), designs)
+            score, usd = self._designer.expect(problem, designs)
         except ConfigError:  # the method expects nothing, or nothing of such designs
-            return [(None, None)] * len(tasks)
-        # a regression knows no bounds
-        return [(min(max(s, 0.0), 1.0), u) for s, u in zip(score.tolist(), usd.tolist(), strict=True)]
+            return made
+        expected = zip(made, score.clamp(0, 1).tolist(), usd.tolist(), strict=True)  # a regression knows no bounds
+        return [replace(proposal, score=s, usd=u) for proposal, s, u in expected]
 
     # ----------------------------------------------------------------------- answers
 
     def ask(
         self, question: str, *, max_usd: float | None = None, lam: float | None = None, limits: Limits | None = None
     ) -> Answer:
-        """Design a team for a question and let it answer; see `design` and `execute`.
-
-        Raises:
-            ConfigError: See `design`; or no agent can be asked.
-            UnsupportedRequestError: Whoever answers cannot answer such a question.
-            BudgetExceededError: The limit on spending is reached.
-        """
+        """Design a team for a question and let it answer; see `design` and `execute`, also for what is raised."""
         return asyncio.run(self.aask(question, max_usd=max_usd, lam=lam, limits=limits))
 
     async def aask(
@@ -337,18 +326,22 @@ class Model:
         with self._making:
             if self._executor is None:
                 with _own_errors():
-                    benchmark, llm = self._make_benchmark(), self._make_llm()
+                    benchmark: Benchmark = instantiate(self.config.task)
+                    llm = self._make_llm()
                 self._executor = benchmark, llm, tools_of(benchmark, self.pool)
             return self._executor
 
 
-def load(folder: str | Path, *, llm: LLMClient | None = None, trust: bool = False) -> Model:
+def load(
+    folder: str | Path, *, llm: LLMClient | str | None = None, api_key_env: str | None = None, trust: bool = False
+) -> Model:
     """Return the trained designer of a run folder, ready to be asked.
 
     Args:
         folder: As train.py writes it, such as `runs/gdesigner-synthetic-0`.
-        llm: Who answers the agents; None for what the run was trained on, without its recording: nothing is written
-            down, and nobody gets a reply to somebody else.
+        llm: Who answers the agents: a client, or the base_url of an OpenAI-compatible endpoint. None for what the run
+            was trained on, without its recording: nothing is written down, and nobody gets a reply to somebody else.
+        api_key_env: The environment variable with that endpoint's key.
         trust: Whether its config may build things from outside gdesign, and ask endpoints that it names itself.
 
     Raises:
@@ -369,6 +362,10 @@ def load(folder: str | Path, *, llm: LLMClient | None = None, trust: bool = Fals
         config.task.recorded = False  # what it says was not recorded
 
     def make_llm() -> LLMClient:
+        if isinstance(llm, str):
+            from gdesign.llm.openai import OpenAIClient  # it needs an extra that other clients do not
+
+            return OpenAIClient(base_url=llm, api_key_env=api_key_env)
         if llm is not None:
             return llm
         if not trust:
@@ -376,18 +373,7 @@ def load(folder: str | Path, *, llm: LLMClient | None = None, trust: bool = Fals
         client: LLMClient = instantiate(config.llm)
         return client
 
-    def make_benchmark() -> Benchmark:
-        benchmark: Benchmark = instantiate(config.task)
-        return benchmark
-
-    return Model(
-        designer=designer,
-        problems=problems,
-        usd_weight=config.reward.usd_weight,
-        make_benchmark=make_benchmark,
-        make_llm=make_llm,
-        config=config,
-    )
+    return Model(designer=designer, problems=problems, config=config, make_llm=make_llm)
 
 
 def _without_files(node: Any) -> Any:

@@ -141,6 +141,20 @@ def test_another_client_may_answer(run_folder):
     assert model.ask("How many days has a week?").answer == "seven"
 
 
+def test_an_endpoint_may_answer(run_folder):
+    with chat_server() as url:
+        answer = gdesign.load(run_folder, llm=url).ask("How many days has a week?")
+    assert answer.outcome.label is Label.LIVE
+    assert [turn.reply.text for turn in answer.run.turns if turn.reply] == [answer.text] * answer.outcome.calls
+
+
+def test_an_endpoint_whose_key_is_not_set_is_told(run_folder, monkeypatch):
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    model = gdesign.load(run_folder, llm="https://llm.example/v1", api_key_env="NO_SUCH_KEY")
+    with pytest.raises(ConfigError, match="NO_SUCH_KEY"):
+        model.ask("?")
+
+
 def test_agents_read_a_context_that_designers_do_not(run_folder):
     seen = worlds.Scripted(lambda request: "Answer: yes")
     model = gdesign.load(run_folder, llm=seen)

@@ -12,9 +12,8 @@ from gdesign.cli.main import main
 from gdesign.cli.talk import agree, friendly
 from gdesign.errors import BudgetExceededError, ConfigError, LLMError
 from gdesign.export.python import to_python
-from gdesign.export.schema import read_design
+from gdesign.export.schema import design_from_json, read_design
 from gdesign.runs.checkpoint import assemble, save
-from gdesign.runs.log import design_from_json
 from gdesign.tasks.synthetic import Synthetic
 from tests.commands import Commands
 from tests.llm.chat_server import chat_server

@@ -8,7 +8,7 @@ from hydra.errors import InstantiationException
 from gdesign.api import load
 from gdesign.cli.export import formatted, put
 from gdesign.cli.talk import friendly
-from gdesign.runs.log import design_to_json
+from gdesign.export.schema import design_to_json
 
 
 def run(options: Namespace) -> None:
@@ -16,5 +16,9 @@ def run(options: Namespace) -> None:
     with friendly(wrapped_in=InstantiationException):
         model = load(options.checkpoint, trust=options.trust)
     design = model.design(options.question, lam=options.usd_weight, max_usd=options.max_usd).design
-    shown = json.dumps(design_to_json(design)) if options.json else formatted(design, model.pool, options.format)
+    shown = (
+        json.dumps(design_to_json(design, brief=True))
+        if options.json
+        else formatted(design, model.pool, options.format)
+    )
     put(shown, options.out)

@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     _add_question(design)
     _add_format(design, default="text")
     design.add_argument("--mermaid", dest="format", action="store_const", const="mermaid", help="as --format mermaid")
-    design.add_argument("--json", action="store_true", help="print the shorter JSON that runs.jsonl holds")
+    design.add_argument("--json", action="store_true", help="print it as a line of runs.jsonl holds it")
 
     export = _add(commands, "export", "write a design that `gdesign design` saved as JSON for another program")
     export.add_argument("design", type=Path, metavar="FILE", help="the design, JSON with a version")

@@ -10,9 +10,10 @@ from gdesign.api import load
 from gdesign.cli.ask import endpoint
 from gdesign.cli.talk import friendly, say
 from gdesign.errors import ConfigError
-from gdesign.serve.app import Serving, Settings
+from gdesign.serve.app import Serving
 from gdesign.serve.guard import LOOPBACK, JsonLines
 from gdesign.serve.server import Server, bind, is_loopback, serve, url_of
+from gdesign.serve.settings import Settings
 
 
 def run(options: Namespace) -> None:

@@ -1,7 +1,8 @@
 """A design as a DOT graph, which Graphviz draws."""
 
 from gdesign.execute.decide import deciders
-from gdesign.types import Design, Edge
+from gdesign.export.steps import in_rounds
+from gdesign.types import Design
 
 
 def dot(design: Design) -> str:
@@ -10,10 +11,10 @@ def dot(design: Design) -> str:
     for i, agent in enumerate(design.agents):
         operator = "" if agent.operator == "answer" else f", {agent.operator}"
         lines.append(f"  a{i} [label={_quoted(agent.role, agent.llm + operator)}];")
-    lines += [f"  a{e.src} -> a{e.dst}{_label(*_in_rounds(e))};" for e in design.spatial]
+    lines += [f"  a{e.src} -> a{e.dst}{_label(*in_rounds(e))};" for e in design.spatial]
     # what was said a round before holds back nobody in this one, so it orders no ranks
     lines += [
-        f"  a{e.src} -> a{e.dst}{_label('next round', *_in_rounds(e))[:-1]}, style=bold, constraint=false];"
+        f"  a{e.src} -> a{e.dst}{_label('next round', *in_rounds(e))[:-1]}, style=bold, constraint=false];"
         for e in design.temporal
     ]
     for i, agent in enumerate(design.agents):
@@ -29,10 +30,6 @@ def dot(design: Design) -> str:
 
 def _label(*words: str) -> str:
     return f" [label={_quoted(', '.join(words))}]" if words else ""
-
-
-def _in_rounds(edge: Edge) -> tuple[str, ...]:
-    return (f"round {' '.join(map(str, edge.rounds))}",) if edge.rounds else ()
 
 
 def _quoted(*lines: str) -> str:

@@ -1,7 +1,8 @@
 """A design as a Mermaid flowchart, which GitHub and many editors draw."""
 
 from gdesign.execute.decide import deciders
-from gdesign.types import Design, Edge
+from gdesign.export.steps import in_rounds
+from gdesign.types import Design
 
 
 def mermaid(design: Design) -> str:
@@ -10,8 +11,8 @@ def mermaid(design: Design) -> str:
     for i, agent in enumerate(design.agents):
         operator = "" if agent.operator == "answer" else f", {_escaped(agent.operator)}"
         lines.append(f'  a{i}["{_escaped(agent.role)}<br/>{_escaped(agent.llm)}{operator}"]')
-    lines += [f"  a{e.src} -->{_labelled(*_in_rounds(e))} a{e.dst}" for e in design.spatial]
-    lines += [f"  a{e.src} ==>{_labelled('next round', *_in_rounds(e))} a{e.dst}" for e in design.temporal]
+    lines += [f"  a{e.src} -->{_labelled(*in_rounds(e))} a{e.dst}" for e in design.spatial]
+    lines += [f"  a{e.src} ==>{_labelled('next round', *in_rounds(e))} a{e.dst}" for e in design.temporal]
     for i, agent in enumerate(design.agents):
         if agent.gate is not None:
             lines += [f"  a{w} -.->{_labelled(f'quorum {agent.gate.quorum}')} a{i}" for w in agent.gate.watch]
@@ -23,10 +24,6 @@ def mermaid(design: Design) -> str:
 
 def _labelled(*words: str) -> str:
     return f"|{', '.join(words)}|" if words else ""
-
-
-def _in_rounds(edge: Edge) -> tuple[str, ...]:
-    return (f"round {' '.join(map(str, edge.rounds))}",) if edge.rounds else ()
 
 
 def _escaped(text: str) -> str:

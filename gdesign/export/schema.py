@@ -1,15 +1,19 @@
 """A design as a JSON document that other programs read and write; `design.schema.json` describes it.
 
-Version 1: `version`, `agents` [{`role`, `llm`, `operator`, `gate`? {`watch`, `quorum`}}], `spatial` and `temporal`
-[{`src`, `dst`, `rounds`?}], `num_rounds`, `decision` {`kind`, `weights`?, `judge`?}, `pool`? {`name`, `roles`, `llms`}.
-Agents count from 0 and rounds from 1; an edge without `rounds` holds in every round. Endpoints and the names of keys
-are no part of it. `gdesign.runs.log` has the shorter form that runs.jsonl holds.
+It is the one form that designs have outside Python: `gdesign design` prints it, `gdesign serve` takes and sends it, and
+runs.jsonl holds it with what is default left out. Agents count from 0 and rounds from 1; an edge without `rounds` holds
+in every round. Endpoints and the names of keys are no part of it. The models below say what each field may be, and
+`schema` writes the schema file from them; what only a whole design can break, such as a circle, `Design` refuses.
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, ValidationError
+from pydantic.json_schema import GenerateJsonSchema
 
 from gdesign.errors import DataError, MissingDataError
 from gdesign.types import LLM, Agent, AgentPool, Decision, Design, Edge, Gate, Role
@@ -17,70 +21,143 @@ from gdesign.types import LLM, Agent, AgentPool, Decision, Design, Edge, Gate, R
 VERSION = 1
 """What this gdesign writes and reads."""
 
+Some = Field(json_schema_extra={"minItems": 1})
+Index = Annotated[int, Field(json_schema_extra={"minimum": 0})]
+Positive = Annotated[int, Field(json_schema_extra={"minimum": 1})]
+Price = Annotated[float, Field(json_schema_extra={"minimum": 0})]
+# what a design has nothing of is left out
+Text = Annotated[str | None, BeforeValidator(lambda value: None if value == "" else value)]
+Left = BeforeValidator(lambda value: None if value == () else value)
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, model_title_generator=lambda kind: kind.__name__.lstrip("_")
+    )
+
+
+class _Gate(_Part):
+    watch: Annotated[list[Index], Some, FailFast()]
+    quorum: Positive
+
+
+class _Agent(_Part):
+    role: str = Field(description="Name of a role.")
+    llm: str = Field(description="Name of an LLM.")
+    operator: str = Field(default="answer", description="How the agent works: answer, cot, ...")
+    gate: _Gate | None = Field(
+        default=None,
+        description="The agent speaks only while fewer than quorum of the watched agents give the same answer in this "
+        "round; without a gate it always speaks.",
+    )
+
+
+class _Edge(_Part):
+    src: Index
+    dst: Index
+    rounds: Annotated[list[Positive] | None, Left] = Field(
+        default=None, min_length=1, description="The rounds in which dst hears src; left out for every round."
+    )
+
+
+_Edges = Annotated[list[_Edge], FailFast()]
+
+
+class _Decision(_Part):
+    kind: Annotated[str, Field(json_schema_extra={"enum": ["last", "vote", "weighted_vote", "judge"]})]
+    weights: Annotated[list[float] | None, Left] = Field(
+        default=None, fail_fast=True, description="For weighted_vote: one an agent."
+    )
+    judge: Index | None = Field(default=None, description="For judge: which agent.")
+
+
+class _Role(_Part):
+    name: str
+    profile: str = Field(description="What opens the agent's system prompt.")
+    domain: Text = None
+    attack: Text = Field(default=None, description="How its agents were turned against their team.")
+
+
+class _LLM(_Part):
+    name: str
+    usd_per_1M_input: Price = Field(description="USD for a million prompt tokens.")
+    usd_per_1M_output: Price = Field(description="USD for a million completion tokens.")
+    profile: Text = Field(default=None, description="What encoders read of it.")
+
+
+class _Pool(_Part):
+    name: str
+    roles: Annotated[list[_Role], Some]
+    llms: Annotated[list[_LLM], Some]
+
+
+class Document(_Part):
+    """A team of LLM agents: who takes part, who hears whom, who may stay silent, when to stop, how they decide.
+
+    Agents count from 0, rounds from 1. Spatial edges and watches together have no circle.
+    """
+
+    model_config = ConfigDict(title="A design of gdesign, version 1")
+    version: Literal[1]
+    agents: Annotated[list[_Agent], Some, FailFast()] = Field(
+        description="In an order in which they can speak: of spatial edges and watches, the source stands first. A "
+        "reader puts other orders right."
+    )
+    spatial: _Edges = Field(default=[], description="dst hears what src says in the same round.")
+    temporal: _Edges = Field(
+        default=[],
+        description="dst hears what src said in the round before; rounds names those in which dst hears, from 2 on.",
+    )
+    num_rounds: Positive = Field(default=1, description="How often each agent gets the floor.")
+    decision: _Decision = Field(
+        description="How the last words become one answer. last: of the agents that spoke, the one with the highest "
+        "index. vote: the most frequent answer. weighted_vote: the answer with the largest sum of weights. judge: the "
+        "answer of one agent. Ties go to the earliest agent.",
+    )
+    pool: _Pool | None = Field(
+        default=None, description="What the names stand for; left out where the reader has the pool."
+    )
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a document, which `design.schema.json` holds."""
+    found = Document.model_json_schema(schema_generator=_Plain)
+    return {"$schema": GenerateJsonSchema.schema_dialect, **found}
+
+
+class _Plain(GenerateJsonSchema):
+    def normalize_name(self, name: str) -> str:
+        return super().normalize_name(name).lstrip("_")
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
 
 # --------------------------------------------------------------------------- writing
 
 
-def design_to_json(design: Design, *, pool: AgentPool | None = None) -> dict[str, Any]:
+def design_to_json(design: Design, *, pool: AgentPool | None = None, brief: bool = False) -> dict[str, Any]:
     """Return the design as a JSON document of the newest version.
 
     Args:
         design: What to write.
         pool: Adds the profiles and prices of the roles and LLMs that the design names.
+        brief: Whether to leave out what is default.
 
     Raises:
         PoolError: The pool lacks one of them.
     """
-    row: dict[str, Any] = {
-        "version": VERSION,
-        "agents": [_agent_to_json(agent) for agent in design.agents],
-        "spatial": [_edge_to_json(edge) for edge in design.spatial],
-        "temporal": [_edge_to_json(edge) for edge in design.temporal],
-        "num_rounds": design.num_rounds,
-        "decision": _decision_to_json(design.decision),
-    }
+    kept = None
     if pool is not None:
-        row["pool"] = _pool_to_json(pool, design)
-    return row
-
-
-def _agent_to_json(agent: Agent) -> dict[str, Any]:
-    row: dict[str, Any] = {"role": agent.role, "llm": agent.llm, "operator": agent.operator}
-    if agent.gate is not None:
-        row["gate"] = {"watch": list(agent.gate.watch), "quorum": agent.gate.quorum}
-    return row
-
-
-def _edge_to_json(edge: Edge) -> dict[str, Any]:
-    row: dict[str, Any] = {"src": edge.src, "dst": edge.dst}
-    return {**row, "rounds": list(edge.rounds)} if edge.rounds else row
-
-
-def _decision_to_json(decision: Decision) -> dict[str, Any]:
-    row: dict[str, Any] = {"kind": decision.kind}
-    if decision.weights:
-        row["weights"] = list(decision.weights)
-    if decision.judge is not None:
-        row["judge"] = decision.judge
-    return row
-
-
-def _pool_to_json(pool: AgentPool, design: Design) -> dict[str, Any]:
-    roles = [pool.role(name) for name in dict.fromkeys(agent.role for agent in design.agents)]
-    llms = [pool.llm(name) for name in dict.fromkeys(agent.llm for agent in design.agents)]
-    return {
-        "name": pool.name,
-        "roles": [
-            {"name": r.name, "profile": r.profile}
-            | {key: value for key, value in (("domain", r.domain), ("attack", r.attack)) if value}
-            for r in roles
-        ],
-        "llms": [
-            {"name": m.name, "usd_per_1M_input": m.usd_per_1M_input, "usd_per_1M_output": m.usd_per_1M_output}
-            | ({"profile": m.profile} if m.profile else {})
-            for m in llms
-        ],
-    }
+        kept = {
+            "name": pool.name,
+            "roles": [pool.role(name) for name in dict.fromkeys(agent.role for agent in design.agents)],
+            "llms": [pool.llm(name) for name in dict.fromkeys(agent.llm for agent in design.agents)],
+        }
+    parts = {field.name: getattr(design, field.name) for field in fields(design)}
+    row = {"version": VERSION, **parts, "pool": kept}
+    document = Document.model_validate(row, from_attributes=True, strict=False)
+    return document.model_dump(exclude_none=True, exclude_defaults=brief)
 
 
 # --------------------------------------------------------------------------- reading
@@ -114,19 +191,19 @@ def design_from_json(row: Mapping[str, Any]) -> Design:
         DataError: A field is missing, unknown or of a wrong kind, or the version is unknown; the field is named.
         DesignError: No executor could run it.
     """
-    row = _document(row)
-    agents = [_agent_from_json(*each) for each in _rows(row, "agents", "")]
-    decision = _object(_field(row, "decision", ""), "decision", required=("kind",), optional=("weights", "judge"))
+    read = _document(row)
     return Design(
-        agents=tuple(agents),
-        spatial=_edges_from_json(row, "spatial"),
-        temporal=_edges_from_json(row, "temporal"),
-        num_rounds=_whole(row, "num_rounds", "") if "num_rounds" in row else 1,
+        agents=tuple(
+            Agent(**{**dict(a), "gate": a.gate and Gate(watch=tuple(a.gate.watch), quorum=a.gate.quorum)})
+            for a in read.agents
+        ),
+        spatial=tuple(Edge(e.src, e.dst, tuple(e.rounds or ())) for e in read.spatial),
+        temporal=tuple(Edge(e.src, e.dst, tuple(e.rounds or ())) for e in read.temporal),
+        num_rounds=read.num_rounds,
         decision=Decision(
-            # Design says which kinds there are
-            kind=cast(Any, _text(decision, "kind", "decision.")),
-            weights=tuple(_number(w, where) for w, where in _list(decision, "weights", "decision.")),
-            judge=_whole(decision, "judge", "decision.") if "judge" in decision else None,
+            kind=cast(Any, read.decision.kind),  # Design says which kinds there are
+            weights=tuple(read.decision.weights or ()),
+            judge=read.decision.judge,
         ),
     )
 
@@ -138,137 +215,68 @@ def pool_from_json(row: Mapping[str, Any]) -> AgentPool | None:
         DataError: A field is missing, unknown or of a wrong kind, or the version is unknown; the field is named.
         PoolError: A price is missing or below zero, or a name stands there twice.
     """
-    row = _document(row)
-    if "pool" not in row:
+    read = _document(row)
+    if read.pool is None:
         return None
-    pool = _object(row["pool"], "pool", required=("name", "roles", "llms"))
-    agents = [(agent, f"{where}.") for agent, where in _rows(row, "agents", "") if "operator" in agent]
-    operators = ("answer", *(_text(agent, "operator", where) for agent, where in agents))
     return AgentPool(
-        name=_text(pool, "name", "pool."),
-        roles=tuple(_role_from_json(*each) for each in _rows(pool, "roles", "pool.")),
-        llms=tuple(_llm_from_json(*each) for each in _rows(pool, "llms", "pool.")),
-        operators=tuple(dict.fromkeys(operators)),
+        name=read.pool.name,
+        roles=tuple(Role(**role.model_dump(exclude_none=True)) for role in read.pool.roles),
+        llms=tuple(LLM(**llm.model_dump(exclude_none=True)) for llm in read.pool.llms),
+        operators=tuple(dict.fromkeys(["answer", *(agent.operator for agent in read.agents)])),
     )
 
 
-def _document(row: object) -> Mapping[str, Any]:
+def _document(row: object) -> Document:
     if isinstance(row, Mapping):
         if "version" not in row:
             raise DataError(f"the field version is missing; a design of this gdesign has version {VERSION}")
         if row["version"] != VERSION or isinstance(row["version"], bool):
             raise DataError(f"version {row['version']!r} is unknown; this gdesign reads version {VERSION}")
-    return _object(
-        row,
-        "",
-        required=("version", "agents", "decision"),
-        optional=("spatial", "temporal", "num_rounds", "pool"),
-    )
-
-
-def _agent_from_json(value: object, where: str) -> Agent:
-    row = _object(value, where, required=("role", "llm"), optional=("operator", "gate"))
-    gate = None
-    if row.get("gate") is not None:
-        inner = _object(row["gate"], f"{where}.gate", required=("watch", "quorum"))
-        watch = (_whole_value(w, at) for w, at in _list(inner, "watch", f"{where}.gate."))
-        gate = Gate(watch=tuple(watch), quorum=_whole(inner, "quorum", f"{where}.gate."))
-    operator = {"operator": _text(row, "operator", f"{where}.")} if "operator" in row else {}
-    return Agent(role=_text(row, "role", f"{where}."), llm=_text(row, "llm", f"{where}."), gate=gate, **operator)
-
-
-def _edges_from_json(row: Mapping[str, Any], kind: str) -> tuple[Edge, ...]:
-    edges = []
-    for value, where in _rows(row, kind, ""):
-        edge = _object(value, where, required=("src", "dst"), optional=("rounds",))
-        rounds = tuple(_whole_value(r, at) for r, at in _list(edge, "rounds", f"{where}."))
-        if "rounds" in edge and not rounds:
-            raise DataError(f"{where}.rounds names no round; leave it out for every round")
-        edges.append(Edge(_whole(edge, "src", f"{where}."), _whole(edge, "dst", f"{where}."), rounds))
-    return tuple(edges)
-
-
-def _role_from_json(value: object, where: str) -> Role:
-    row = _object(value, where, required=("name", "profile"), optional=("domain", "attack"))
-    return Role(**{key: _text(row, key, f"{where}.") for key in row})
-
-
-def _llm_from_json(value: object, where: str) -> LLM:
-    row = _object(value, where, required=("name", "usd_per_1M_input", "usd_per_1M_output"), optional=("profile",))
-    return LLM(
-        name=_text(row, "name", f"{where}."),
-        usd_per_1M_input=_number(row["usd_per_1M_input"], f"{where}.usd_per_1M_input"),
-        usd_per_1M_output=_number(row["usd_per_1M_output"], f"{where}.usd_per_1M_output"),
-        profile=_text(row, "profile", f"{where}.") if "profile" in row else "",
-    )
-
-
-# --------------------------------------------------------------------------- fields
-
-
-def _object(
-    value: object, where: str, *, required: Collection[str], optional: Collection[str] = ()
-) -> Mapping[str, Any]:
-    """Return a JSON object that has all its fields and no other."""
-    if not isinstance(value, Mapping):
-        raise DataError(f"{where or 'the document'} must be an object; got {_shown(value)}")
-    prefix = f"{where}." if where else ""
-    for name in required:
-        _field(value, name, prefix)
-    for name in value:
-        if name not in required and name not in optional:
-            raise DataError(f"the field {prefix}{name} is unknown; expected {', '.join((*required, *optional))}")
-    return value
-
-
-def _field(row: Mapping[str, Any], name: str, prefix: str) -> Any:
-    if name not in row:
-        raise DataError(f"the field {prefix}{name} is missing")
-    return row[name]
-
-
-def _list(row: Mapping[str, Any], name: str, prefix: str) -> list[tuple[Any, str]]:
-    """Return what a list holds, each with the place where it stands; nothing where there is no list."""
-    value = row.get(name, ())
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        raise DataError(f"{prefix}{name} must be a list; got {_shown(value)}")
-    return [(each, f"{prefix}{name}[{i}]") for i, each in enumerate(value)]
-
-
-def _rows(row: Mapping[str, Any], name: str, prefix: str) -> list[tuple[Any, str]]:
-    rows = _list(row, name, prefix)
-    for value, where in rows:
-        if not isinstance(value, Mapping):
-            raise DataError(f"{where} must be an object; got {_shown(value)}")
-    return rows
-
-
-def _text(row: Mapping[str, Any], name: str, prefix: str) -> str:
-    value = _field(row, name, prefix)
-    if not isinstance(value, str):
-        raise DataError(f"{prefix}{name} must be a text; got {_shown(value)}")
-    return value
-
-
-def _whole(row: Mapping[str, Any], name: str, prefix: str) -> int:
-    return _whole_value(_field(row, name, prefix), prefix + name)
-
-
-def _whole_value(value: object, where: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise DataError(f"{where} must be a whole number; got {_shown(value)}")
-    return value
-
-
-def _number(value: object, where: str) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise DataError(f"{where} must be a number; got {_shown(value)}")
     try:
-        return float(value)
-    except OverflowError as error:
-        raise DataError(f"{where} is too large a number; got {_shown(value)}") from error
+        return Document.model_validate(row)
+    except ValidationError as error:
+        raise DataError(_said(error)) from error
 
 
-def _shown(value: object) -> str:
+def _said(error: ValidationError) -> str:
+    """Return what is wrong first, and where."""
+    first = error.errors(include_url=False)[0]
+    where, kind = place(first["loc"]), first["type"]
+    if kind == "missing":
+        return f"the field {where} is missing"
+    if kind == "extra_forbidden":
+        fields = _fields(first["loc"][:-1])
+        names = sorted(fields, key=lambda name: not fields[name].is_required())
+        return f"the field {where} is unknown; expected {', '.join(names)}"
+    if kind == "too_short":
+        return f"{where} names no round; leave it out for every round"
+    value = first["input"]
+    wanted = {
+        "model_type": "an object",
+        "list_type": "a list",
+        "string_type": "a text",
+        "int_type": "a whole number",
+        "float_type": "a number",
+    }[kind]
     text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    shown = text if len(text) <= 60 else text[:57] + "..."
+    if kind == "float_type" and isinstance(value, int) and not isinstance(value, bool):
+        return f"{where} is too large a number; got {shown}"
+    return f"{where or 'the document'} must be {wanted}; got {shown}"
+
+
+def place(loc: Sequence[str | int]) -> str:
+    """Return where something stands in a document, such as `agents[0].llm`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).removeprefix(".")
+
+
+def _fields(loc: Sequence[str | int]) -> Mapping[str, Any]:
+    """Return the fields of the object that stands there."""
+    found: Any = Document
+    for part in loc:
+        if isinstance(part, str):
+            kind = found.model_fields[part].annotation
+            while not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+                kind = kind.__args__[0]
+            found = kind
+    return cast(Mapping[str, Any], found.model_fields)

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from gdesign.execute.plan import Plan
-from gdesign.types import Design
+from gdesign.types import Design, Edge
 
 BEGIN = "begin"
 """The node before all turns."""
@@ -54,3 +54,8 @@ def steps(design: Design, plan: Plan) -> list[Step]:
                 waits=tuple(dict.fromkeys(done[turn].end for turn in waits)) or (BEGIN,),
             )
     return list(done.values())
+
+
+def in_rounds(edge: Edge) -> tuple[str, ...]:
+    """Return the words for the rounds that an edge names, if it names any."""
+    return (f"round {' '.join(map(str, edge.rounds))}",) if edge.rounds else ()

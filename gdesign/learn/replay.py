@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 
 from gdesign.errors import ConfigError
-from gdesign.runs.log import design_from_json, design_to_json
+from gdesign.export.schema import design_from_json, design_to_json
 from gdesign.types import Design, Label, Outcome, Run
 
 Key = tuple[int, str, str]
@@ -28,7 +28,7 @@ class Done(NamedTuple):
 
     def content(self) -> tuple[int, str]:
         """Return what tells it from the other runs of its task in its step."""
-        return self.seed, json.dumps(design_to_json(self.design))
+        return self.seed, json.dumps(design_to_json(self.design, brief=True))
 
 
 class ReplayBuffer:
@@ -72,7 +72,7 @@ class ReplayBuffer:
         return {
             "by_luck": self._by_luck,
             "keys": list(self._done),
-            "designs": [json.dumps(design_to_json(design)) for design in designs],
+            "designs": [json.dumps(design_to_json(design, brief=True)) for design in designs],
             "runs": torch.tensor(runs, dtype=torch.float64),
         }
 

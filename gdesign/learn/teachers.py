@@ -8,9 +8,10 @@ from typing import Any
 from gdesign.design.choose import greedy
 from gdesign.errors import DataError
 from gdesign.execute.reward import Reward
+from gdesign.export.schema import design_from_json
 from gdesign.runs import checkpoint
 from gdesign.runs.config import read_config
-from gdesign.runs.log import design_from_json, read_runs
+from gdesign.runs.log import read_runs
 from gdesign.types import Design, Task
 
 Teacher = Callable[[Sequence[Task]], Sequence[Design]]

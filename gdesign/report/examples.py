@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
-from gdesign.runs.log import design_from_json
+from gdesign.export.schema import design_from_json
 from gdesign.tasks.synthetic import read
 from gdesign.types import Design
 

@@ -1,77 +1,23 @@
-"""Designs as JSON, and `runs.jsonl`: a line for every execution, written as soon as it is known.
+"""`runs.jsonl`: a line for every execution, written as soon as it is known.
 
 A line holds `phase` (`fit:train` and `fit:validation` in training, `fit:search` for what a designer asks for itself,
-else the split that is evaluated), `step` and `weight` where there is one, `benchmark`, `task`, `seed`, `design`,
-`answer`, what the run was worth (`score`, `usd`, `prompt_tokens`, `completion_tokens`, `calls`, `critical_path`,
-`unreadable`, `failures`, `label`), `seconds` and `turns`: `[agent, round, answer]` for each. Outside
-training a turn goes on with its text and error, and the `question` is there too. Where they are not zero: `paid_usd`
-(of `usd`, what was asked live), `latency` (seconds of the slowest chain of calls; `seconds` is the time that passed
-here), `faults` (survived by asking again), `counted` (turns whose tokens were counted here) and `agent_usd` (what of
-`usd` each agent took, to six digits).
+else the split that is evaluated), `step` and `weight` where there is one, `benchmark`, `task`, `seed`, `design` (as
+`gdesign.export.schema` says, without what is default), `answer`, what the run was worth (`score`, `usd`,
+`prompt_tokens`, `completion_tokens`, `calls`, `critical_path`, `unreadable`, `failures`, `label`), `seconds` and
+`turns`: `[agent, round, answer]` for each. Where the words were asked for, a turn goes on with its text and error, and
+the `question` is there too. Where they are not zero: `paid_usd` (of `usd`, what was asked live), `latency` (seconds of
+the slowest chain of calls; `seconds` is the time that passed here), `faults` (survived by asking again), `counted`
+(turns whose tokens were counted here) and `agent_usd` (what of `usd` each agent took, to six digits).
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self, TextIO
 
 from gdesign.errors import DataError, MissingDataError
-from gdesign.types import Agent, Decision, Design, Edge, Gate, Outcome, Run
-
-
-def design_to_json(design: Design) -> dict[str, Any]:
-    """Return the design as plain lists and dictionaries; what is default is left out."""
-    row: dict[str, Any] = {"agents": [_agent_to_json(a) for a in design.agents]}
-    for kind, edges in (("spatial", design.spatial), ("temporal", design.temporal)):
-        if edges:
-            row[kind] = [[e.src, e.dst, list(e.rounds)] if e.rounds else [e.src, e.dst] for e in edges]
-    if design.num_rounds > 1:
-        row["num_rounds"] = design.num_rounds
-    decision = design.decision
-    if decision.kind != "last":
-        row["decision"] = decision.kind
-    if decision.weights:
-        row["weights"] = list(decision.weights)
-    if decision.judge is not None:
-        row["judge"] = decision.judge
-    return row
-
-
-def design_from_json(row: Mapping[str, Any]) -> Design:
-    """Return the design that `design_to_json` wrote.
-
-    Raises:
-        DesignError: No executor could run it.
-        DataError: It lacks a field or holds one of a wrong kind.
-    """
-    try:
-        return Design(
-            agents=tuple(_agent_from_json(a) for a in row["agents"]),
-            spatial=tuple(Edge(e[0], e[1], tuple(e[2]) if len(e) > 2 else ()) for e in row.get("spatial", ())),
-            temporal=tuple(Edge(e[0], e[1], tuple(e[2]) if len(e) > 2 else ()) for e in row.get("temporal", ())),
-            num_rounds=row.get("num_rounds", 1),
-            decision=Decision(
-                kind=row.get("decision", "last"), weights=tuple(row.get("weights", ())), judge=row.get("judge")
-            ),
-        )
-    except (KeyError, IndexError, TypeError) as error:
-        raise DataError(f"no design: {row!r} ({type(error).__name__}: {error})") from error
-
-
-def _agent_to_json(agent: Agent) -> dict[str, Any]:
-    row: dict[str, Any] = {"role": agent.role, "llm": agent.llm}
-    if agent.operator != "answer":
-        row["operator"] = agent.operator
-    if agent.gate is not None:
-        row["watch"] = list(agent.gate.watch)
-        row["quorum"] = agent.gate.quorum
-    return row
-
-
-def _agent_from_json(row: Mapping[str, Any]) -> Agent:
-    gate = Gate(watch=tuple(row["watch"]), quorum=row["quorum"]) if "watch" in row else None
-    return Agent(role=row["role"], llm=row["llm"], operator=row.get("operator", "answer"), gate=gate)
-
+from gdesign.export.schema import VERSION, design_to_json
+from gdesign.types import Outcome, Run
 
 WORTH = (
     "score", "usd", "prompt_tokens", "completion_tokens", "calls", "critical_path", "unreadable", "failures"
@@ -147,7 +93,7 @@ class RunsFile:
         }
         return row | {
             "seed": run.seed,
-            "design": design_to_json(run.design),
+            "design": design_to_json(run.design, brief=True),
             "answer": run.answer,
             **{name: getattr(outcome, name) for name in WORTH},
             "label": None if outcome.label is None else str(outcome.label),
@@ -199,4 +145,23 @@ def read_runs(path: str | Path, *, phase: str | None = None) -> Iterator[dict[st
                     return
                 raise DataError(f"{path}:{number}: not JSON ({error})") from error
             if phase is None or row["phase"] == phase:
-                yield row
+                yield renewed(row)
+
+
+def renewed(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a line with its design as lines hold it now: they once had a form of their own."""
+    old = row.get("design")
+    if old is None or "version" in old:
+        return row
+    new: dict[str, Any] = {"version": VERSION, "agents": []}
+    for agent in old["agents"]:
+        gate = {key: agent[key] for key in ("watch", "quorum") if key in agent}
+        rest = {key: value for key, value in agent.items() if key not in gate}
+        new["agents"].append({**rest, "gate": gate} if gate else rest)
+    for kind in ("spatial", "temporal"):
+        if kind in old:
+            new[kind] = [dict(zip(("src", "dst", "rounds"), edge, strict=False)) for edge in old[kind]]
+    if "num_rounds" in old:
+        new["num_rounds"] = old["num_rounds"]
+    decision = {"kind": old.get("decision", "last"), **{k: old[k] for k in ("weights", "judge") if k in old}}
+    return {**row, "design": {**new, "decision": decision}}

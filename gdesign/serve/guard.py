@@ -10,18 +10,17 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
+from collections.abc import Collection, Mapping
 from hmac import compare_digest
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
 from gdesign.serve.meter import Metrics
 from gdesign.serve.protocol import ApiError
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 ANYBODY = "anybody"
 """What logs and budgets call those who ask a server without keys."""
@@ -43,21 +42,22 @@ ROUTES = (
 )
 """What metrics tell apart; the longest that a path begins with counts."""
 
-HEADERS = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-frame-options", b"DENY"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (
-        b"content-security-policy",
-        b"default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "x-frame-options": "DENY",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "content-security-policy": (
+        "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
-)
+}
 """Sent with every reply: nothing in a question or in what an agent says is ever run by a browser."""
 
 BODY_SECONDS = 30.0
 """How long a client may take to send a body."""
+
+INTERNAL = ApiError(500, "Internal error; the server's log has more.", kind="server_error")
 
 log = logging.getLogger("gdesign.serve")
 
@@ -91,53 +91,51 @@ class Guard:
     """
 
     def __init__(
-        self,
-        app: Callable[[Scope, Receive, Send], Awaitable[None]],
-        *,
-        metrics: Metrics,
-        keys: Mapping[str, str],
-        hosts: Collection[str] | None,
-        max_body: int,
+        self, app: ASGIApp, *, metrics: Metrics, keys: Mapping[str, str], hosts: Collection[str] | None, max_body: int
     ) -> None:
         self._app = app
         self._metrics = metrics
-        self._keys = {name: f"Bearer {key}".encode() for name, key in keys.items()}
+        self._keys = keys
         self._hosts = None if hosts is None else frozenset(host.lower() for host in hosts)
         self._max_body = max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         began = time.perf_counter()
-        headers: dict[bytes, bytes] = dict(scope["headers"])
+        headers = Headers(scope=scope)
         path: str = scope["path"]
-        route = next(r for r in (*ROUTES, "") if path.startswith(r)) if path.startswith("/") else ""
-        route = "other" if route in ("", "/") and path != "/" else route
+        route = next((r for r in ROUTES if path.startswith(r)), "other")
+        if route == "/" and path != "/":
+            route = "other"
         fields: dict[str, Any] = {"id": uuid4().hex[:16], "method": scope["method"], "route": route}
         status = 0
 
-        async def sending(message: MutableMapping[str, Any]) -> None:
+        async def sending(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *HEADERS, (b"x-request-id", fields["id"].encode())]
+                MutableHeaders(scope=message).update({**HEADERS, "x-request-id": fields["id"]})
             await send(message)
+
+        async def refuse(error: ApiError) -> None:
+            if not status:
+                await error.response()(scope, receive, sending)
 
         try:
             self._check_place(scope["method"], headers)
-            client = self._check_key(path, headers)
-            fields["client"] = client
+            open_to_all = path in ("/", "/health") or path.startswith("/static/")
+            fields["client"] = client = ANYBODY if open_to_all else check_key(headers, self._keys)
             scope["state"] = {**scope.get("state", {}), "client": client, "log": fields}
             if scope["method"] == "POST":
-                receive = await self._with_body(headers, receive)
+                receive = read_again(await read_body(headers, receive, most=self._max_body), receive)
             await self._app(scope, receive, sending)
         except ApiError as error:
             fields |= error.logged(text=True)  # one of this module, which looks into no body
-            if not status:
-                await respond(sending, error)
+            await refuse(error)
         except Exception:
             if not status:
                 fields["error"] = "internal error"
-                await respond(sending, ApiError(500, "Internal error; the server's log has more.", kind="server_error"))
+            await refuse(INTERNAL)
             log.exception("internal error", extra={"fields": {"id": fields["id"], "route": route}})
         finally:
             seconds = time.perf_counter() - began
@@ -147,8 +145,8 @@ class Guard:
             level = logging.DEBUG if route in ("/health", "/metrics", "/static") and status < 400 else logging.INFO
             log.log(level, "request", extra={"fields": fields})
 
-    def _check_place(self, method: str, headers: Mapping[bytes, bytes]) -> None:
-        host = headers.get(b"host", b"").decode("latin-1").lower()
+    def _check_place(self, method: str, headers: Headers) -> None:
+        host = headers.get("host", "").lower()
         if self._hosts is not None and _hostname(host) not in self._hosts:
             raise ApiError(
                 403,
@@ -158,62 +156,81 @@ class Guard:
             )
         if method != "POST":
             return
-        origin = headers.get(b"origin")
-        if origin is not None and origin.decode("latin-1").lower().partition("://")[2] != host:
+        origin = headers.get("origin")
+        if origin is not None and origin.lower().partition("://")[2] != host:
             raise ApiError(403, "Pages of other sites may not ask this server.", code="foreign_origin")
-        kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
-        if kind != b"application/json":
+        kind = headers.get("content-type", "").split(";")[0].strip().lower()
+        if kind != "application/json":
             raise ApiError(
                 415,
-                f"The content type is {kind.decode('latin-1')[:80] or 'missing'}; send `Content-Type: "
-                "application/json`.",
+                f"The content type is {kind[:80] or 'missing'}; send `Content-Type: application/json`.",
                 code="unsupported_content_type",
             )
 
-    def _check_key(self, path: str, headers: Mapping[bytes, bytes]) -> str:
-        if not self._keys or path in ("/", "/health") or path.startswith("/static/"):
-            return ANYBODY
-        sent = headers.get(b"authorization", b"")
-        found = [
-            name for name, key in self._keys.items() if compare_digest(sent, key)
-        ]  # all, so that none is told by time
-        if not found:
-            raise ApiError(
-                401,
-                "The key is missing or wrong; send it as `Authorization: Bearer KEY`.",
-                code="invalid_api_key",
-                headers={"www-authenticate": "Bearer"},
-            )
-        return found[0]
 
-    async def _with_body(self, headers: Mapping[bytes, bytes], receive: Receive) -> Receive:
-        """Return what gives the whole body at once, then whatever else comes."""
-        too_large = ApiError(
-            413, f"The body is larger than {self._max_body:,} bytes; send less.", code="request_too_large"
+def check_key(headers: Headers, keys: Mapping[str, str]) -> str:
+    """Return the name of the key that came with a request; without any keys, everybody may ask.
+
+    Raises:
+        ApiError: 401; the key is missing or wrong.
+    """
+    sent = headers.get("authorization", "").encode("latin-1")
+    # all are compared, so that none is told by time
+    found = [name for name, key in keys.items() if compare_digest(sent, f"Bearer {key}".encode())]
+    if keys and not found:
+        raise ApiError(
+            401,
+            "The key is missing or wrong; send it as `Authorization: Bearer KEY`.",
+            code="invalid_api_key",
+            headers={"www-authenticate": "Bearer"},
         )
-        if int(headers.get(b"content-length", b"0")) > self._max_body:
-            raise too_large
-        parts: list[bytes] = []
-        size, more = 0, True
-        try:
-            async with asyncio.timeout(BODY_SECONDS):
-                while more:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise ApiError(400, "The connection ended before the body did.")
-                    parts.append(message.get("body", b""))
-                    size += len(parts[-1])
-                    more = message.get("more_body", False)
-                    if size > self._max_body:
-                        raise too_large
-        except TimeoutError:
-            raise ApiError(408, f"The body did not come within {BODY_SECONDS:g} s.", code="timeout") from None
-        whole: list[MutableMapping[str, Any]] = [{"type": "http.request", "body": b"".join(parts), "more_body": False}]
+    return found[0] if found else ANYBODY
 
-        async def replayed() -> MutableMapping[str, Any]:
-            return whole.pop() if whole else await receive()
 
-        return replayed
+async def read_body(headers: Headers, receive: Receive, *, most: int, seconds: float | None = BODY_SECONDS) -> bytes:
+    """Return the body of a request.
+
+    Args:
+        headers: Those of the request.
+        receive: Gives its parts.
+        most: How many bytes it may have.
+        seconds: How long it may take to come; None for as long as it wants, and then one that is too large ends the
+            connection rather than be waited for.
+
+    Raises:
+        ApiError: 413 where it is too large, 408 where it comes too slowly, 400 where it breaks off.
+    """
+    body, more = bytearray(), True
+    size = int(headers.get("content-length", 0))
+    try:
+        async with asyncio.timeout(seconds):
+            while more and size <= most:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ApiError(400, "The connection ended before the body did.")
+                body += message.get("body", b"")
+                more = message.get("more_body", False)
+                size = len(body)
+    except TimeoutError:
+        raise ApiError(408, f"The body did not come within {seconds:g} s.", code="timeout") from None
+    if size > most:
+        raise ApiError(
+            413,
+            f"The body is larger than {most:,} bytes; send less.",
+            code="request_too_large",
+            headers={"connection": "close"} if seconds is None else None,
+        )
+    return bytes(body)
+
+
+def read_again(body: bytes, receive: Receive) -> Receive:
+    """Return what gives a body that was read, then whatever else comes."""
+    whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def received() -> Message:
+        return whole.pop() if whole else await receive()
+
+    return received
 
 
 def _hostname(host: str) -> str | None:
@@ -221,12 +238,3 @@ def _hostname(host: str) -> str | None:
         return urlsplit(f"//{host}").hostname
     except ValueError:
         return None
-
-
-async def respond(send: Send, error: ApiError) -> None:
-    """Send an error."""
-    body = error.body()
-    headers = {"content-type": "application/json", "content-length": str(len(body)), **error.headers}
-    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": error.status, "headers": raw})
-    await send({"type": "http.response.body", "body": body})

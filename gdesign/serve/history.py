@@ -2,15 +2,15 @@
 
 import json
 from array import array
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from gdesign.export.schema import design_to_json
-from gdesign.runs.log import design_from_json
+from gdesign.export.schema import design_from_json, design_to_json
+from gdesign.runs.log import renewed
 from gdesign.serve.protocol import ApiError, clean
 
 RUNS = "runs.jsonl"
-_BLOCK = 1 << 20
 
 
 class History:
@@ -63,12 +63,10 @@ class History:
         turns = []
         for agent, number, answer, *rest in row["turns"]:
             text, error = rest[:2] if rest else (None, None)
-            a = design.agents[agent]
-            silent = words and answer is None and text is None and error is None
-            turns.append(
-                {"agent": agent, "round": number, "role": a.role, "llm": a.llm, "silent": silent, "text": text}
-                | {"answer": answer, "error": error}
-            )
+            said = {"text": text, "answer": answer, "error": error}
+            silent = words and not any(value is not None for value in said.values())
+            who = {"role": design.agents[agent].role, "llm": design.agents[agent].llm}
+            turns.append({"agent": agent, "round": number, **who, "silent": silent, **said})
         names = ("usd", "prompt_tokens", "completion_tokens", "calls", "critical_path", "seconds", "label", "seed")
         return (
             self._short(row, int(id))
@@ -96,7 +94,7 @@ class History:
             file.seek(starts[number])
             line = json.loads(file.read(starts[number + 1] - starts[number]))
         row: dict[str, Any] = json.loads(clean(json.dumps(line, ensure_ascii=False)))
-        return row
+        return renewed(row)
 
     def _short(self, row: dict[str, Any], number: int) -> dict[str, Any]:
         names = ("phase", "task", "answer", "score", "usd", "calls")
@@ -109,12 +107,5 @@ class History:
 
 
 def _line_starts(path: Path) -> "array[int]":
-    starts = array("Q", [0])
-    position = 0
     with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            at = -1
-            while (at := block.find(b"\n", at + 1)) >= 0:
-                starts.append(position + at + 1)
-            position += len(block)
-    return starts
+        return array("Q", accumulate((len(line) for line in file if line.endswith(b"\n")), initial=0))

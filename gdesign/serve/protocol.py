@@ -1,4 +1,4 @@
-"""OpenAI's chat completions as bytes: requests read strictly, replies, streams and errors written.
+"""OpenAI's chat completions: requests read strictly, replies, streams and errors written.
 
 Source: the OpenAI API reference, "Chat" and "Models".
 """
@@ -6,29 +6,38 @@ Source: the OpenAI API reference, "Chat" and "Models".
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar
 
 import orjson
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    FailFast,
+    Field,
+    PositiveInt,
+    Tag,
+    ValidationError,
+    model_validator,
+)
+from starlette.responses import Response
 
 from gdesign.errors import GdesignError
+from gdesign.export.schema import place
 from gdesign.types import Message, Reply, Usage
 
-Speaker = Literal["system", "user", "assistant"]
 Text = TypeVar("Text", str, str | None)
-
-ROLES: Mapping[str, Speaker] = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "assistant": "assistant",
-}
-"""Who may speak in a chat, and as whom gdesign hears it."""
+Asked = TypeVar("Asked", bound=BaseModel)
 
 DONE = b"data: [DONE]\n\n"
 """The last event of a stream."""
 
+SSE = "text/event-stream; charset=utf-8"
+
 _WORD = re.compile(r"\s*\S+|\s+")
+
+
+# --------------------------------------------------------------------------- errors
 
 
 class ApiError(GdesignError):
@@ -63,6 +72,10 @@ class ApiError(GdesignError):
         """Return the error as OpenAI's clients read it."""
         return orjson.dumps({"error": self._error})
 
+    def response(self) -> Response:
+        """Return what is sent."""
+        return Response(self.body(), self.status, headers=dict(self.headers), media_type="application/json")
+
     def logged(self, *, text: bool) -> dict[str, str]:
         """Return its fields for a log; the message, which may repeat a question, only if texts may be logged."""
         fields = {name: value for name, value in self._error.items() if value is not None and name != "message"}
@@ -74,65 +87,134 @@ def clean(text: Text) -> Text:
     return text if text is None or text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChatRequest:
-    """A request for a chat completion.
+def no_such_model(name: str, names: Sequence[str]) -> ApiError:
+    """Return the error for a model that is not served."""
+    return ApiError(
+        404,
+        f"The model {name!r:.80} does not exist; there are {', '.join(names)}.",
+        code="model_not_found",
+        param="model",
+    )
 
-    Attributes:
-        model: Name of the model.
-        messages: The chat; `developer` is heard as `system`, and the parts of a text as one text.
-        temperature: As it came; None for the model's own.
-        max_tokens: Limit of the completion, by either of its names; None for none.
-        seed: As it came; None where none did.
-        stream: Whether the answer is wanted in pieces.
-        include_usage: Whether a stream ends with its usage.
-    """
 
-    model: str
-    messages: tuple[Message, ...]
-    temperature: float | None = None
-    max_tokens: int | None = None
-    seed: int | None = None
-    stream: bool = False
+# --------------------------------------------------------------------------- requests
+
+
+class Body(BaseModel):
+    """The body of a request: read strictly, without what is null; fields that are not known are ignored."""
+
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, data: Any) -> Any:
+        return {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else data
+
+
+class TextPart(Body):
+    """A part of what was said."""
+
+    type: Literal["text"]
+    text: str
+
+
+_Said = Annotated[
+    Annotated[str, Tag("<text>")] | Annotated[list[TextPart], Field(fail_fast=True), Tag("<parts>")],
+    Discriminator(lambda content: "<parts>" if isinstance(content, list) else "<text>"),
+]
+
+
+class ChatMessage(Body):
+    """What somebody said."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: _Said
+
+    @model_validator(mode="before")
+    @classmethod
+    def _silent(cls, data: Any) -> Any:
+        silent = isinstance(data, dict) and data.get("role") == "assistant" and data.get("content") is None
+        return {**data, "content": ""} if silent else data  # one that called a tool and said nothing
+
+
+class StreamOptions(Body):
+    """How a stream is wanted."""
+
     include_usage: bool = False
 
 
-def read_chat(body: bytes) -> ChatRequest:
-    """Return what the body of a request asks for; fields that are not known here are ignored.
+class ChatRequest(Body):
+    """A request for a chat completion."""
+
+    model: str = Field(min_length=1)
+    chat: Annotated[list[ChatMessage], FailFast()] = Field(alias="messages", min_length=1)
+    n: Literal[1] = 1
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    limit: PositiveInt | None = Field(default=None, alias="max_completion_tokens")
+    older_limit: PositiveInt | None = Field(default=None, alias="max_tokens")
+    seed: int | None = None
+    stream: bool = False
+    stream_options: StreamOptions = StreamOptions()
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The chat; `developer` is heard as `system`, and the parts of a text as one text."""
+        return tuple(
+            Message(
+                "system" if said.role == "developer" else said.role,
+                said.content if isinstance(said.content, str) else "".join(part.text for part in said.content),
+            )
+            for said in self.chat
+        )
+
+    @property
+    def max_tokens(self) -> int | None:
+        """Limit of the completion, by either of its names; None for none."""
+        return self.older_limit if self.limit is None else self.limit
+
+
+WANTED = {
+    "model": "the name of a model",
+    "messages": "a list of at least one message",
+    "n": "1: one answer a request is given, so leave it out",
+    "temperature": "0 to 2",
+    "type": "text: nothing but text is read",
+    "missing": "a value",
+    "extra_forbidden": "no such field",
+    "model_type": "an object",
+    "string_type": "a text",
+    "string_too_short": "a text that is not empty",
+    "int_type": "an integer",
+    "float_type": "a number",
+    "bool_type": "true or false",
+}
+"""What a field may be, by its name, or what an error asks for, by its kind, where the checks' own words say less."""
+
+
+def read(kind: type[Asked], body: bytes) -> Asked:
+    """Return what the body of a request asks for.
 
     Raises:
-        ApiError: 400; the body is no JSON object, lacks the model or the messages, or a field has a
-            value that cannot be served.
+        ApiError: 400; the body is no JSON object, lacks a field, or has one with a value that cannot be served.
     """
     try:
-        data = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise ApiError(400, f"The body is not JSON: {error}.", code="invalid_json") from None
-    if not isinstance(data, dict):
-        raise ApiError(400, f"The body is {_shown(data)}; expected a JSON object with model and messages.")
-    if not isinstance(model := data.get("model"), str) or not model:
-        raise ApiError(400, f"model is {_shown(model)}; expected the name of a model.", param="model")
-    chat = data.get("messages")
-    if not isinstance(chat, list) or not chat:
-        raise ApiError(400, f"messages is {_shown(chat)}; expected a list of at least one message.", param="messages")
-    if data.get("n") not in (None, 1):
-        raise ApiError(400, f"n is {_shown(data['n'])}; one answer a request is given, so leave it out.", param="n")
-    temperature = data.get("temperature")
-    if temperature is not None and not (_is_number(temperature) and 0 <= temperature <= 2):
-        raise ApiError(400, f"temperature is {_shown(temperature)}; expected 0 to 2.", param="temperature")
-    limits = [_integer(data, name, least=1) for name in ("max_completion_tokens", "max_tokens")]
-    options = data.get("stream_options") or {}
-    if not isinstance(options, dict):
-        raise ApiError(400, f"stream_options is {_shown(options)}; expected an object.", param="stream_options")
-    return ChatRequest(
-        model=model,
-        messages=tuple(_message(entry, f"messages[{i}]") for i, entry in enumerate(chat)),
-        temperature=temperature,
-        max_tokens=limits[1] if limits[0] is None else limits[0],
-        seed=_integer(data, "seed"),
-        stream=_flag(data, "stream"),
-        include_usage=_flag(options, "include_usage"),
-    )
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+    error_kind, said = first["type"], first["msg"]
+    if error_kind == "json_invalid":
+        raise ApiError(400, f"The body is not JSON: {said.removeprefix('Invalid JSON: ')}.", code="invalid_json")
+    where = place([part for part in first["loc"] if not str(part).startswith("<")])[:80]
+    if not where:
+        raise ApiError(400, f"The body is {first['input']!r:.80}; expected a JSON object.")
+    if error_kind.startswith(("greater", "less")):
+        said = said.replace("Input should be", "a number")
+    wanted = WANTED.get(where.rpartition(".")[2]) or WANTED.get(error_kind) or said.removeprefix("Input should be ")
+    shown = "missing" if error_kind == "missing" else repr(first["input"])[:80]
+    raise ApiError(400, f"{where} is {shown}; expected {wanted}.", param=where)
+
+
+# --------------------------------------------------------------------------- replies
 
 
 def completion(reply: Reply, *, id: str, model: str, extra: Mapping[str, Any] | None = None) -> bytes:
@@ -164,57 +246,34 @@ def events(
 
     Extra fields stand in the event that says why the answer ended.
     """
-    created = int(time.time())
+    base = {"id": id, "object": "chat.completion.chunk", "created": int(time.time()), "model": model}
+    usage = {"usage": None} if include_usage else {}
 
-    def event(
-        choices: list[dict[str, Any]],
-        usage: dict[str, int] | None = None,
-        extra: Mapping[str, Any] | None = None,
-    ) -> bytes:
-        chunk = {
-            "id": id,
-            "object": "chat.completion.chunk",
-            "created": created,
-            "model": model,
-            "choices": choices,
-            **({"usage": usage} if include_usage else {}),
-            **(extra or {}),
-        }
-        return b"data: " + orjson.dumps(chunk) + b"\n\n"
+    def event(delta: dict[str, str], finish_reason: str | None = None, **more: Any) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        return b"data: " + orjson.dumps({**base, "choices": [choice], **usage, **more}) + b"\n\n"
 
-    def choice(delta: dict[str, str], finish_reason: str | None = None) -> list[dict[str, Any]]:
-        return [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}]
-
-    yield event(choice({"role": "assistant", "content": ""}))
+    yield event({"role": "assistant", "content": ""})
     for word in _WORD.findall(reply.text):
-        yield event(choice({"content": word}))
-    yield event(choice({}, reply.finish_reason), extra=extra)
+        yield event({"content": word})
+    yield event({}, reply.finish_reason, **(extra or {}))
     if include_usage:
-        yield event([], _usage(reply.usage))
+        yield b"data: " + orjson.dumps({**base, "choices": [], "usage": _usage(reply.usage)}) + b"\n\n"
 
 
-def models(names: Sequence[str], *, owner: str) -> bytes:
-    """Return the body of the list of models."""
-    return orjson.dumps({"object": "list", "data": [_model(name, owner) for name in names]})
+def models(names: Sequence[str], *, owner: str) -> dict[str, Any]:
+    """Return the list of models."""
+    return {"object": "list", "data": [model(name, owner=owner) for name in names]}
 
 
-def model(name: str, *, owner: str) -> bytes:
-    """Return the body that describes one model."""
-    return orjson.dumps(_model(name, owner))
-
-
-def no_such_model(name: str, names: Sequence[str]) -> ApiError:
-    """Return the error for a model that is not served."""
-    return ApiError(
-        404,
-        f"The model {_shown(name)} does not exist; there are {', '.join(names)}.",
-        code="model_not_found",
-        param="model",
-    )
-
-
-def _model(name: str, owner: str) -> dict[str, Any]:
+def model(name: str, *, owner: str) -> dict[str, Any]:
+    """Return what describes one model."""
     return {"id": name, "object": "model", "created": 0, "owned_by": owner}
+
+
+def respond(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return what sends a value as JSON."""
+    return Response(orjson.dumps(content), status, headers=headers, media_type="application/json")
 
 
 def _usage(usage: Usage) -> dict[str, int]:
@@ -223,56 +282,3 @@ def _usage(usage: Usage) -> dict[str, int]:
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
     }
-
-
-def _message(entry: object, where: str) -> Message:
-    if not isinstance(entry, dict):
-        raise ApiError(400, f"{where} is {_shown(entry)}; expected an object with role and content.", param=where)
-    role = entry.get("role")
-    if not isinstance(role, str) or role not in ROLES:
-        raise ApiError(
-            400, f"{where}.role is {_shown(role)}; expected one of {', '.join(ROLES)}.", param=f"{where}.role"
-        )
-    content = entry.get("content")
-    if isinstance(content, list):
-        content = "".join(_part(part, f"{where}.content[{i}]") for i, part in enumerate(content))
-    elif content is None and role == "assistant":  # one that called a tool and said nothing
-        content = ""
-    if not isinstance(content, str):
-        raise ApiError(400, f"{where}.content is {_shown(content)}; expected a text.", param=f"{where}.content")
-    return Message(ROLES[role], content)
-
-
-def _part(part: object, where: str) -> str:
-    if not (isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)):
-        raise ApiError(
-            400,
-            f'{where} is {_shown(part)}; expected {{"type": "text", "text": ...}}: nothing but text is read.',
-            param=where,
-        )
-    return cast(str, part["text"])
-
-
-def _integer(data: Mapping[str, Any], name: str, *, least: int | None = None) -> int | None:
-    value = data.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool) or (least is not None and value < least):
-        expected = "an integer" if least is None else f"an integer of at least {least}"
-        raise ApiError(400, f"{name} is {_shown(value)}; expected {expected}.", param=name)
-    return value
-
-
-def _flag(data: Mapping[str, Any], name: str) -> bool:
-    value = data.get(name)
-    if not isinstance(value, bool | None):
-        raise ApiError(400, f"{name} is {_shown(value)}; expected true or false.", param=name)
-    return bool(value)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _shown(value: object) -> str:
-    return "missing" if value is None else repr(value)[:80]

@@ -3,17 +3,14 @@
 import gc
 import signal
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from ipaddress import ip_address
-from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp, Receive, Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gdesign.errors import ConfigError
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 CONNECTION = "gdesign.connection"
 """Extension of the scope that lets an application end its connection: `close` after what was sent, `abort` at once."""
@@ -67,7 +64,7 @@ class Server(uvicorn.Server):
         grace: Seconds that answers under way may take from then on.
     """
 
-    def __init__(self, app: Callable[..., object], *, on_stop: Callable[[], None], grace: int = GRACE) -> None:
+    def __init__(self, app: ASGIApp, *, on_stop: Callable[[], None], grace: int = GRACE) -> None:
         super().__init__(
             uvicorn.Config(
                 app,

@@ -3,22 +3,25 @@
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from hmac import compare_digest
 from math import ceil
 from random import Random
 from typing import Any
 
 import orjson
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
 
 from gdesign.agents.pool import SOLVER
 from gdesign.agents.prompt import prompt
 from gdesign.errors import ConfigError, UnsupportedRequestError
 from gdesign.llm.seeds import sample_of
 from gdesign.llm.simulated.client import SimulatedClient, World
+from gdesign.serve.guard import check_key, read_body
 from gdesign.serve.protocol import (
     DONE,
+    SSE,
     ApiError,
     ChatRequest,
     completion,
@@ -26,7 +29,8 @@ from gdesign.serve.protocol import (
     model,
     models,
     no_such_model,
-    read_chat,
+    read,
+    respond,
 )
 from gdesign.serve.server import CONNECTION, gone, hang_up
 from gdesign.types import Agent, AgentPool, Label, Reply, Request, Task, Usage
@@ -45,10 +49,6 @@ FAULTS = ("429", "500", "connection", "timeout", "malformed", "no_choices")
 _WINDOW = 60.0
 _PROMPT = "# Question\n"
 _CHARS_PER_TOKEN = 4
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class Simulation:
@@ -128,43 +128,41 @@ class Simulation:
         self._faults, self._kinds = faults, tuple(fault_kinds)
         self._retry_after, self._hang = retry_after, hang
         self._limit, self._clock = requests_per_minute, clock
-        self._authorization = None if key is None else f"Bearer {key}".encode()
+        self._keys = {} if key is None else {"key": key}
         self._any_message = any_message
         self._max_body = max_body
         self._draw = Random(seed).random
         self._recent: deque[float] = deque()
         self._hanging: set[Callable[[], None]] = set()
         self._stopping = False
-        self._requests = self._answered = self._limited = self._in_flight = self._most_in_flight = 0
-        self._prompt_tokens = self._completion_tokens = 0
+        self._count: Counter[str] = Counter()
         self._failed: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
 
     def stats(self) -> dict[str, Any]:
         """Return what was asked for so far and what became of it."""
+        count = self._count
         return {
-            "requests": self._requests,
-            "answered": self._answered,
+            "requests": count["requests"],
+            "answered": count["answered"],
             "faults": {kind: self._failed[kind] for kind in self._kinds} if self._faults else {},
-            "rate_limited": self._limited,
+            "rate_limited": count["rate_limited"],
             "refused": dict(self._refused),
-            "in_flight": self._in_flight,
-            "most_in_flight": self._most_in_flight,
-            "prompt_tokens": self._prompt_tokens,
-            "completion_tokens": self._completion_tokens,
+            **{name: count[name] for name in ("in_flight", "most_in_flight", "prompt_tokens", "completion_tokens")},
         }
 
     def summary(self) -> str:
         """Return one line with what was asked for so far and what became of it."""
-        parts = [f"{self._answered:,} answered"]
+        count = self._count
+        parts = [f"{count['answered']:,} answered"]
         if self._faults:
             kinds = ", ".join(f"{kind} {self._failed[kind]:,}" for kind in self._kinds)
             parts.append(f"{self._failed.total():,} failed on demand ({kinds})")
         if self._limit is not None:
-            parts.append(f"{self._limited:,} over the limit")
+            parts.append(f"{count['rate_limited']:,} over the limit")
         if self._refused:
             parts.append(f"{self._refused.total():,} refused")
-        return f"{self._requests:,} requests: {', '.join(parts)}; at most {self._most_in_flight:,} at a time"
+        return f"{count['requests']:,} requests: {', '.join(parts)}; at most {count['most_in_flight']:,} at a time"
 
     def stop(self) -> None:
         """End the connections of requests that will never be answered."""
@@ -173,47 +171,48 @@ class Simulation:
             abort()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one HTTP request."""
+        """Answer one request."""
+        path: str = scope["path"]
         try:
-            match scope["path"]:
+            if self._keys and path.startswith("/v1/"):
+                check_key(Headers(scope=scope), self._keys)
+            match path:
                 case "/v1/chat/completions":
-                    self._check_key(scope)
                     _check_method(scope, "POST")
                     await self._chat(scope, receive, send)
+                    return
                 case "/v1/models":
-                    self._check_key(scope)
-                    _check_method(scope, "GET")
-                    await _respond(send, 200, models(self._names, owner=self._pool.name))
-                case str(path) if path.startswith("/v1/models/"):
-                    self._check_key(scope)
-                    _check_method(scope, "GET")
+                    response = respond(models(self._names, owner=self._pool.name))
+                case "/health":
+                    response = respond({"status": "ok"})
+                case "/stats":
+                    response = respond(self.stats())
+                case _ if path.startswith("/v1/models/"):
                     name = path.removeprefix("/v1/models/")
                     self._check_model(name)
-                    await _respond(send, 200, model(name, owner=self._pool.name))
-                case "/health":
-                    _check_method(scope, "GET")
-                    await _respond(send, 200, b'{"status":"ok"}')
-                case "/stats":
-                    _check_method(scope, "GET")
-                    await _respond(send, 200, orjson.dumps(self.stats()))
-                case path:
+                    response = respond(model(name, owner=self._pool.name))
+                case _:
                     raise ApiError(
                         404,
                         f"There is no {path[:80]}; there are /v1/chat/completions, /v1/models, /health, /stats.",
                         code="unknown_url",
                     )
+            _check_method(scope, "GET")
         except ApiError as error:
             if error.status != 429 and error.status < 500:
                 self._refused[str(error.status)] += 1
-            await _respond(send, error.status, error.body(), error.headers)
+            response = error.response()
+        await response(scope, receive, send)
 
     async def _chat(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._requests += 1
-        id = f"chatcmpl-{self._requests}"
-        self._in_flight += 1
-        self._most_in_flight = max(self._most_in_flight, self._in_flight)
+        count = self._count
+        count["requests"] += 1
+        count["in_flight"] += 1
+        count["most_in_flight"] = max(count["most_in_flight"], count["in_flight"])
+        id = f"chatcmpl-{count['requests']}"
         try:
-            chat = read_chat(await self._body(scope, receive))
+            body = await read_body(Headers(scope=scope), receive, most=self._max_body, seconds=None)
+            chat = read(ChatRequest, body)
             self._check_model(chat.model)
             self._check_limit()
             failing, which, lateness = self._draw() < self._faults, self._draw(), self._draw()
@@ -234,28 +233,27 @@ class Simulation:
             if kind is not None:
                 await self._break(kind, chat, reply, id=id, scope=scope, receive=receive, send=send)
                 return
-            self._answered += 1
-            self._prompt_tokens += reply.usage.prompt_tokens
-            self._completion_tokens += reply.usage.completion_tokens
+            usage = reply.usage
+            count["answered"] += 1
+            count["prompt_tokens"] += usage.prompt_tokens
+            count["completion_tokens"] += usage.completion_tokens
             if chat.stream:
-                await _stream(send, (*_events(chat, reply, id), DONE))
+                await _send(send, [*_events(chat, reply, id), DONE], stream=True)
             else:
-                await _respond(send, 200, completion(reply, id=id, model=chat.model))
+                await _send(send, [completion(reply, id=id, model=chat.model)])
         finally:
-            self._in_flight -= 1
+            count["in_flight"] -= 1
 
     async def _answer(self, chat: ChatRequest) -> Reply:
+        messages = chat.messages
         request = Request(
-            llm=chat.model,
-            messages=chat.messages,
-            max_tokens=chat.max_tokens,
-            sample=sample_of(chat.seed or 0),
+            llm=chat.model, messages=messages, max_tokens=chat.max_tokens, sample=sample_of(chat.seed or 0)
         )
         try:
             return await self._client(request)
         except UnsupportedRequestError as error:
             reason = error
-        asked = next((m.content.strip() for m in reversed(chat.messages) if m.role == "user"), "")
+        asked = next((m.content.strip() for m in reversed(messages) if m.role == "user"), "")
         # gdesign's own prompt for a role that this pool lacks: a neutral answer would pass for that role's
         if not asked.startswith(_PROMPT):
             agent = Agent(role=SOLVER.name, llm=chat.model)
@@ -277,30 +275,20 @@ class Simulation:
         self, kind: str, chat: ChatRequest, reply: Reply, *, id: str, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Send what an endpoint should not."""
-        if kind == "no_choices":
-            if chat.stream:
-                await _stream(send, (DONE,))
-            else:
-                body = orjson.loads(completion(reply, id=id, model=chat.model))
-                await _respond(send, 200, orjson.dumps({**body, "choices": []}))
-            return
-        pieces = list(_events(chat, reply, id)) if chat.stream else [completion(reply, id=id, model=chat.model)]
+        stream = chat.stream
+        pieces = list(_events(chat, reply, id)) if stream else [completion(reply, id=id, model=chat.model)]
         half = len(pieces) // 2
         sent = [*pieces[:half], pieces[half][: len(pieces[half]) // 2]]
-        if kind == "malformed":
-            if chat.stream:
-                await _stream(send, (*sent, b"\n\n", DONE))
-            else:
-                await _respond(send, 200, sent[0])
-            return
-        if self._failed[kind] % 2:
+        if kind == "no_choices":
+            empty = DONE if stream else orjson.dumps({**orjson.loads(pieces[0]), "choices": []})
+            await _send(send, [empty], stream=stream)
+        elif kind == "malformed":
+            await _send(send, [*sent, b"\n\n", DONE] if stream else sent, stream=stream)
+        elif self._failed[kind] % 2:
             await hang_up(scope, "abort", receive)
-            return
-        length = {} if chat.stream else {"content-length": str(len(pieces[0]))}
-        await _start(send, 200, {**_type(chat.stream), **length})
-        for piece in sent:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await hang_up(scope, "close", receive)
+        else:
+            await _send(send, sent, stream=stream, unfinished=len(pieces[0]))
+            await hang_up(scope, "close", receive)
 
     async def _never(self, scope: Scope, receive: Receive) -> None:
         """Wait until the client has had enough."""
@@ -314,34 +302,6 @@ class Simulation:
         finally:
             self._hanging.discard(abort)
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes:
-        too_large = ApiError(
-            413, f"The body is larger than {self._max_body:,} bytes; send less.", headers={"connection": "close"}
-        )
-        length = _header(scope, b"content-length")
-        if length is not None and int(length) > self._max_body:
-            raise too_large
-        body = b""
-        more = True
-        while more:
-            message = await receive()
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > self._max_body:
-                raise too_large
-        return body
-
-    def _check_key(self, scope: Scope) -> None:
-        if self._authorization is not None and not compare_digest(
-            _header(scope, b"authorization") or b"", self._authorization
-        ):
-            raise ApiError(
-                401,
-                "The key is missing or wrong; send it as `Authorization: Bearer KEY`.",
-                code="invalid_api_key",
-                headers={"www-authenticate": "Bearer"},
-            )
-
     def _check_model(self, name: str) -> None:
         if name not in self._known:
             raise no_such_model(name, self._names)
@@ -353,7 +313,7 @@ class Simulation:
         while self._recent and self._recent[0] <= now - _WINDOW:
             self._recent.popleft()
         if len(self._recent) >= self._limit:
-            self._limited += 1
+            self._count["rate_limited"] += 1
             raise _too_many(f"More than {self._limit:,} requests a minute", self._recent[0] + _WINDOW - now)
         self._recent.append(now)
 
@@ -383,15 +343,7 @@ def _too_many(reason: str, wait: float) -> ApiError:
 
 
 def _events(chat: ChatRequest, reply: Reply, id: str) -> Iterable[bytes]:
-    return events(reply, id=id, model=chat.model, include_usage=chat.include_usage)
-
-
-def _type(stream: bool) -> dict[str, str]:
-    return {"content-type": "text/event-stream; charset=utf-8" if stream else "application/json"}
-
-
-def _header(scope: Scope, name: bytes) -> bytes | None:
-    return next((value for key, value in scope["headers"] if key == name), None)
+    return events(reply, id=id, model=chat.model, include_usage=chat.stream_options.include_usage)
 
 
 def _check_method(scope: Scope, method: str) -> None:
@@ -404,18 +356,13 @@ def _check_method(scope: Scope, method: str) -> None:
         )
 
 
-async def _start(send: Send, status: int, headers: Mapping[str, str]) -> None:
+async def _send(send: Send, pieces: Sequence[bytes], *, stream: bool = False, unfinished: int | None = None) -> None:
+    """Send a body in pieces; with the bytes that it should have had, it is left unfinished."""
+    headers = {"content-type": SSE, "cache-control": "no-cache"} if stream else {"content-type": "application/json"}
+    if not stream:
+        headers["content-length"] = str(unfinished or sum(map(len, pieces)))
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": status, "headers": raw})
-
-
-async def _respond(send: Send, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
-    await _start(send, status, {**_type(False), "content-length": str(len(body)), **(headers or {})})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def _stream(send: Send, pieces: Iterable[bytes]) -> None:
-    await _start(send, 200, {**_type(True), "cache-control": "no-cache"})
-    for piece in pieces:
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+    await send({"type": "http.response.start", "status": 200, "headers": raw})
+    for i, piece in enumerate(pieces, start=1):
+        more = unfinished is not None or i < len(pieces)
+        await send({"type": "http.response.body", "body": piece, "more_body": more})

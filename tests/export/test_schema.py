@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gdesign.agents.pool import builtin
 from gdesign.errors import DataError, DesignError, MissingDataError, PoolError
-from gdesign.export.schema import design_from_json, design_to_json, pool_from_json, read_design
+from gdesign.export.schema import design_from_json, design_to_json, pool_from_json, read_design, schema
 from gdesign.types import Agent, Decision, Design, Edge, Gate
 from tests.strategies import POOL, designs
 
@@ -235,3 +235,20 @@ def test_a_file_is_read_and_named_where_it_is_wrong(tmp_path):
         read_design(path)
     path.write_text(json.dumps(ROW))
     assert read_design(path) == (design_from_json(ROW), None)
+
+
+def test_the_schema_file_is_what_the_models_say():
+    assert schema() == SCHEMA, "write schema() of gdesign.export.schema to gdesign/export/design.schema.json"
+
+
+def test_what_is_default_may_be_left_out_of_a_document():
+    design = Design(agents=(Agent(role="a", llm="m"), Agent(role="b", llm="n", operator="cot")), spatial=(Edge(0, 1),))
+    row = design_to_json(design, brief=True)
+    assert row == {
+        "version": 1,
+        "agents": [{"role": "a", "llm": "m"}, {"role": "b", "llm": "n", "operator": "cot"}],
+        "spatial": [{"src": 0, "dst": 1}],
+        "decision": {"kind": "last"},
+    }
+    VALIDATOR.validate(row)
+    assert design_from_json(row) == design

@@ -5,8 +5,8 @@ import pytest
 from gdesign.agents.teams import chain, single
 from gdesign.errors import DataError
 from gdesign.execute.reward import Reward
+from gdesign.export.schema import design_to_json
 from gdesign.learn.teachers import best_runs
-from gdesign.runs.log import design_to_json
 from tests import worlds
 
 AGENTS = worlds.encoder().space.agents

@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from gdesign.export.schema import design_to_json
 from gdesign.report import document, page
 from gdesign.runs.folder import write_command
-from gdesign.runs.log import design_to_json
 from gdesign.types import Agent
 from tests.report.test_page import CASCADE, SUMMARY, write
 

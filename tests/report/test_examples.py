@@ -1,5 +1,5 @@
+from gdesign.export.schema import design_to_json
 from gdesign.report.examples import examples
-from gdesign.runs.log import design_to_json
 from gdesign.types import Agent, Design
 from tests.report.test_document import ROW
 

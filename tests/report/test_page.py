@@ -4,8 +4,8 @@ import pytest
 import yaml
 
 from gdesign.errors import BudgetExceededError
+from gdesign.export.schema import design_to_json
 from gdesign.report import page
-from gdesign.runs.log import design_to_json
 from gdesign.types import Agent, Design, Gate
 
 CASCADE = Design(

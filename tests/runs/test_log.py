@@ -1,10 +1,12 @@
+import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 
 from gdesign.errors import DataError, MissingDataError
-from gdesign.runs.log import RunsFile, design_from_json, design_to_json, read_runs
+from gdesign.export.schema import design_from_json, design_to_json
+from gdesign.runs.log import RunsFile, read_runs
 from gdesign.types import Agent, Decision, Design, Edge, Gate, Outcome, Run, Task
 from tests import strategies
 
@@ -33,19 +35,46 @@ OUTCOME = Outcome(
 )
 
 
-def test_a_design_survives_json():
-    assert design_from_json(design_to_json(DESIGN)) == DESIGN
-
-
-@settings(max_examples=50)
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(strategies.designs())
-def test_any_design_survives_json(design):
-    assert design_from_json(design_to_json(design)) == design
+def test_any_design_survives_a_line(tmp_path, design):
+    path = tmp_path / "runs.jsonl"
+    path.unlink(missing_ok=True)
+    with RunsFile(path) as runs:
+        runs.append(replace(RUN, design=design), OUTCOME, phase="train")
+    (row,) = read_runs(path)
+    assert design_from_json(row["design"]) == design
 
 
-def test_what_is_no_design_is_named():
-    with pytest.raises(DataError, match="no design"):
-        design_from_json({"spatial": []})
+def test_lines_of_older_run_folders_are_read_as_those_of_today(tmp_path):
+    """Their designs had a form of their own."""
+    path = tmp_path / "runs.jsonl"
+    old = {
+        "agents": [
+            {"role": "r", "llm": "a"},
+            {"role": "r", "llm": "b"},
+            {"role": "r", "llm": "c", "operator": "cot", "watch": [0, 1], "quorum": 2},
+        ],
+        "spatial": [[0, 2]],
+        "temporal": [[0, 1, [3]], [1, 0]],
+        "num_rounds": 3,
+        "decision": "weighted_vote",
+        "weights": [1.0, 2.0, 0.5],
+    }
+    path.write_text(
+        "".join(json.dumps({"phase": "train", "design": d}) + "\n" for d in (old, {"agents": old["agents"][:1]}))
+    )
+    team, single = (row["design"] for row in read_runs(path))
+    design = Design(
+        agents=(*DESIGN.agents[:2], replace(DESIGN.agents[2], operator="cot")),
+        spatial=(Edge(0, 2),),
+        temporal=(Edge(0, 1, (3,)), Edge(1, 0)),
+        num_rounds=3,
+        decision=DESIGN.decision,
+    )
+    assert team == design_to_json(design, brief=True)
+    assert design_from_json(team) == design
+    assert design_from_json(single) == Design(agents=(Agent(role="r", llm="a"),))
 
 
 def test_a_line_is_on_disk_as_soon_as_it_is_appended(tmp_path):

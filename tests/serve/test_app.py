@@ -26,9 +26,11 @@ from gdesign.export.schema import design_from_json, design_to_json
 from gdesign.llm.openai import OpenAIClient
 from gdesign.llm.wrappers import Sampling
 from gdesign.runs.log import RunsFile
-from gdesign.serve.app import Serving, Settings, conversation
+from gdesign.serve.app import Serving
+from gdesign.serve.chat import conversation
 from gdesign.serve.guard import LOOPBACK, JsonLines
 from gdesign.serve.protocol import ApiError
+from gdesign.serve.settings import Settings
 from gdesign.serve.simulate import Simulation
 from gdesign.tasks.synthetic import Synthetic
 from gdesign.types import Label, Message, Reply, Usage
@@ -406,7 +408,7 @@ def test_who_does_not_read_keeps_no_place_once_the_run_is_over(run_folder):
 
 
 def test_who_does_not_read_in_time_loses_the_connection(run_folder, monkeypatch):
-    monkeypatch.setattr("gdesign.serve.app.READ_SECONDS", 0.1)
+    monkeypatch.setattr("gdesign.serve.runs.READ_SECONDS", 0.1)
     llm = worlds.Scripted(lambda request: "x" * 400_000)
     with asking(run_folder, llm, deadline=1.0) as url, unread(url) as sock:
         time.sleep(2.0)

@@ -2,10 +2,14 @@ import json
 
 import pytest
 
-from gdesign.serve.protocol import DONE, ApiError, completion, events, read_chat
+from gdesign.serve.protocol import DONE, ApiError, ChatRequest, completion, events, read
 from gdesign.types import Label, Message, Reply, Usage
 
 REPLY = Reply(text="one  two\nthree ", usage=Usage(prompt_tokens=3, completion_tokens=4), label=Label.SIMULATED)
+
+
+def read_chat(body):
+    return read(ChatRequest, body)
 
 
 def chat(**values):
@@ -13,11 +17,11 @@ def chat(**values):
 
 
 def test_a_request_is_read_whole():
-    read = read_chat(chat(temperature=0.5, max_tokens=3, seed=7, stream=True, stream_options={"include_usage": True}))
-    assert (read.model, read.messages) == ("m", (Message("user", "hi"),))
-    assert (read.temperature, read.max_tokens, read.seed) == (0.5, 3, 7)
-    assert read.stream
-    assert read.include_usage
+    got = read_chat(chat(temperature=0.5, max_tokens=3, seed=7, stream=True, stream_options={"include_usage": True}))
+    assert (got.model, got.messages) == ("m", (Message("user", "hi"),))
+    assert (got.temperature, got.max_tokens, got.seed) == (0.5, 3, 7)
+    assert got.stream
+    assert got.stream_options.include_usage
 
 
 def test_what_is_null_is_left_out():
@@ -31,7 +35,7 @@ def test_the_newer_name_of_the_limit_on_tokens_comes_first():
 
 
 def test_a_developer_is_heard_as_the_system_and_parts_as_one_text():
-    read = read_chat(
+    got = read_chat(
         chat(
             messages=[
                 {"role": "developer", "content": "be brief"},
@@ -40,7 +44,7 @@ def test_a_developer_is_heard_as_the_system_and_parts_as_one_text():
             ]
         )
     )
-    assert read.messages == (Message("system", "be brief"), Message("assistant", ""), Message("user", "ab"))
+    assert got.messages == (Message("system", "be brief"), Message("assistant", ""), Message("user", "ab"))
 
 
 def test_fields_that_are_not_known_are_ignored():

@@ -1,0 +1,202 @@
+"""What a server does for money: designs and runs, on account of who asks, as much at a time as it can."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+
+from gdesign.api import Answer, Model, Proposal
+from gdesign.errors import BudgetExceededError, UnsupportedRequestError, UserError
+from gdesign.execute.limits import Limits
+from gdesign.llm.base import LLMClient
+from gdesign.llm.cost import Allowance
+from gdesign.serve.drafting import Drafting, Lag
+from gdesign.serve.meter import Meter, Metrics, Purse
+from gdesign.serve.protocol import ApiError
+from gdesign.serve.settings import Settings
+from gdesign.types import Turn
+
+FEW = 4
+"""Requests under way that are no load yet: where the event loop is late with fewer, something else is to blame."""
+
+Result = TypeVar("Result")
+
+
+class Work:
+    """Designs and runs of one server.
+
+    Args:
+        model: The trained designer.
+        settings: How much it gives.
+        metrics: Are told.
+
+    Attributes:
+        drafting: Makes designs.
+        stopping: Whether no new work is taken; what is under way goes on.
+    """
+
+    def __init__(self, model: Model, *, settings: Settings, metrics: Metrics) -> None:
+        self.model = model
+        self.settings = settings
+        self.drafting = Drafting(model, metrics=metrics)
+        self.stopping = False
+        self._metrics = metrics
+        self._limits = None
+        if settings.max_usd_per_request is not None:
+            allowed = Allowance(usd=settings.max_usd_per_request)
+            self._limits = Limits(question=allowed, longest_reply=settings.max_tokens)
+        most = settings.max_usd_per_request or 0.0
+        self._purses = defaultdict[str, Purse](lambda: Purse(usd=settings.max_usd_per_key, most=most))
+        self._under_way = 0
+        self._lag = Lag()
+        metrics.lag.set_function(lambda: self._lag.seconds)
+
+    async def done(self, request: Request, start: Callable[[], Awaitable[Result]]) -> Result:
+        """Return what comes of some work, which ends where the client has gone away.
+
+        Raises:
+            ApiError: It is not admitted now, or 504 where it takes too long.
+        """
+        with self.admitted(request):
+            return await self.in_time(_unless_gone(request, start()))
+
+    async def in_time(self, work: Awaitable[Result]) -> Result:
+        """Return what comes of some work.
+
+        Raises:
+            ApiError: 504; it took too long.
+        """
+        try:
+            async with asyncio.timeout(self.settings.deadline):
+                return await work
+        except TimeoutError:
+            raise ApiError(
+                504,
+                f"There was no answer within {self.settings.deadline:g} s.",
+                kind="server_error",
+                code="deadline_exceeded",
+                headers={"x-should-retry": "false"},
+            ) from None
+
+    @contextmanager
+    def admitted(self, request: Request) -> Iterator[None]:
+        """Hold a place among the requests under way.
+
+        Raises:
+            ApiError: 503 while the server ends, 429 where there is no place, 402 where the key's budget is spent.
+        """
+        again = {"retry-after": "1"}
+        if self.stopping:
+            raise ApiError(503, "The server is ending; ask again in a moment.", kind="server_error", headers=again)
+        busy = None
+        if self._under_way >= self.settings.max_concurrent:
+            busy = f"{self._under_way} requests are under way, which is all that this server takes at a time"
+        elif self._under_way >= FEW and self._lag.seconds > self.settings.max_lag:
+            busy = "This server has more to do than it can"
+        if busy is not None:
+            self._metrics.shed.inc()
+            raise ApiError(429, f"{busy}; try again.", kind="requests", code="rate_limit_exceeded", headers=again)
+        self._lag.watch()
+        with self._purses[request.state.client].open():
+            self._under_way += 1
+            self._metrics.in_flight.set(self._under_way)
+            try:
+                yield
+            finally:
+                self._under_way -= 1
+                self._metrics.in_flight.set(self._under_way)
+
+    async def run(
+        self,
+        proposal: Proposal,
+        request: Request,
+        *,
+        context: str | None = None,
+        seed: int = 0,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        on_turn: Callable[[Turn], None] | None = None,
+    ) -> Answer:
+        """Let a design answer, on account of who asks; see `gdesign.Model.execute`.
+
+        Raises:
+            ApiError: 400 where whoever answers cannot answer such a question, 402 where a limit on spending left
+                nobody to speak, 502 where endpoints failed so that nobody spoke.
+        """
+        meter: Meter | None = None
+        if max_tokens is None:
+            max_tokens = self.settings.max_tokens
+
+        def metered(llm: LLMClient) -> Meter:
+            nonlocal meter
+            meter = Meter(
+                llm, pool=self.model.pool, metrics=self._metrics, temperature=temperature, max_tokens=max_tokens
+            )
+            return meter
+
+        result = "failed"
+        try:
+            answer = await self.model.execute(
+                proposal, context=context, seed=seed, limits=self._limits, wrap=metered, on_turn=on_turn
+            )
+            if answer.text is None:
+                reasons = "; ".join(dict.fromkeys(turn.error for turn in answer.run.failures if turn.error))
+                asked = meter is not None and meter.num_asked
+                raise _bad_gateway(reasons) if asked else _spent(f"No agent could speak: {reasons}.")
+            result = "answered"
+        except BudgetExceededError as error:
+            raise _spent(f"{error}.") from None
+        except UnsupportedRequestError as error:
+            raise ApiError(400, f"{error}.", param="messages") from None
+        except UserError as error:  # of the endpoint: what can be wrong with the request was checked before
+            raise _bad_gateway(str(error)) from None
+        except asyncio.CancelledError:
+            result = "cancelled"
+            raise
+        finally:
+            self._metrics.runs.labels(result).inc()
+            if meter is not None:
+                self._purses[request.state.client].pay(meter.spent)
+                request.state.log |= {"calls": meter.spent.calls, "usd": meter.spent.usd, "tokens": meter.spent.tokens}
+                if meter.faults:
+                    request.state.log["faults"] = meter.faults
+        request.state.log["agents"] = len(proposal.design.agents)
+        self.log_text(request, question=proposal.question, answer=answer.text)
+        return answer
+
+    def log_text(self, request: Request, **text: str | None) -> None:
+        """Add what somebody said to the log of a request, if texts may be logged."""
+        if self.settings.log_text:
+            request.state.log |= text
+
+
+async def _unless_gone(request: Request, work: Awaitable[Result]) -> Result:
+    """Return what comes of some work; end it where the client has gone away."""
+    working: asyncio.Future[Any] = asyncio.ensure_future(work)
+    # the body has been read, so nothing but the end can come
+    watching: asyncio.Future[Any] = asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait([working, watching], return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            result: Result = working.result()
+            return result
+        raise ApiError(499, "The client has gone away.", code="client_gone")
+    finally:
+        for task in (working, watching):
+            task.cancel()
+        await asyncio.gather(working, watching, return_exceptions=True)
+
+
+def _spent(message: str) -> ApiError:
+    return ApiError(
+        402, message, kind="insufficient_quota", code="budget_exceeded", headers={"x-should-retry": "false"}
+    )
+
+
+def _bad_gateway(reason: str) -> ApiError:
+    return ApiError(
+        502, f"No agent got an answer from its endpoint: {reason}.", kind="server_error", code="upstream_failed"
+    )
