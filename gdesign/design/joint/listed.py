@@ -20,8 +20,9 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from gdesign.design.base import Designer, Draft, Expected
-from gdesign.design.dags import NEVER, each
+from gdesign.design.draws import NEVER
 from gdesign.design.joint.vocabulary import Vocabulary
+from gdesign.design.slot_graphs import each
 from gdesign.encode.problem import Space
 from gdesign.errors import ConfigError
 from gdesign.types import Design

@@ -20,7 +20,8 @@ from torch_geometric.data import Batch
 
 from gdesign.agents import teams
 from gdesign.design.base import Designer, Draft
-from gdesign.design.dags import NEVER, each, slot_agents
+from gdesign.design.draws import NEVER, categorical, categorical_entropy, divergence, normal, or_impossible
+from gdesign.design.slot_graphs import each, slot_agents
 from gdesign.encode.graph import GNN, GraphEncoder
 from gdesign.encode.problem import Space, dense
 from gdesign.errors import ConfigError
@@ -166,9 +167,9 @@ class CascadeRouter(Designer):
         mode_log_prob, count_log_prob = self._kinds(rows)
         agents = slot_agents(problem, num_designs)
         with torch.no_grad():
-            kind = _categorical(mode_log_prob, generator, greedy)
+            kind = categorical(mode_log_prob, generator, greedy)
             counts = count_log_prob[torch.arange(len(kind), device=kind.device), kind]
-            count = _categorical(counts, generator, greedy) + 1
+            count = categorical(counts, generator, greedy) + 1
             picks = self._pick(rows, kind, count, generator=generator, greedy=greedy)
         teams = [row[:n] for row, n in zip(picks.tolist(), count.tolist(), strict=True)]
 
@@ -184,7 +185,7 @@ class CascadeRouter(Designer):
             ways = [self._ways.of(d, at_slot) for d, at_slot in zip(designs(), agents, strict=True)]
         of_picks = self._picks(rows, kind, count, picks)[1].sum(1)
         mode_p = mode_log_prob.exp()
-        of_kinds = (mode_p * (_entropy(count_log_prob) - mode_log_prob)).sum(1)
+        of_kinds = (mode_p * (categorical_entropy(count_log_prob) - mode_log_prob)).sum(1)
         return Draft(
             designs=designs,
             log_prob=self._log_prob(rows, mode_log_prob, count_log_prob, ways),
@@ -218,9 +219,7 @@ class CascadeRouter(Designer):
         mu, log_sigma = self.mu(encoded.task), self.log_sigma(encoded.task).clamp(max=MAX_LOG_SIGMA)
         latent = mu
         if self.training and not mean:
-            noise = torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
-            latent = mu + noise * log_sigma.exp()
-        divergence = 0.5 * (mu.square() + (2 * log_sigma).exp() - 2 * log_sigma - 1).mean(-1)
+            latent = normal(mu, log_sigma, generator)
         roles = _roles([space for space in problem.space for _ in range(num_designs)], encoded.slot)
         same = ((roles[:, :, None] == roles[:, None, :]) & encoded.mask[:, None, :]).to(mu)
         role = same @ encoded.slots / same.sum(-1, keepdim=True).clamp_min(1)
@@ -234,7 +233,7 @@ class CascadeRouter(Designer):
             mask=encoded.mask,
             num=num,
         )
-        return rows, self.kl_weight * divergence
+        return rows, self.kl_weight * divergence(mu, log_sigma)
 
     def _kinds(self, rows: "Rows") -> tuple[Float[Tensor, "B Q"], Float[Tensor, "B Q C"]]:
         """Return the log-probability of each mode, and of each number of agents given the mode."""
@@ -278,7 +277,7 @@ class CascadeRouter(Designer):
         team, free = self._start(rows, kind, count), rows.mask
         picks = []
         for _ in range(int(count.max())):
-            picks.append(_categorical(self._agent(rows, team, free), generator, greedy))
+            picks.append(categorical(self._agent(rows, team, free), generator, greedy))
             team = self._after(rows, team, picks[-1])
             free = free & ~one_hot(picks[-1], free.shape[1]).bool()
         return torch.stack(picks, dim=1)
@@ -293,7 +292,7 @@ class CascadeRouter(Designer):
             there = k < count
             log_prob = self._agent(rows, team, free)
             log_probs.append(log_prob.gather(1, pick[:, None])[:, 0].masked_fill(~there, 0.0))
-            entropies.append(_entropy(log_prob).masked_fill(~there, 0.0))
+            entropies.append(categorical_entropy(log_prob).masked_fill(~there, 0.0))
             team = self._after(rows, team, pick)
             free = free & ~one_hot(pick, free.shape[1]).bool()
         return torch.stack(log_probs, dim=1), torch.stack(entropies, dim=1)
@@ -316,8 +315,7 @@ class CascadeRouter(Designer):
             of_picks = self._picks(rows[owner], kind, count, picks)[0].sum(1)
             of_kind = mode_log_prob[owner, kind] + count_log_prob[owner, kind, count - 1]
             out = out.index_put((owner, place), of_kind + of_picks)
-        total = out.logsumexp(1)
-        return torch.where(total < NEVER / 2, torch.full_like(total, -torch.inf), total)
+        return or_impossible(out.logsumexp(1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -421,13 +419,3 @@ def _ways(modes: Sequence[Mode], fits: Bool[Tensor, "Q C"]) -> Ways:
 
 def _distinct(num: int) -> list[Agent]:
     return [Agent(role=str(i), llm="") for i in range(num)]
-
-
-def _entropy(log_prob: Float[Tensor, "*S N"]) -> Float[Tensor, " *S"]:
-    return -(log_prob.exp() * log_prob).sum(-1)
-
-
-def _categorical(log_prob: Float[Tensor, "B N"], generator: torch.Generator | None, greedy: bool) -> Int[Tensor, " B"]:
-    if greedy:
-        return log_prob.argmax(-1)
-    return torch.multinomial(log_prob.exp(), 1, generator=generator)[:, 0]

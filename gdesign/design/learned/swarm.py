@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from gdesign.design.base import Designer, Draft
-from gdesign.design.dags import EdgeDistribution, design_log_prob, draw, slot_agents
+from gdesign.design.edge_distribution import EdgeDistribution, design_log_prob, draw
+from gdesign.design.slot_graphs import slot_agents
 from gdesign.encode.problem import Space, dense
 from gdesign.types import Design
 
