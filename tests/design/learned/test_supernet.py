@@ -3,15 +3,13 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from gdesign.design.learned.operators import OPERATORS, Work
+from gdesign.design.learned.operators import OPERATORS, Step, Work, build
 from gdesign.design.learned.supernet import Supernet
 from gdesign.encode.problem import ProblemEncoder, Space
 from gdesign.encode.text import HashEncoder
 from gdesign.errors import ConfigError
-from gdesign.types import LLM, AgentPool, Decision, Design, Edge, Role
+from gdesign.types import LLM, Agent, AgentPool, Decision, Design, Edge, Role
 from tests import laws, worlds
-
-NAMES = tuple(name for name in OPERATORS if name != "exit")
 
 
 def works(space: Space, *, num_layers: int) -> Iterator[Work]:
