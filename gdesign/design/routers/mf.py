@@ -65,7 +65,8 @@ class MatrixFactorization(Router):
         d, n, k = space.text_dim, len(space.slots), num_factors
         of_factors = {"query": (d, k), "shift": (k,), "agent": (n, k), "level": (n,)}
         super().__init__(space=space, **of_factors, usd_slope=(d, n), usd_intercept=(n,))
-        self._adam = {"lr": lr, "weight_decay": weight_decay}
+        self._lr = lr
+        self._weight_decay = weight_decay
         self._max_steps = max_steps
         self._held_out = held_out
 
@@ -111,7 +112,7 @@ class MatrixFactorization(Router):
     ) -> tuple[Factors, list[float]]:
         """Return the factors after so many steps, and the loss on other questions after each step."""
         factors = Factors(*(p.clone().requires_grad_() for p in start))
-        optimizer = torch.optim.AdamW(factors, **self._adam)
+        optimizer = torch.optim.AdamW(factors, lr=self._lr, weight_decay=self._weight_decay)
         losses = []
         for _ in range(num_steps):
             optimizer.zero_grad()
