@@ -89,12 +89,7 @@ class Designer(nn.Module, ABC):
 
     @abstractmethod
     def forward(
-        self,
-        problem: Batch,
-        *,
-        num_designs: int = 1,
-        generator: torch.Generator | None = None,
-        greedy: bool = False,
+        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
     ) -> Draft:
         """Draw designs for each problem, which is encoded once.
 

@@ -28,12 +28,7 @@ class Constant(Designer):
         """The design."""
 
     def forward(
-        self,
-        problem: Batch,
-        *,
-        num_designs: int = 1,
-        generator: torch.Generator | None = None,
-        greedy: bool = False,
+        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
     ) -> Draft:
         """Return the design as often as designs are drawn."""
         num: int = problem.num_graphs * num_designs

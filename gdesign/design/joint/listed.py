@@ -119,12 +119,7 @@ class Listed(Designer):
         return Distribution(expected, worth, log_p, present)
 
     def forward(
-        self,
-        problem: Batch,
-        *,
-        num_designs: int = 1,
-        generator: torch.Generator | None = None,
-        greedy: bool = False,
+        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
     ) -> Draft:
         """Draw designs for each problem; greedily, the one expected to be worth most."""
         listing, (expected, worth, log_p, present) = self.listing(problem.space[0]), self.distribution(problem)

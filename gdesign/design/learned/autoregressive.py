@@ -70,12 +70,7 @@ class Autoregressive(Designer):
         self.edge = nn.Linear(hidden_dim, 1)
 
     def forward(
-        self,
-        problem: Batch,
-        *,
-        num_designs: int = 1,
-        generator: torch.Generator | None = None,
-        greedy: bool = False,
+        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
     ) -> Draft:
         """Draw designs for each problem; greedily, the likeliest choice at every step.
 

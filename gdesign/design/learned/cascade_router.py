@@ -150,12 +150,7 @@ class CascadeRouter(Designer):
         self.offered_llm = nn.Linear(hidden_dim, hidden_dim, bias=False)
 
     def forward(
-        self,
-        problem: Batch,
-        *,
-        num_designs: int = 1,
-        generator: torch.Generator | None = None,
-        greedy: bool = False,
+        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
     ) -> Draft:
         """Draw designs for each problem; in training mode the latents are drawn too.
 

@@ -82,12 +82,7 @@ class GDesigner(Designer):
         )
 
     def forward(
-        self,
-        problem: Batch,
-        *,
-        num_designs: int = 1,
-        generator: torch.Generator | None = None,
-        greedy: bool = False,
+        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
     ) -> Draft:
         """Draw designs for each problem; in training mode each has latents of its own."""
         edges, penalty = self.distribution(problem, num_designs=num_designs, generator=generator)
@@ -110,12 +105,7 @@ class GDesigner(Designer):
         return design_log_prob(edges, slot_agents(problem), designs, num_rounds=self.num_rounds)
 
     def distribution(
-        self,
-        problem: Batch,
-        *,
-        num_designs: int = 1,
-        generator: torch.Generator | None = None,
-        mean: bool = False,
+        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, mean: bool = False
     ) -> tuple[EdgeDistribution, Float[Tensor, " B"]]:
         """Return the distribution over graphs of each design, and the penalty.
 
@@ -132,9 +122,7 @@ class GDesigner(Designer):
         h = mu
         if self.training and not mean:
             h = replace(
-                mu,
-                slots=normal(mu.slots, log_sigma.slots, generator),
-                task=normal(mu.task, log_sigma.task, generator),
+                mu, slots=normal(mu.slots, log_sigma.slots, generator), task=normal(mu.task, log_sigma.task, generator)
             )
         refined, penalty = self.refine(self.sketch(h), h.anchor, h.mask)
         of_slots = (divergence(mu.slots, log_sigma.slots) * h.mask).sum(1)

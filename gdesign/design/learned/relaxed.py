@@ -96,12 +96,7 @@ class Relaxed(Designer):
         )
 
     def forward(
-        self,
-        problem: Batch,
-        *,
-        num_designs: int = 1,
-        generator: torch.Generator | None = None,
-        greedy: bool = False,
+        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
     ) -> Draft:
         """Draw designs for each problem; their value trains the critic, their penalty the graph."""
         rows = each(problem.num_graphs, num_designs, problem.x.device)

@@ -88,12 +88,7 @@ class Supernet(Designer):
         self.register_buffer("_able", torch.tensor([_able(k) for k in kinds]), persistent=False)
 
     def forward(
-        self,
-        problem: Batch,
-        *,
-        num_designs: int = 1,
-        generator: torch.Generator | None = None,
-        greedy: bool = False,
+        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
     ) -> Draft:
         """Draw designs for each problem; greedily, the likeliest operator and agent in each layer."""
         rows = self._read(problem)[each(problem.num_graphs, num_designs, problem.x.device)]
@@ -104,10 +99,7 @@ class Supernet(Designer):
         ]
         log_prob = self._log_prob(rows, designs)
         return Draft(
-            designs=lambda: designs,
-            log_prob=log_prob,
-            entropy=drawn.entropy,
-            penalty=torch.zeros_like(log_prob),
+            designs=lambda: designs, log_prob=log_prob, entropy=drawn.entropy, penalty=torch.zeros_like(log_prob)
         )
 
     def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:

@@ -49,22 +49,12 @@ class Swarm(Designer):
         )
 
     def forward(
-        self,
-        problem: Batch,
-        *,
-        num_designs: int = 1,
-        generator: torch.Generator | None = None,
-        greedy: bool = False,
+        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
     ) -> Draft:
         """Draw designs for each problem."""
         edges = self.distribution(problem)
         return draw(
-            edges,
-            problem,
-            num_rounds=self.num_rounds,
-            num_designs=num_designs,
-            generator=generator,
-            greedy=greedy,
+            edges, problem, num_rounds=self.num_rounds, num_designs=num_designs, generator=generator, greedy=greedy
         )
 
     def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:

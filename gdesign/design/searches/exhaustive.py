@@ -59,13 +59,7 @@ class Search(fixed.Constant, base.Searched):
 
     index: Int[Tensor, ""]
 
-    def __init__(
-        self,
-        *,
-        space: Space,
-        families: Sequence[str],
-        num_voters: int = 3,
-    ) -> None:
+    def __init__(self, *, space: Space, families: Sequence[str], num_voters: int = 3) -> None:
         super().__init__(space=space)
         if any(space.instances):
             raise ConfigError("search needs each candidate in one slot; this space holds a candidate twice")
