@@ -17,6 +17,12 @@ def or_impossible(log_prob: Float[Tensor, "*S"]) -> Float[Tensor, "*S"]:
     return torch.where(log_prob < NEVER / 2, torch.full_like(log_prob, -torch.inf), log_prob)
 
 
+def summed(log_prob: Float[Tensor, " G"], owner: Int[Tensor, " G"], num: int) -> Float[Tensor, "B"]:
+    """Return, for each of B owners, the log of the sum of its probabilities; -inf where it has none."""
+    most = log_prob.new_full((num,), NEVER).scatter_reduce(0, owner, log_prob.detach(), "amax")
+    return most + log_prob.new_zeros(num).index_add(0, owner, (log_prob - most[owner]).exp()).log()
+
+
 def categorical(logits: Float[Tensor, "B N"], generator: torch.Generator | None, greedy: bool) -> Int[Tensor, " B"]:
     """Draw one of N a row; greedily, the likeliest."""
     if greedy:

@@ -23,10 +23,11 @@ from torch.nn.functional import logsigmoid
 from torch_geometric.data import Batch
 
 from gdesign.design.base import Draft
-from gdesign.design.draws import NEVER, bernoulli, bernoulli_entropy, gumbel, or_impossible
+from gdesign.design.draws import NEVER, bernoulli, bernoulli_entropy, gumbel, or_impossible, summed
 from gdesign.design.slot_graphs import (
     Later,
     SlotGraphs,
+    distinct,
     each,
     from_designs,
     last_rounds,
@@ -266,7 +267,7 @@ def draft_of(
     def designs() -> list[Design]:
         return to_designs(graphs, agents, num_rounds=num_rounds)
 
-    if all(len(set(row)) == len(row) for row in agents) or graphs.keep.shape[1] > MAX_EXACT:
+    if distinct(agents) or graphs.keep.shape[1] > MAX_EXACT:
         log_prob = edges.log_prob(graphs)
     else:  # several slots hold one candidate, so several graphs may give the design
         log_prob = design_log_prob(edges, agents, designs(), num_rounds=num_rounds)
@@ -274,7 +275,7 @@ def draft_of(
         designs=designs,
         log_prob=log_prob,
         entropy=edges.entropy(graphs.order),
-        penalty=torch.zeros_like(log_prob) if penalty is None else penalty,
+        penalty=penalty,
         soft=edges.edge_probability(),
         value=value,
     )
@@ -287,9 +288,7 @@ def design_log_prob(
     graphs, owner = from_designs(
         designs, agents, mask=edges.mask, num_rounds=num_rounds, temporal=edges.temporal_logits is not None
     )
-    log_prob = edges[owner].log_prob(graphs)
-    nothing = log_prob.new_full((1,), -torch.inf)
-    return torch.stack([torch.cat([nothing, log_prob[owner == b]]).logsumexp(0) for b in range(len(designs))])
+    return summed(edges[owner].log_prob(graphs), owner, len(designs))
 
 
 def _along(pair: Float[Tensor, "B N N"], order: Int[Tensor, "B N"]) -> Float[Tensor, "B N N"]:

@@ -32,9 +32,8 @@ class Constant(Designer):
     ) -> Draft:
         """Return the design as often as designs are drawn."""
         num: int = problem.num_graphs * num_designs
-        zeros = torch.zeros(num, device=problem.x.device)
         design = self.design
-        return Draft(designs=lambda: [design] * num, log_prob=zeros, entropy=zeros, penalty=zeros)
+        return Draft(designs=lambda: [design] * num, log_prob=torch.zeros(num, device=problem.x.device))
 
     def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:
         """Return 0 for the design, -inf for every other."""

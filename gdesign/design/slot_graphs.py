@@ -227,6 +227,11 @@ def each(num_problems: int, num_designs: int, device: torch.device) -> Int[Tenso
     return torch.arange(num_problems, device=device).repeat_interleave(num_designs)
 
 
+def distinct(agents: Sequence[Sequence[Agent]]) -> bool:
+    """Return whether no two slots of a problem hold the same candidate, so that a design is one slot graph."""
+    return all(len(set(row)) == len(row) for row in agents)
+
+
 def slot_agents(problem: Batch, num_designs: int = 1) -> list[list[Agent]]:
     """Return the agent at each slot of each problem, in node order; as often as designs are drawn for it."""
     slots, ptr = problem.slot.tolist(), problem.ptr.tolist()

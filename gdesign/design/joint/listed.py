@@ -134,7 +134,6 @@ class Listed(Designer):
             designs=lambda: [listing.design(i) for i in chosen.tolist()],
             log_prob=log_prob,
             entropy=-(log_p.exp() * log_p).sum(-1)[row],
-            penalty=torch.zeros_like(log_prob),
             value=worth[row, chosen],
             expected=Expected(expected.score[row, chosen], expected.usd[row, chosen]),
         )
@@ -170,12 +169,9 @@ class Listed(Designer):
         worth = (score - price[:, None] * usd).masked_fill(~listing.present(problem), -torch.inf)
         chosen = worth.argmax(-1)
         log_prob = (worth / self.temperature).log_softmax(-1).gather(1, chosen[:, None])[:, 0]
-        zeros = torch.zeros_like(log_prob)
         return Draft(
             designs=lambda: [listing.design(i) for i in chosen.tolist()],
             log_prob=log_prob,
-            entropy=zeros,
-            penalty=zeros,
             expected=Expected(score[chosen], usd[chosen]),
         )
 

@@ -24,8 +24,16 @@ from torch.nn.functional import logsigmoid, one_hot, softplus
 from torch_geometric.data import Batch
 
 from gdesign.design.base import Designer, Draft
-from gdesign.design.draws import NEVER, bernoulli, bernoulli_entropy, categorical, categorical_entropy, or_impossible
-from gdesign.design.slot_graphs import each, slot_agents
+from gdesign.design.draws import (
+    NEVER,
+    bernoulli,
+    bernoulli_entropy,
+    categorical,
+    categorical_entropy,
+    or_impossible,
+    summed,
+)
+from gdesign.design.slot_graphs import distinct, each, slot_agents
 from gdesign.encode.graph import GNN, GraphEncoder
 from gdesign.encode.problem import Dense, Space, dense
 from gdesign.errors import ConfigError
@@ -88,13 +96,11 @@ class Autoregressive(Designer):
             ]
 
         steps = self._steps(rows, team)
-        if all(len(set(row)) == len(row) for row in agents):
+        if distinct(agents):
             log_prob = steps.log_prob()
         else:  # several slots hold one candidate, so several graphs may give the design
             log_prob = self._log_prob(rows, agents, designs())
-        return Draft(
-            designs=designs, log_prob=log_prob, entropy=steps.entropy_in_order(), penalty=torch.zeros_like(log_prob)
-        )
+        return Draft(designs=designs, log_prob=log_prob, entropy=steps.entropy_in_order())
 
     def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:
         """Return the log-probability of one given design a problem; -inf where it cannot be drawn."""
@@ -110,13 +116,11 @@ class Autoregressive(Designer):
                 found = _graphs(design, at_slot, self.num_rounds)
                 graphs += found
                 owner += [b] * len(found)
-        nothing = rows.task.new_full((1,), -torch.inf)
         if not graphs:
-            return nothing.expand(len(designs))
+            return rows.task.new_full((len(designs),), -torch.inf)
         team = Team.of(graphs, device=rows.mask.device)
         belongs = torch.tensor(owner, device=rows.mask.device)
-        log_prob = self._steps(rows[belongs], team).log_prob()
-        return torch.stack([torch.cat([nothing, log_prob[belongs == b]]).logsumexp(0) for b in range(len(designs))])
+        return summed(self._steps(rows[belongs], team).log_prob(), belongs, len(designs))
 
     def _context(self, task: Float[Tensor, "G H"], team: Float[Tensor, "G M H"]) -> Float[Tensor, "G M H"]:
         return torch.relu(self.from_task(task)[:, None] + self.from_team(team))

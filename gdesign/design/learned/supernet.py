@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from gdesign.design.base import Designer, Draft
-from gdesign.design.draws import NEVER, categorical, categorical_entropy
-from gdesign.design.learned.operators import OPERATORS, RUN_CODE, USUAL, Operator, Step, build, paths
+from gdesign.design.draws import NEVER, categorical, categorical_entropy, or_impossible, summed
+from gdesign.design.learned.supernet_operators import OPERATORS, RUN_CODE, USUAL, Operator, Step, build, paths
 from gdesign.design.slot_graphs import each, slot_agents
 from gdesign.encode.graph import GNN, GraphEncoder
 from gdesign.encode.problem import Space, dense
@@ -98,15 +98,13 @@ class Supernet(Designer):
             for at, path in zip(slot_agents(problem, num_designs), drawn.path.tolist(), strict=True)
         ]
         log_prob = self._log_prob(rows, designs)
-        return Draft(
-            designs=lambda: designs, log_prob=log_prob, entropy=drawn.entropy, penalty=torch.zeros_like(log_prob)
-        )
+        return Draft(designs=lambda: designs, log_prob=log_prob, entropy=drawn.entropy)
 
     def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:
         """Return the log-probability of one given design a problem; -inf where it cannot be drawn."""
         return self._log_prob(self._read(problem), designs)
 
-    def _read(self, problem: Batch) -> "Rows":
+    def _read(self, problem: Batch) -> "Encoded":
         encoded = dense(problem, self.encoder(problem))
         nodes = torch.cat([encoded.slots, encoded.task[:, None]], dim=1)
         num, width, dim = nodes.shape
@@ -118,7 +116,7 @@ class Supernet(Designer):
             raise ConfigError(_nothing_to_begin_with(self._names[:-1]))
         # Untrained, an operator is as likely where many agents can carry it out as where few can.
         level = -offered.sum(-1, keepdim=True).clamp_min(1).log().expand(offered.shape)
-        return Rows(
+        return Encoded(
             pairs=pairs.flatten(1, 2),
             level=level.flatten(1),
             offered=offered.flatten(1),
@@ -129,7 +127,7 @@ class Supernet(Designer):
 
     def _walk(
         self,
-        rows: "Rows",
+        rows: "Encoded",
         *,
         given: Int[Tensor, "G L"] | None = None,
         generator: torch.Generator | None = None,
@@ -137,14 +135,14 @@ class Supernet(Designer):
     ) -> "Walk":
         """Go through the layers, along given paths or drawing them."""
         num, width, device = len(rows.task), rows.width, rows.task.device
-        each = torch.arange(num, device=device)
+        row = torch.arange(num, device=device)
         kind = torch.arange(len(self._names), device=device).repeat_interleave(width)
         node = torch.arange(width, device=device).repeat(len(self._names))
         exits = kind == len(self._names) - 1
         state = rows.task
-        solutions = torch.zeros_like(each)
+        solutions = torch.zeros_like(row)
         offered = rows.offered
-        ended = torch.zeros_like(each, dtype=torch.bool)
+        ended = torch.zeros_like(row, dtype=torch.bool)
         possible = ~ended
         log_prob = entropy = rows.task.new_zeros(num)
         path = []
@@ -154,35 +152,30 @@ class Supernet(Designer):
             here = scores.masked_fill(~allowed, NEVER).log_softmax(-1)
             chosen = categorical(here.detach(), generator, greedy) if given is None else given[:, layer]
             path.append(chosen)
-            log_prob = log_prob + here[each, chosen]
-            possible = possible & allowed[each, chosen]
+            log_prob = log_prob + here[row, chosen]
+            possible = possible & allowed[row, chosen]
             entropy = entropy + categorical_entropy(here)
             solutions = self._keeps[kind[chosen]] * solutions + self._adds[kind[chosen]]
             ended = ended | exits[chosen]
             if not self.reuse:
                 offered = offered & ((node != node[chosen][:, None]) | (node == width - 1))
-            state = self.remember(rows.pairs[each, chosen], state)
+            state = self.remember(rows.pairs[row, chosen], state)
         return Walk(path=torch.stack(path, dim=1), log_prob=log_prob, possible=possible, entropy=entropy)
 
-    def _log_prob(self, rows: "Rows", designs: Sequence[Design]) -> Float[Tensor, " B"]:
+    def _log_prob(self, rows: "Encoded", designs: Sequence[Design]) -> Float[Tensor, " B"]:
         """Return the log-probability of designs: of all paths that build them, summed."""
         given: list[list[int]] = []
         owner: list[int] = []
-        column: list[int] = []
         for b, (design, at) in enumerate(zip(designs, rows.standing, strict=True)):
-            for c, steps in enumerate(paths(design, operators=self._names[:-1], num_layers=self.num_layers)):
+            for steps in paths(design, operators=self._names[:-1], num_layers=self.num_layers):
                 if all(step.agent is None or step.agent in at for step in steps):
                     given.append(self._path(at, steps, rows.width))
                     owner.append(b)
-                    column.append(c)
-        table = rows.task.new_full((len(designs), max(column, default=0) + 1), NEVER)
-        possible = torch.zeros_like(table, dtype=torch.bool)
-        if given:
-            where = torch.tensor(owner, device=table.device), torch.tensor(column, device=table.device)
-            walk = self._walk(rows[where[0]], given=torch.tensor(given, device=table.device))
-            table = table.index_put(where, walk.log_prob.masked_fill(~walk.possible, NEVER))
-            possible = possible.index_put(where, walk.possible)
-        return table.logsumexp(1).masked_fill(~possible.any(1), -torch.inf)
+        of = torch.tensor(owner, dtype=torch.long, device=rows.task.device)
+        walk = self._walk(
+            rows[of], given=torch.tensor(given, dtype=torch.long, device=of.device).view(len(given), self.num_layers)
+        )
+        return or_impossible(summed(walk.log_prob.masked_fill(~walk.possible, NEVER), of, len(designs)))
 
     def _path(self, at: Mapping[Agent, int], steps: Sequence[Step], width: int) -> list[int]:
         """Return steps as pairs of an operator and a node, filled up with exits."""
@@ -197,7 +190,7 @@ class Supernet(Designer):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rows:
+class Encoded:
     """A batch of encoded problems as padded rows.
 
     Attributes:
@@ -216,9 +209,9 @@ class Rows:
     width: int
     standing: Sequence[Mapping[Agent, int]]
 
-    def __getitem__(self, rows: Int[Tensor, " G"]) -> "Rows":
+    def __getitem__(self, rows: Int[Tensor, " G"]) -> "Encoded":
         """Return some of the rows, in that order."""
-        return Rows(
+        return Encoded(
             pairs=self.pairs[rows],
             level=self.level[rows],
             offered=self.offered[rows],

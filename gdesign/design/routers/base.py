@@ -11,17 +11,17 @@ features.
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch_geometric.data import Batch
 
 from gdesign.agents import teams
-from gdesign.design.base import Draft, Search, Searched
-from gdesign.encode.problem import ProblemEncoder, Space
+from gdesign.design.base import Draft, Searched, Trials
+from gdesign.encode.problem import ProblemEncoder, Rows, Space
 from gdesign.errors import ConfigError
 from gdesign.types import Design, Task
 
@@ -30,7 +30,7 @@ CHUNK = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
+class Table(Rows):
     """What every agent alone came to on each training question.
 
     Attributes:
@@ -44,9 +44,6 @@ class Table:
     scores: Float[Tensor, "T S"]
     usd: Float[Tensor, "T S"]
     weight: Float[Tensor, " T"]
-
-    def __getitem__(self, rows: Bool[Tensor, " T"]) -> "Table":
-        return Table(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
 class Router(Searched):
@@ -82,7 +79,7 @@ class Router(Searched):
 
     def search(
         self, tasks: Sequence[Task], *, problems: ProblemEncoder, usd_weight: float, generator: torch.Generator
-    ) -> Search:
+    ) -> Trials:
         """Run every agent alone on every question, then fit; lambda is not used before a design is chosen."""
         probes = [teams.single([agent]) for agent in self.space.agents]
         results = yield [(probe, task, 0) for task in tasks for probe in probes]
@@ -100,8 +97,8 @@ class Router(Searched):
     ) -> Draft:
         """Return the agent that is predicted to be worth most, as often as designs are drawn."""
         chosen = self._chosen(problem).repeat_interleave(num_designs)
-        zeros = torch.zeros(len(chosen), device=problem.x.device)
-        return Draft(designs=lambda: self._designs(chosen), log_prob=zeros, entropy=zeros, penalty=zeros)
+        log_prob = torch.zeros(len(chosen), device=problem.x.device)
+        return Draft(designs=lambda: self._designs(chosen), log_prob=log_prob)
 
     def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:
         """Return 0 for the design that `forward` returns, -inf for every other."""

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gdesign.agents import teams
-from gdesign.design import base
+from gdesign.design.base import Trials
 from gdesign.design.joint.vocabulary import SHAPES, Shape, compose
 from gdesign.design.searches.base import Kept
 from gdesign.encode.problem import ProblemEncoder, Space
@@ -84,7 +84,7 @@ class Search(Kept):
 
     def search(
         self, tasks: Sequence[Task], *, problems: ProblemEncoder, usd_weight: float, generator: torch.Generator
-    ) -> base.Search:
+    ) -> Trials:
         """Run every agent alone on every question, then compose."""
         num = len(self.probes)
         results = yield [(probe, task, 0) for task in tasks for probe in self.probes]

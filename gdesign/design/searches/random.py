@@ -10,7 +10,7 @@ from jaxtyping import Int
 from torch import Tensor
 from tqdm import tqdm
 
-from gdesign.design.base import Search
+from gdesign.design.base import Trials
 from gdesign.design.searches.base import Kept, Questions, refuse_below_one
 from gdesign.design.searches.enumerate import small_designs
 from gdesign.encode.problem import ProblemEncoder, Space
@@ -80,7 +80,7 @@ class RandomSearch(Kept):
 
     def search(
         self, tasks: Sequence[Task], *, problems: ProblemEncoder, usd_weight: float, generator: torch.Generator
-    ) -> Search:
+    ) -> Trials:
         """Draw designs, run them, drop the worse half, until two are left and the runs are spent."""
         questions = Questions(tasks, num_samples=self.num_samples, generator=generator)
         alive = torch.randperm(len(self.family), generator=generator)[: self._num_designs()].tolist()

@@ -16,7 +16,7 @@ from jaxtyping import Int
 from torch import Tensor
 from tqdm import tqdm
 
-from gdesign.design.base import Search
+from gdesign.design.base import Trials
 from gdesign.design.searches.base import Kept, Questions, refuse_below_one
 from gdesign.encode.problem import ProblemEncoder, Space
 from gdesign.errors import ConfigError
@@ -91,7 +91,7 @@ class TreeSearch(Kept):
 
     def search(
         self, tasks: Sequence[Task], *, problems: ProblemEncoder, usd_weight: float, generator: torch.Generator
-    ) -> Search:
+    ) -> Trials:
         """Simulate until the runs are spent, then keep the design with the highest lower confidence bound."""
         questions = Questions(tasks, num_samples=self.num_samples, generator=generator)
         root = _Node(path=(), design=None, parent=None)

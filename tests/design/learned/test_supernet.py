@@ -3,8 +3,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from gdesign.design.learned.operators import OPERATORS, Step, Work, build
 from gdesign.design.learned.supernet import Supernet
+from gdesign.design.learned.supernet_operators import OPERATORS, Step, Work, build
 from gdesign.encode.problem import ProblemEncoder, Space
 from gdesign.encode.text import HashEncoder
 from gdesign.errors import ConfigError

@@ -1,6 +1,6 @@
 import pytest
 
-from gdesign.design.learned.operators import OPERATORS, Step, build, paths
+from gdesign.design.learned.supernet_operators import OPERATORS, Step, build, paths
 from gdesign.types import Agent, Decision, Design, Edge
 
 NAMES = tuple(name for name in OPERATORS if name != "exit")
