@@ -17,10 +17,17 @@ def or_impossible(log_prob: Float[Tensor, "*S"]) -> Float[Tensor, "*S"]:
     return torch.where(log_prob < NEVER / 2, torch.full_like(log_prob, -torch.inf), log_prob)
 
 
-def summed(log_prob: Float[Tensor, " G"], owner: Int[Tensor, " G"], num: int) -> Float[Tensor, "B"]:
-    """Return, for each of B owners, the log of the sum of its probabilities; -inf where it has none."""
-    most = log_prob.new_full((num,), NEVER).scatter_reduce(0, owner, log_prob.detach(), "amax")
-    return most + log_prob.new_zeros(num).index_add(0, owner, (log_prob - most[owner]).exp()).log()
+def summed(log_prob: Float[Tensor, " G"], owner: Int[Tensor, " G"], num: int) -> Float[Tensor, " _"]:
+    """Return, for each of so many owners, the log of the sum of its probabilities; -inf where it has none.
+
+    Args:
+        log_prob: Log-probabilities.
+        owner: Whose each is, in rising order.
+        num: How many owners there are.
+    """
+    column = torch.arange(len(owner), device=owner.device) - torch.searchsorted(owner, owner)
+    width = int(column.max()) + 1 if len(owner) else 1
+    return log_prob.new_full((num, width), -torch.inf).index_put((owner, column), log_prob).logsumexp(1)
 
 
 def categorical(logits: Float[Tensor, "B N"], generator: torch.Generator | None, greedy: bool) -> Int[Tensor, " B"]:
@@ -52,7 +59,8 @@ def categorical_entropy(log_prob: Float[Tensor, "*S N"]) -> Float[Tensor, "*S"]:
 
 def bernoulli_entropy(logits: Float[Tensor, "*S"]) -> Float[Tensor, "*S"]:
     """Return the entropy of yes or no."""
-    return softplus(logits) - torch.sigmoid(logits) * logits
+    p = torch.sigmoid(logits)
+    return softplus(logits) - p * logits
 
 
 def normal(
