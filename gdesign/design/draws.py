@@ -25,6 +25,7 @@ def summed(log_prob: Float[Tensor, " G"], owner: Int[Tensor, " G"], num: int) ->
         owner: Whose each is, in rising order.
         num: How many owners there are.
     """
+    owner = owner.contiguous()
     column = torch.arange(len(owner), device=owner.device) - torch.searchsorted(owner, owner)
     width = int(column.max()) + 1 if len(owner) else 1
     return log_prob.new_full((num, width), -torch.inf).index_put((owner, column), log_prob).logsumexp(1)
