@@ -83,7 +83,7 @@ FIXED = (
 
 def searches(num_runs: int) -> tuple[Method, ...]:
     """Return the rows of searches for one design for all questions, with so many runs where they can be told."""
-    told = (f"designer.num_runs={num_runs}", "+designer.num_samples=1000")
+    told = (f"designer.num_runs={num_runs}", "designer.num_samples=1000")
     return (
         Method(name="search", kind="search", overrides=("designer=search",)),
         Method(name="random_search", kind="search", overrides=("designer=random_search", *told)),

@@ -60,7 +60,7 @@ LEARNED: dict[str, tuple[str, ...]] = {
     "kernel": ("designer=kernel",),
     "length": ("designer=length",),
     "tfidf": ("designer=tfidf",),
-    "tfidf, shrunk harder": ("designer=tfidf", "+designer.strengths=[3.0]"),
+    "tfidf, shrunk harder": ("designer=tfidf", "designer.weakest=3", "designer.strongest=3"),
 }
 """Overrides that make each router; the last one's strength is the best on the development questions."""
 FIRST, DOMAIN = "longer first", "domain"

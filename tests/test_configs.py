@@ -1,11 +1,14 @@
 """Every config composes, and what it describes can be made."""
 
+from copy import deepcopy
+from functools import cache
+from inspect import Parameter, signature
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from omegaconf import OmegaConf
 
 from gdesign.errors import MissingDataError
@@ -34,10 +37,15 @@ def options(*groups):
     ]
 
 
-def composed(*overrides, config="train"):
+@cache
+def once(*overrides, config):
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         return compose(config, list(overrides))
+
+
+def composed(*overrides, config="train"):
+    return deepcopy(once(*overrides, config=config))
 
 
 @pytest.mark.parametrize(
@@ -57,6 +65,46 @@ def test_every_experiment_composes(_, name):
 def test_every_designer_can_be_made(group, name):
     problems, designer = assemble(composed(f"{group}={name}"))
     assert designer.space == problems.space
+
+
+VARIANTS = {
+    ("kernel", "blocks"),  # describe the encoder that it brings
+    ("length", "text_dim"),  # likewise
+    ("tfidf", "text_dim"),
+    ("tfidf", "idf"),
+    ("single", "num_agents"),
+    ("macnet", "repeat"),
+}
+"""Settings that a YAML sets otherwise than its constructor would, on purpose."""
+
+
+def arguments(target):
+    """Return the keyword arguments of a constructor or topology, with their defaults as YAML would say them."""
+    given = [p for p in signature(get_object(target)).parameters.values() if p.kind is Parameter.KEYWORD_ONLY]
+    return {p.name: list(p.default) if isinstance(p.default, tuple) else p.default for p in given if p.name != "space"}
+
+
+@pytest.mark.parametrize(("group", "name"), options("designer"))
+def test_every_setting_of_a_designer_is_in_sight_with_the_value_it_has_by_default(group, name):
+    settings = OmegaConf.to_container(composed(f"{group}={name}")[group], resolve=True)
+    expected = arguments(settings.pop("_target_"))
+    if "topology" in settings:
+        expected |= arguments(settings["topology"]["_target_"])
+    assert settings.keys() == expected.keys()
+    for setting, default in expected.items():
+        if default is not Parameter.empty and setting != "gnn" and (name, setting) not in VARIANTS:
+            assert settings[setting] == default, setting
+
+
+@pytest.mark.parametrize(("group", "name"), options("text"))
+def test_every_setting_of_a_text_encoder_is_in_sight(group, name):
+    def check(node):
+        expected = arguments(node["_target_"])
+        assert node.keys() - {"_target_"} == expected.keys()
+        for inner in [*node.get("encoders", ()), *filter(None, [node.get("encoder")])]:
+            check(inner)
+
+    check(OmegaConf.to_container(composed(f"{group}={name}")[group], resolve=True))
 
 
 @pytest.mark.parametrize(("group", "name"), options("pool", "llm"))

@@ -16,7 +16,7 @@ from gdesign.encode.problem import ProblemEncoder, Space
 from gdesign.errors import ConfigError
 from gdesign.types import Design, Job, Outcome, Run, Task
 
-Search = Generator[Sequence[Job], Sequence[tuple[Run, Outcome]], None]
+Trials = Generator[Sequence[Job], Sequence[tuple[Run, Outcome]], None]
 """Yields what is to be run, is sent what came of it, in the same order, until it has seen enough."""
 
 
@@ -38,8 +38,8 @@ class Draft:
     Args:
         designs: Builds the designs when they are first asked for.
         log_prob: Log-probability of each drawn design.
-        entropy: Of the distribution each design was drawn from, as its method defines it.
-        penalty: The method's own regulariser, to be added to the loss.
+        entropy: Of the distribution each design was drawn from, as its method defines it; None for 0.
+        penalty: The method's own regulariser, to be added to the loss; None for 0.
         soft: Probability of each edge (from, to) where the method has edges; None elsewhere.
         value: The utility that the method's critic expects of each drawn design; None without a critic.
         expected: Score and USD that it expects of each, where it tells these apart; None elsewhere.
@@ -50,15 +50,15 @@ class Draft:
         *,
         designs: Callable[[], list[Design]],
         log_prob: Float[Tensor, " B"],
-        entropy: Float[Tensor, " B"],
-        penalty: Float[Tensor, " B"],
+        entropy: Float[Tensor, " B"] | None = None,
+        penalty: Float[Tensor, " B"] | None = None,
         soft: Float[Tensor, "B N N"] | None = None,
         value: Float[Tensor, " B"] | None = None,
         expected: Expected | None = None,
     ) -> None:
         self.log_prob = log_prob
-        self.entropy = entropy
-        self.penalty = penalty
+        self.entropy = torch.zeros_like(log_prob) if entropy is None else entropy
+        self.penalty = torch.zeros_like(log_prob) if penalty is None else penalty
         self.soft = soft
         self.value = value
         self.expected = expected
@@ -87,12 +87,7 @@ class Designer(nn.Module, ABC):
 
     @abstractmethod
     def forward(
-        self,
-        problem: Batch,
-        *,
-        num_designs: int = 1,
-        generator: torch.Generator | None = None,
-        greedy: bool = False,
+        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
     ) -> Draft:
         """Draw designs for each problem, which is encoded once.
 
@@ -161,7 +156,7 @@ class Searched(Designer):
     @abstractmethod
     def search(
         self, tasks: Sequence[Task], *, problems: ProblemEncoder, usd_weight: float, generator: torch.Generator
-    ) -> Search:
+    ) -> Trials:
         """Ask for runs until enough is known, then keep what was found; the state dict carries it.
 
         Args:

@@ -28,18 +28,12 @@ class Constant(Designer):
         """The design."""
 
     def forward(
-        self,
-        problem: Batch,
-        *,
-        num_designs: int = 1,
-        generator: torch.Generator | None = None,
-        greedy: bool = False,
+        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
     ) -> Draft:
         """Return the design as often as designs are drawn."""
         num: int = problem.num_graphs * num_designs
-        zeros = torch.zeros(num, device=problem.x.device)
         design = self.design
-        return Draft(designs=lambda: [design] * num, log_prob=zeros, entropy=zeros, penalty=zeros)
+        return Draft(designs=lambda: [design] * num, log_prob=torch.zeros(num, device=problem.x.device))
 
     def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:
         """Return 0 for the design, -inf for every other."""

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -205,8 +206,19 @@ def anchor_pairs(space: Space, anchor: str, *, reverse: bool = False, seed: int 
     return [(j, i) for i, j in pairs] if reverse else pairs
 
 
+P = TypeVar("P", bound="Rows")
+
+
 @dataclass(frozen=True, kw_only=True)
-class Dense:
+class Rows:
+    """Tensors with a row a problem, of which one index takes some, in that order."""
+
+    def __getitem__(self: P, rows: Int[Tensor, " G"] | Bool[Tensor, " B"]) -> P:
+        return type(self)(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dense(Rows):
     """A batch of problems as padded rows, for decoders.
 
     Attributes:
@@ -222,9 +234,6 @@ class Dense:
     mask: Bool[Tensor, "B N"]
     slot: Int[Tensor, "B N"]
     anchor: Float[Tensor, "B N N"]
-
-    def __getitem__(self, rows: Int[Tensor, " G"]) -> "Dense":
-        return Dense(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
 def dense(problem: Batch, h: Float[Tensor, "V D"]) -> Dense:

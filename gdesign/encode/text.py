@@ -9,7 +9,8 @@ import re
 import sqlite3
 import zlib
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from gdesign.errors import ConfigError, DataError
 
@@ -38,7 +40,6 @@ class TextEncoder(Protocol):
 
     def __call__(self, texts: Sequence[str]) -> Float[Tensor, "T D"]:
         """Encode texts."""
-        ...
 
 
 class HashEncoder:
@@ -54,12 +55,13 @@ class HashEncoder:
 
     def __call__(self, texts: Sequence[str]) -> Float[Tensor, "T D"]:
         """Encode texts."""
-        out = np.zeros((len(texts), self.dim), dtype=np.float32)
-        for row, text in zip(out, texts, strict=True):
+
+        def signed(text: str) -> Iterator[tuple[int, float]]:
             for word in re.findall(r"[a-z]+", text.lower()):
                 code = zlib.crc32(word.encode())
-                row[code % self.dim] += 1.0 if code & 0x80000000 else -1.0
-        return torch.nn.functional.normalize(torch.from_numpy(out), dim=-1)
+                yield code, 1.0 if code & 0x80000000 else -1.0
+
+        return _hashed(texts, signed, self.dim)
 
 
 class WordEncoder:
@@ -77,12 +79,24 @@ class WordEncoder:
 
     def __call__(self, texts: Sequence[str]) -> Float[Tensor, "T D"]:
         """Encode texts."""
-        out = np.zeros((len(texts), self.dim), dtype=np.float32)
-        for row, text in zip(out, texts, strict=True):
+
+        def counted(text: str) -> Iterator[tuple[int, float]]:
             words = re.findall(r"\w+", text.lower())
             for term, count in Counter([*words, *map(" ".join, pairwise(words))]).items():
-                row[zlib.crc32(term.encode()) % self.dim] += 1 + math.log(count)
-        return torch.nn.functional.normalize(torch.from_numpy(out), dim=-1)
+                yield zlib.crc32(term.encode()), 1 + math.log(count)
+
+        return _hashed(texts, counted, self.dim)
+
+
+def _hashed(
+    texts: Sequence[str], terms: Callable[[str], Iterable[tuple[int, float]]], dim: int
+) -> Float[Tensor, "T D"]:
+    """Return unit vectors: for each term of a text its value, in the bucket of its code."""
+    out = torch.zeros(len(texts), dim)
+    for row, text in zip(out.numpy(), texts, strict=True):
+        for code, value in terms(text):
+            row[code % dim] += value
+    return normalize(out, dim=-1)
 
 
 class LengthEncoder:
@@ -101,7 +115,7 @@ class LengthEncoder:
         length = torch.tensor([math.log2(max(1, len(t))) for t in texts])
         centres = torch.linspace(3, 15, self.dim)
         bumps = torch.exp(-0.5 * (length[:, None] - centres).square())
-        return torch.nn.functional.normalize(bumps, dim=-1)
+        return normalize(bumps, dim=-1)
 
 
 class SurfaceEncoder:
@@ -220,7 +234,7 @@ class MiniLM:
         states = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
         weight = mask[..., None].to(states.dtype)
         mean = (states * weight).sum(1) / weight.sum(1)
-        return torch.nn.functional.normalize(mean, dim=-1).cpu()
+        return normalize(mean, dim=-1).cpu()
 
     def __call__(self, texts: Sequence[str]) -> Float[Tensor, "T D"]:
         """Encode texts; those of similar length together, so that little is padded."""
@@ -233,18 +247,20 @@ class MiniLM:
 
 
 class CachedEncoder:
-    """Remember every embedding, in memory and in an SQLite file, by text and encoder.
+    """Remember embeddings, in memory and in an SQLite file, by text and encoder.
 
     Args:
         encoder: Encodes what is not remembered.
         path: The file; None keeps embeddings in memory only.
+        size: How many are remembered in memory, the last ones; None for all.
     """
 
-    def __init__(self, *, encoder: TextEncoder, path: str | Path | None = None) -> None:
+    def __init__(self, *, encoder: TextEncoder, path: str | Path | None = None, size: int | None = None) -> None:
         self.dim = encoder.dim
         self.name = encoder.name
         self._encoder = encoder
-        self._memory: dict[str, Tensor] = {}
+        self._size = size
+        self._memory: OrderedDict[str, Tensor] = OrderedDict()
         self._file: sqlite3.Connection | None = None
         if path is not None:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -253,58 +269,29 @@ class CachedEncoder:
             self._file.execute("CREATE TABLE IF NOT EXISTS embedding (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID")
 
     def __call__(self, texts: Sequence[str]) -> Float[Tensor, "T D"]:
-        """Encode texts; only those never seen reach the encoder."""
-        new = list(dict.fromkeys(t for t in texts if t not in self._memory))
-        if new and self._file is not None:
-            new = [t for t in new if not self._recall(t)]
-        if new:
-            for text, vector in zip(new, self._encoder(new), strict=True):
-                self._memory[text] = vector
+        """Encode texts; only those not remembered reach the encoder, each once."""
+        keys = [hashlib.sha256(f"{self.name}\0{t}".encode("utf-8", "surrogatepass")).hexdigest() for t in texts]
+        asked = dict(zip(keys, texts, strict=True))
+        known = {key: vector for key in asked if (vector := self._recall(key)) is not None}
+        if new := [key for key in asked if key not in known]:
+            known |= zip(new, self._encoder([asked[key] for key in new]), strict=True)
             if self._file is not None:
-                rows = [(self._key(t), self._memory[t].numpy().astype("<f4").tobytes()) for t in new]
+                rows = [(key, known[key].numpy().astype("<f4").tobytes()) for key in new]
                 with self._file:
                     self._file.executemany("INSERT OR IGNORE INTO embedding VALUES (?, ?)", rows)
-        if not texts:
-            return torch.empty(0, self.dim)
-        return torch.stack([self._memory[t] for t in texts])
-
-    def _recall(self, text: str) -> bool:
-        assert self._file is not None
-        row = self._file.execute("SELECT value FROM embedding WHERE key = ?", (self._key(text),)).fetchone()
-        if row is None:
-            return False
-        self._memory[text] = torch.from_numpy(np.frombuffer(row[0], dtype="<f4").copy())
-        return True
-
-    def _key(self, text: str) -> str:
-        return hashlib.sha256(f"{self.name}\0{text}".encode()).hexdigest()
-
-
-class Recent:
-    """Remember the embeddings of the last texts, in memory alone: for servers, which see new texts without end.
-
-    Args:
-        encoder: Encodes what is not remembered.
-        size: How many are remembered.
-    """
-
-    def __init__(self, *, encoder: TextEncoder, size: int = 1024) -> None:
-        self.dim = encoder.dim
-        self.name = encoder.name
-        self._encoder = encoder
-        self._size = size
-        self._memory: OrderedDict[bytes, Tensor] = OrderedDict()  # by digest: texts may be long
-
-    def __call__(self, texts: Sequence[str]) -> Float[Tensor, "T D"]:
-        """Encode texts; each reaches the encoder once, however often it is among them."""
-        keys = [hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=32).digest() for text in texts]
-        known = {key: self._memory[key] for key in keys if key in self._memory}
-        new = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
-        if new:
-            known |= zip(new, self._encoder(list(new.values())), strict=True)
         for key, vector in known.items():
             self._memory[key] = vector
             self._memory.move_to_end(key)
-        while len(self._memory) > self._size:
+        while self._size is not None and len(self._memory) > self._size:
             self._memory.popitem(last=False)
         return torch.stack([known[key] for key in keys]) if keys else torch.empty(0, self.dim)
+
+    def _recall(self, key: str) -> Tensor | None:
+        if key in self._memory or self._file is None:
+            return self._memory.get(key)
+        row = self._file.execute("SELECT value FROM embedding WHERE key = ?", (key,)).fetchone()
+        return None if row is None else torch.from_numpy(np.frombuffer(row[0], dtype="<f4").copy())
+
+
+Recent = partial(CachedEncoder, size=1024)
+"""Remembers the last texts in memory alone: for servers, which see new texts without end."""

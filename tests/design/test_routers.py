@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gdesign.agents import teams
-from gdesign.design.routers.base import Router, contrast, features
+from gdesign.design.routers.base import Router, Table, contrast, features
 from gdesign.design.routers.kernel import Kernel, most_likely
 from gdesign.design.routers.knn import NearestNeighbors
 from gdesign.design.routers.mf import MatrixFactorization
@@ -29,13 +29,13 @@ def fitted(make, space: Space) -> Router:
     """Return a router that has seen 30 questions with any scores."""
     router, generator = make(space=space), torch.Generator().manual_seed(0)
     shape = (30, len(space.slots))
-    router.fit(
-        torch.nn.functional.normalize(torch.randn(30, space.text_dim, generator=generator), dim=1),
+    table = Table(
+        x=torch.nn.functional.normalize(torch.randn(30, space.text_dim, generator=generator), dim=1),
         scores=torch.rand(shape, generator=generator),
         usd=0.001 * torch.rand(shape, generator=generator),
         weight=torch.ones(30),
-        generator=generator,
     )
+    router.fit(table, generator=generator)
     return router
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from gdesign.agents import teams
-from gdesign.design.base import Expected, Search, Searched
+from gdesign.design.base import Expected, Searched, Trials
 from gdesign.design.joint.listed import MAX_DESIGNS, Listed, Listing
 from gdesign.design.joint.profiles import Profiles
 from gdesign.design.joint.record import Record
@@ -140,7 +140,7 @@ class Evidence(Listed, Searched):
 
     def search(
         self, tasks: Sequence[Task], *, problems: ProblemEncoder, usd_weight: float, generator: torch.Generator
-    ) -> Search:
+    ) -> Trials:
         """Run each agent of which nothing is known alone, on questions of the record or, without one, on any."""
         record = self._record
         new = [a for a in dict.fromkeys(self.space.agents) if record is None or a not in record.agents]

@@ -20,8 +20,9 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from gdesign.design.base import Designer, Draft, Expected
-from gdesign.design.dags import NEVER, each
+from gdesign.design.draws import NEVER
 from gdesign.design.joint.vocabulary import Vocabulary
+from gdesign.design.slot_graphs import each
 from gdesign.encode.problem import Space
 from gdesign.errors import ConfigError
 from gdesign.types import Design
@@ -118,12 +119,7 @@ class Listed(Designer):
         return Distribution(expected, worth, log_p, present)
 
     def forward(
-        self,
-        problem: Batch,
-        *,
-        num_designs: int = 1,
-        generator: torch.Generator | None = None,
-        greedy: bool = False,
+        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
     ) -> Draft:
         """Draw designs for each problem; greedily, the one expected to be worth most."""
         listing, (expected, worth, log_p, present) = self.listing(problem.space[0]), self.distribution(problem)
@@ -138,7 +134,6 @@ class Listed(Designer):
             designs=lambda: [listing.design(i) for i in chosen.tolist()],
             log_prob=log_prob,
             entropy=-(log_p.exp() * log_p).sum(-1)[row],
-            penalty=torch.zeros_like(log_prob),
             value=worth[row, chosen],
             expected=Expected(expected.score[row, chosen], expected.usd[row, chosen]),
         )
@@ -174,12 +169,9 @@ class Listed(Designer):
         worth = (score - price[:, None] * usd).masked_fill(~listing.present(problem), -torch.inf)
         chosen = worth.argmax(-1)
         log_prob = (worth / self.temperature).log_softmax(-1).gather(1, chosen[:, None])[:, 0]
-        zeros = torch.zeros_like(log_prob)
         return Draft(
             designs=lambda: [listing.design(i) for i in chosen.tolist()],
             log_prob=log_prob,
-            entropy=zeros,
-            penalty=zeros,
             expected=Expected(score[chosen], usd[chosen]),
         )
 

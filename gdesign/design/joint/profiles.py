@@ -280,21 +280,19 @@ def _logistic(
     told: Float[Tensor, "T F"], right: Float[Tensor, " T"], asked: Bool[Tensor, " T"], *, ridge: float = 3.0
 ) -> Float[Tensor, " T"]:
     """Return the chance that an agent is right, by logistic regression on what is told, fitted where it was asked."""
+    from sklearn.linear_model import LogisticRegression  # slow to import, and needed for agents added later alone
+
     x = (told - told.mean(0)).double()
-    x = torch.cat([x, torch.ones(len(x), 1, dtype=x.dtype)], dim=1)
-    level = torch.zeros(2, x.shape[1], dtype=x.dtype)
-    level[:, -1] = 1  # one reply right and one wrong, half each, keep the fit finite where all are alike
-    rows, y = torch.cat([x[asked], level]), torch.cat([right[asked].double(), torch.tensor([0.0, 1.0]).double()])
-    count = torch.cat([torch.ones(int(asked.sum())), torch.full((2,), 0.5)]).double()
-    penalty = ridge * torch.eye(x.shape[1], dtype=x.dtype)
-    penalty[-1, -1] = 0
-    weights = x.new_zeros(x.shape[1])
-    for _ in range(12):  # Newton's steps
-        p = (rows @ weights).sigmoid()
-        slope = (rows * (count * p * (1 - p))[:, None]).mT @ rows + penalty
-        weights = weights + torch.linalg.solve(slope, rows.mT @ (count * (y - p)) - penalty @ weights)
-    out: Tensor = (x @ weights).sigmoid().to(told)
-    return out
+    rows, y = x[asked], right[asked].double()
+    # a reply that is half right is half a right one and half a wrong one; and one reply of each kind, half each, keeps
+    # the fit finite where all are alike
+    level, half = torch.zeros_like(x[:1]), torch.tensor([0.5])
+    model = LogisticRegression(C=1 / ridge, solver="newton-cholesky", tol=1e-10).fit(
+        torch.cat([rows, level, rows, level]).numpy(),
+        torch.tensor([True, False]).repeat_interleave(len(rows) + 1).numpy(),
+        sample_weight=torch.cat([y, half, 1 - y, half]).numpy(),
+    )
+    return torch.from_numpy(model.predict_proba(x.numpy())[:, 1]).to(told)
 
 
 def _ridge_of_logs(

@@ -24,7 +24,16 @@ from torch.nn.functional import logsigmoid, one_hot, softplus
 from torch_geometric.data import Batch
 
 from gdesign.design.base import Designer, Draft
-from gdesign.design.dags import NEVER, each, slot_agents
+from gdesign.design.draws import (
+    NEVER,
+    bernoulli,
+    bernoulli_entropy,
+    categorical,
+    categorical_entropy,
+    or_impossible,
+    summed,
+)
+from gdesign.design.slot_graphs import distinct, each, slot_agents
 from gdesign.encode.graph import GNN, GraphEncoder
 from gdesign.encode.problem import Dense, Space, dense
 from gdesign.errors import ConfigError
@@ -69,12 +78,7 @@ class Autoregressive(Designer):
         self.edge = nn.Linear(hidden_dim, 1)
 
     def forward(
-        self,
-        problem: Batch,
-        *,
-        num_designs: int = 1,
-        generator: torch.Generator | None = None,
-        greedy: bool = False,
+        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
     ) -> Draft:
         """Draw designs for each problem; greedily, the likeliest choice at every step.
 
@@ -92,13 +96,11 @@ class Autoregressive(Designer):
             ]
 
         steps = self._steps(rows, team)
-        if all(len(set(row)) == len(row) for row in agents):
+        if distinct(agents):
             log_prob = steps.log_prob()
         else:  # several slots hold one candidate, so several graphs may give the design
             log_prob = self._log_prob(rows, agents, designs())
-        return Draft(
-            designs=designs, log_prob=log_prob, entropy=steps.entropy_in_order(), penalty=torch.zeros_like(log_prob)
-        )
+        return Draft(designs=designs, log_prob=log_prob, entropy=steps.entropy_in_order())
 
     def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:
         """Return the log-probability of one given design a problem; -inf where it cannot be drawn."""
@@ -114,13 +116,11 @@ class Autoregressive(Designer):
                 found = _graphs(design, at_slot, self.num_rounds)
                 graphs += found
                 owner += [b] * len(found)
-        nothing = rows.task.new_full((1,), -torch.inf)
         if not graphs:
-            return nothing.expand(len(designs))
+            return rows.task.new_full((len(designs),), -torch.inf)
         team = Team.of(graphs, device=rows.mask.device)
         belongs = torch.tensor(owner, device=rows.mask.device)
-        log_prob = self._steps(rows[belongs], team).log_prob()
-        return torch.stack([torch.cat([nothing, log_prob[belongs == b]]).logsumexp(0) for b in range(len(designs))])
+        return summed(self._steps(rows[belongs], team).log_prob(), belongs, len(designs))
 
     def _context(self, task: Float[Tensor, "G H"], team: Float[Tensor, "G M H"]) -> Float[Tensor, "G M H"]:
         return torch.relu(self.from_task(task)[:, None] + self.from_team(team))
@@ -150,11 +150,10 @@ class Autoregressive(Designer):
             for t in range(most):
                 context = self._context(rows.task, memory.sum(1, keepdim=True))
                 if t > 0:
-                    stop = _bernoulli(self.stop(context)[:, 0, 0], generator, greedy)
+                    stop = bernoulli(self.stop(context)[:, 0, 0], generator, greedy)
                     going = going & ~stop & free.any(1)
-                pick = _categorical(
-                    self._offers(context, rows.slots)[:, 0].masked_fill(~free, NEVER), generator, greedy
-                )
+                offers = self._offers(context, rows.slots)[:, 0].masked_fill(~free, NEVER)
+                pick = categorical(offers, generator, greedy)
                 new = rows.slots.gather(1, pick[:, None, None].expand(-1, 1, rows.slots.shape[2]))
                 if t > 0:
                     hearers = _not_none(self._hearings(context, new, memory[:, :t])[:, 0, 0], generator, greedy)
@@ -336,19 +335,19 @@ class Steps:
             total = torch.cat([decider, (total[:, before] + arrive)[:, 1:].logsumexp(-1)], dim=1)
         everybody = (there[:, 1:] * bit).sum(1, keepdim=True)
         out = (total + self._end).gather(1, everybody)[:, 0]
-        return torch.where(out < NEVER / 2, torch.full_like(out, -torch.inf), out)
+        return or_impossible(out)
 
     def entropy_in_order(self) -> Float[Tensor, " G"]:
         """Return the entropy of every choice where the agents come in the order of their places."""
         there = self.team.there
         k = there.shape[1]
         prefix = 2 ** torch.arange(k, device=there.device) - 1
-        picks = _entropy(self.offers[:, prefix])
+        picks = categorical_entropy(self.offers[:, prefix])
         go = torch.sigmoid(-self.stop[:, prefix])
-        on = (softplus(self.stop) - torch.sigmoid(self.stop) * self.stop)[:, prefix] + go * picks
+        on = bernoulli_entropy(self.stop)[:, prefix] + go * picks
         edges = self.hearers.entropy()[:, prefix[:-1], torch.arange(1, k, device=there.device)]
         return (
-            _entropy(self.first)
+            categorical_entropy(self.first)
             + (on * (there & self.may_go[:, prefix])).sum(1)
             + edges.masked_fill(~there[:, 1:], 0.0).sum(1)
         )
@@ -368,29 +367,12 @@ def _sets(k: int) -> Bool[Tensor, "M K"]:
     return torch.cat([torch.ones_like(index).bool(), (index >> torch.arange(k - 1) & 1).bool()], dim=1)
 
 
-def _entropy(log_prob: Float[Tensor, "*S N"]) -> Float[Tensor, " *S"]:
-    return -(log_prob.exp() * log_prob).sum(-1)
-
-
-def _bernoulli(logits: Float[Tensor, " *S"], generator: torch.Generator | None, greedy: bool) -> Bool[Tensor, " *S"]:
-    if greedy:
-        return logits > 0
-    u = torch.rand(logits.shape, generator=generator, device=logits.device, dtype=logits.dtype)
-    return u < torch.sigmoid(logits)
-
-
-def _categorical(logits: Float[Tensor, "B N"], generator: torch.Generator | None, greedy: bool) -> Int[Tensor, " B"]:
-    if greedy:
-        return logits.argmax(-1)
-    return torch.multinomial(logits.softmax(-1), 1, generator=generator)[:, 0]
-
-
 def _not_none(logits: Float[Tensor, "B K"], generator: torch.Generator | None, greedy: bool) -> Bool[Tensor, "B K"]:
     """Draw independent edges given that there is at least one: the last of them, then those before it."""
     k = logits.shape[1]
     if greedy:
         return (logits > 0) | one_hot(logits.argmax(-1), k).bool()
     free = softplus(logits)
-    last = _categorical(logits + free.cumsum(-1) - free, generator, greedy)[:, None]
+    last = categorical(logits + free.cumsum(-1) - free, generator, greedy)[:, None]
     place = torch.arange(k, device=logits.device)
-    return (_bernoulli(logits, generator, greedy) & (place < last)) | (place == last)
+    return (bernoulli(logits, generator, greedy) & (place < last)) | (place == last)

@@ -20,9 +20,10 @@ from torch_geometric.data import Batch
 
 from gdesign.agents import teams
 from gdesign.design.base import Designer, Draft
-from gdesign.design.dags import NEVER, each, slot_agents
+from gdesign.design.draws import NEVER, categorical, categorical_entropy, divergence, normal, or_impossible, summed
+from gdesign.design.slot_graphs import distinct, each, slot_agents
 from gdesign.encode.graph import GNN, GraphEncoder
-from gdesign.encode.problem import Space, dense
+from gdesign.encode.problem import Rows, Space, dense
 from gdesign.errors import ConfigError
 from gdesign.types import Agent, Design
 
@@ -144,12 +145,7 @@ class CascadeRouter(Designer):
         self.offered_llm = nn.Linear(hidden_dim, hidden_dim, bias=False)
 
     def forward(
-        self,
-        problem: Batch,
-        *,
-        num_designs: int = 1,
-        generator: torch.Generator | None = None,
-        greedy: bool = False,
+        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
     ) -> Draft:
         """Draw designs for each problem; in training mode the latents are drawn too.
 
@@ -161,9 +157,9 @@ class CascadeRouter(Designer):
         mode_log_prob, count_log_prob = self._kinds(rows)
         agents = slot_agents(problem, num_designs)
         with torch.no_grad():
-            kind = _categorical(mode_log_prob, generator, greedy)
+            kind = categorical(mode_log_prob, generator, greedy)
             counts = count_log_prob[torch.arange(len(kind), device=kind.device), kind]
-            count = _categorical(counts, generator, greedy) + 1
+            count = categorical(counts, generator, greedy) + 1
             picks = self._pick(rows, kind, count, generator=generator, greedy=greedy)
         teams = [row[:n] for row, n in zip(picks.tolist(), count.tolist(), strict=True)]
 
@@ -173,13 +169,13 @@ class CascadeRouter(Designer):
                 for q, team, at_slot in zip(kind.tolist(), teams, agents, strict=True)
             ]
 
-        if all(len(set(row)) == len(row) for row in agents):
+        if distinct(agents):
             ways = [self._ways.same_as(q, team) for q, team in zip(kind.tolist(), teams, strict=True)]
         else:
             ways = [self._ways.of(d, at_slot) for d, at_slot in zip(designs(), agents, strict=True)]
         of_picks = self._picks(rows, kind, count, picks)[1].sum(1)
         mode_p = mode_log_prob.exp()
-        of_kinds = (mode_p * (_entropy(count_log_prob) - mode_log_prob)).sum(1)
+        of_kinds = (mode_p * (categorical_entropy(count_log_prob) - mode_log_prob)).sum(1)
         return Draft(
             designs=designs,
             log_prob=self._log_prob(rows, mode_log_prob, count_log_prob, ways),
@@ -206,21 +202,19 @@ class CascadeRouter(Designer):
 
     def _read(
         self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, mean: bool = False
-    ) -> tuple["Rows", Float[Tensor, " B"]]:
+    ) -> tuple["Encoded", Float[Tensor, " B"]]:
         encoded = dense(problem, self.encoder(problem))[each(problem.num_graphs, num_designs, problem.x.device)]
         num = encoded.mask.sum(1)
         self._check_size(int(num.min()))
         mu, log_sigma = self.mu(encoded.task), self.log_sigma(encoded.task).clamp(max=MAX_LOG_SIGMA)
         latent = mu
         if self.training and not mean:
-            noise = torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
-            latent = mu + noise * log_sigma.exp()
-        divergence = 0.5 * (mu.square() + (2 * log_sigma).exp() - 2 * log_sigma - 1).mean(-1)
+            latent = normal(mu, log_sigma, generator)
         roles = _roles([space for space in problem.space for _ in range(num_designs)], encoded.slot)
         same = ((roles[:, :, None] == roles[:, None, :]) & encoded.mask[:, None, :]).to(mu)
         role = same @ encoded.slots / same.sum(-1, keepdim=True).clamp_min(1)
         llm = self.offered_llm(encoded.slots)
-        rows = Rows(
+        rows = Encoded(
             latent=torch.tanh(latent),
             slots=encoded.slots,
             role=self.offered_role(role),
@@ -229,9 +223,9 @@ class CascadeRouter(Designer):
             mask=encoded.mask,
             num=num,
         )
-        return rows, self.kl_weight * divergence
+        return rows, self.kl_weight * divergence(mu, log_sigma)
 
-    def _kinds(self, rows: "Rows") -> tuple[Float[Tensor, "B Q"], Float[Tensor, "B Q C"]]:
+    def _kinds(self, rows: "Encoded") -> tuple[Float[Tensor, "B Q"], Float[Tensor, "B Q C"]]:
         """Return the log-probability of each mode, and of each number of agents given the mode."""
         fits = self._fits.to(rows.num.device)
         sizes = torch.arange(1, fits.shape[1] + 1, device=rows.num.device)
@@ -240,10 +234,10 @@ class CascadeRouter(Designer):
         hidden = torch.relu(self.begin(rows.latent)[:, None] + self.of_mode.weight)
         return mode_log_prob, self.count(hidden).masked_fill(~fits, NEVER).log_softmax(-1)
 
-    def _start(self, rows: "Rows", kind: Int[Tensor, " B"], count: Int[Tensor, " B"]) -> Float[Tensor, "B H"]:
+    def _start(self, rows: "Encoded", kind: Int[Tensor, " B"], count: Int[Tensor, " B"]) -> Float[Tensor, "B H"]:
         return torch.tanh(self.begin(rows.latent) + self.of_mode(kind) + self.of_count(count - 1))
 
-    def _agent(self, rows: "Rows", team: Float[Tensor, "B H"], free: Bool[Tensor, "B N"]) -> Float[Tensor, "B N"]:
+    def _agent(self, rows: "Encoded", team: Float[Tensor, "B H"], free: Bool[Tensor, "B N"]) -> Float[Tensor, "B N"]:
         """Return the log-probability of each slot to be the next agent.
 
         Its role is drawn first, with the sum of what its candidates hold; then the LLM and the operator
@@ -255,14 +249,14 @@ class CascadeRouter(Designer):
         log_prob: Tensor = logits.masked_fill(~free, NEVER).log_softmax(-1)
         return log_prob
 
-    def _after(self, rows: "Rows", team: Float[Tensor, "B H"], pick: Int[Tensor, " B"]) -> Float[Tensor, "B H"]:
+    def _after(self, rows: "Encoded", team: Float[Tensor, "B H"], pick: Int[Tensor, " B"]) -> Float[Tensor, "B H"]:
         chosen = rows.slots[torch.arange(len(pick), device=pick.device), pick]
         told: Tensor = self.remember(chosen, team)
         return told
 
     def _pick(
         self,
-        rows: "Rows",
+        rows: "Encoded",
         kind: Int[Tensor, " B"],
         count: Int[Tensor, " B"],
         *,
@@ -273,13 +267,13 @@ class CascadeRouter(Designer):
         team, free = self._start(rows, kind, count), rows.mask
         picks = []
         for _ in range(int(count.max())):
-            picks.append(_categorical(self._agent(rows, team, free), generator, greedy))
+            picks.append(categorical(self._agent(rows, team, free), generator, greedy))
             team = self._after(rows, team, picks[-1])
             free = free & ~one_hot(picks[-1], free.shape[1]).bool()
         return torch.stack(picks, dim=1)
 
     def _picks(
-        self, rows: "Rows", kind: Int[Tensor, " G"], count: Int[Tensor, " G"], picks: Int[Tensor, "G K"]
+        self, rows: "Encoded", kind: Int[Tensor, " G"], count: Int[Tensor, " G"], picks: Int[Tensor, "G K"]
     ) -> tuple[Float[Tensor, "G K"], Float[Tensor, "G K"]]:
         """Return log-probability and entropy of every pick; 0 beyond the number of agents."""
         team, free = self._start(rows, kind, count), rows.mask
@@ -288,35 +282,33 @@ class CascadeRouter(Designer):
             there = k < count
             log_prob = self._agent(rows, team, free)
             log_probs.append(log_prob.gather(1, pick[:, None])[:, 0].masked_fill(~there, 0.0))
-            entropies.append(_entropy(log_prob).masked_fill(~there, 0.0))
+            entropies.append(categorical_entropy(log_prob).masked_fill(~there, 0.0))
             team = self._after(rows, team, pick)
             free = free & ~one_hot(pick, free.shape[1]).bool()
         return torch.stack(log_probs, dim=1), torch.stack(entropies, dim=1)
 
     def _log_prob(
         self,
-        rows: "Rows",
+        rows: "Encoded",
         mode_log_prob: Float[Tensor, "B Q"],
         count_log_prob: Float[Tensor, "B Q C"],
         ways: Sequence[Sequence["Way"]],
     ) -> Float[Tensor, " B"]:
         """Return the log-probability of coming to each design in one of these ways."""
         device = rows.mask.device
-        out = mode_log_prob.new_full((len(ways), max(1, *map(len, ways))), NEVER)
-        flat = [(b, w, q, slots) for b, row in enumerate(ways) for w, (q, slots) in enumerate(row)]
-        if flat:
-            longest = max(len(slots) for *_, slots in flat)
-            owner, place, kind, count = torch.tensor([(b, w, q, len(s)) for b, w, q, s in flat], device=device).T
-            picks = torch.tensor([[*s, *[0] * (longest - len(s))] for *_, s in flat], device=device)
-            of_picks = self._picks(rows[owner], kind, count, picks)[0].sum(1)
-            of_kind = mode_log_prob[owner, kind] + count_log_prob[owner, kind, count - 1]
-            out = out.index_put((owner, place), of_kind + of_picks)
-        total = out.logsumexp(1)
-        return torch.where(total < NEVER / 2, torch.full_like(total, -torch.inf), total)
+        flat = [(b, q, slots) for b, row in enumerate(ways) for q, slots in row]
+        if not flat:
+            return mode_log_prob.new_full((len(ways),), -torch.inf)
+        longest = max(len(slots) for *_, slots in flat)
+        owner, kind, count = torch.tensor([(b, q, len(s)) for b, q, s in flat], device=device).T
+        picks = torch.tensor([[*s, *[0] * (longest - len(s))] for *_, s in flat], device=device)
+        of_picks = self._picks(rows[owner], kind, count, picks)[0].sum(1)
+        of_kind = mode_log_prob[owner, kind] + count_log_prob[owner, kind, count - 1]
+        return or_impossible(summed(of_kind + of_picks, owner, len(ways)))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rows:
+class Encoded(Rows):
     """A batch of encoded problems as padded rows.
 
     Attributes:
@@ -336,18 +328,6 @@ class Rows:
     fit: Float[Tensor, "B N"]
     mask: Bool[Tensor, "B N"]
     num: Int[Tensor, " B"]
-
-    def __getitem__(self, rows: Int[Tensor, " G"]) -> "Rows":
-        """Return some of the rows, in that order."""
-        return Rows(
-            latent=self.latent[rows],
-            slots=self.slots[rows],
-            role=self.role[rows],
-            llm=self.llm[rows],
-            fit=self.fit[rows],
-            mask=self.mask[rows],
-            num=self.num[rows],
-        )
 
 
 def _roles(spaces: Sequence[Space], identity: Int[Tensor, "B N"]) -> Int[Tensor, "B N"]:
@@ -416,13 +396,3 @@ def _ways(modes: Sequence[Mode], fits: Bool[Tensor, "Q C"]) -> Ways:
 
 def _distinct(num: int) -> list[Agent]:
     return [Agent(role=str(i), llm="") for i in range(num)]
-
-
-def _entropy(log_prob: Float[Tensor, "*S N"]) -> Float[Tensor, " *S"]:
-    return -(log_prob.exp() * log_prob).sum(-1)
-
-
-def _categorical(log_prob: Float[Tensor, "B N"], generator: torch.Generator | None, greedy: bool) -> Int[Tensor, " B"]:
-    if greedy:
-        return log_prob.argmax(-1)
-    return torch.multinomial(log_prob.exp(), 1, generator=generator)[:, 0]

@@ -19,7 +19,9 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from gdesign.design.base import Designer, Draft
-from gdesign.design.dags import EdgeDistribution, design_log_prob, draw, each, slot_agents
+from gdesign.design.draws import divergence, normal
+from gdesign.design.edge_distribution import EdgeDistribution, design_log_prob, draw
+from gdesign.design.slot_graphs import each, slot_agents
 from gdesign.encode.graph import GNN, GraphEncoder
 from gdesign.encode.problem import Dense, Space, dense
 from gdesign.types import Design
@@ -80,12 +82,7 @@ class GDesigner(Designer):
         )
 
     def forward(
-        self,
-        problem: Batch,
-        *,
-        num_designs: int = 1,
-        generator: torch.Generator | None = None,
-        greedy: bool = False,
+        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
     ) -> Draft:
         """Draw designs for each problem; in training mode each has latents of its own."""
         edges, penalty = self.distribution(problem, num_designs=num_designs, generator=generator)
@@ -108,12 +105,7 @@ class GDesigner(Designer):
         return design_log_prob(edges, slot_agents(problem), designs, num_rounds=self.num_rounds)
 
     def distribution(
-        self,
-        problem: Batch,
-        *,
-        num_designs: int = 1,
-        generator: torch.Generator | None = None,
-        mean: bool = False,
+        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, mean: bool = False
     ) -> tuple[EdgeDistribution, Float[Tensor, " B"]]:
         """Return the distribution over graphs of each design, and the penalty.
 
@@ -130,13 +122,11 @@ class GDesigner(Designer):
         h = mu
         if self.training and not mean:
             h = replace(
-                mu,
-                slots=_drawn(mu.slots, log_sigma.slots, generator),
-                task=_drawn(mu.task, log_sigma.task, generator),
+                mu, slots=normal(mu.slots, log_sigma.slots, generator), task=normal(mu.task, log_sigma.task, generator)
             )
         refined, penalty = self.refine(self.sketch(h), h.anchor, h.mask)
-        of_slots = (_divergence(mu.slots, log_sigma.slots) * h.mask).sum(1)
-        penalty = penalty + self.kl_weight * (of_slots + _divergence(mu.task, log_sigma.task))
+        of_slots = (divergence(mu.slots, log_sigma.slots) * h.mask).sum(1)
+        penalty = penalty + self.kl_weight * (of_slots + divergence(mu.task, log_sigma.task))
         task = h.task[:, None].expand_as(h.slots)
         order_logits = self.order(torch.cat([h.slots, task], dim=-1))[..., 0]
         return EdgeDistribution(order_logits=order_logits, edge_logits=refined / self.tau, mask=h.mask), penalty
@@ -170,17 +160,6 @@ class GDesigner(Designer):
         refined = w if self.rank is None else z @ w @ z.mT
         pull = 0.5 * a * ((refined - target) * pairs).square().sum((1, 2))
         return refined, (self.zeta * nuclear + pull) / pairs.sum((1, 2)).clamp_min(1)
-
-
-def _drawn(
-    mu: Float[Tensor, "*S H"], log_sigma: Float[Tensor, "*S H"], generator: torch.Generator | None
-) -> Float[Tensor, "*S H"]:
-    return mu + torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype) * log_sigma.exp()
-
-
-def _divergence(mu: Float[Tensor, "*S H"], log_sigma: Float[Tensor, "*S H"]) -> Float[Tensor, " *S"]:
-    """Return the divergence from a standard normal, a feature."""
-    return 0.5 * (mu.square() + (2 * log_sigma).exp() - 2 * log_sigma - 1).mean(-1)
 
 
 class _LowerSingularValues(torch.autograd.Function):

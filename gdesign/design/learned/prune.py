@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from gdesign.design.base import Designer, Draft
-from gdesign.design.dags import ALWAYS, NEVER, EdgeDistribution, design_log_prob, draw, slot_agents
+from gdesign.design.draws import ALWAYS, NEVER
+from gdesign.design.edge_distribution import EdgeDistribution, design_log_prob, draw
+from gdesign.design.slot_graphs import slot_agents
 from gdesign.encode.problem import Space, dense
 from gdesign.errors import ConfigError
 from gdesign.types import Design
@@ -96,12 +98,7 @@ class Prune(Designer):
         )
 
     def forward(
-        self,
-        problem: Batch,
-        *,
-        num_designs: int = 1,
-        generator: torch.Generator | None = None,
-        greedy: bool = False,
+        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
     ) -> Draft:
         """Draw designs for each problem; the penalty keeps the graphs of low rank and near the full graph."""
         return draw(

@@ -19,7 +19,8 @@ from torch.func import functional_call
 from torch_geometric.data import Batch
 
 from gdesign.design.base import Designer, Draft
-from gdesign.design.dags import EdgeDistribution, SlotGraphs, design_log_prob, draft_of, each, slot_agents
+from gdesign.design.edge_distribution import EdgeDistribution, design_log_prob, draft_of
+from gdesign.design.slot_graphs import SlotGraphs, each, slot_agents
 from gdesign.encode.graph import GNN, GraphEncoder
 from gdesign.encode.problem import Space, dense
 from gdesign.errors import ConfigError
@@ -95,12 +96,7 @@ class Relaxed(Designer):
         )
 
     def forward(
-        self,
-        problem: Batch,
-        *,
-        num_designs: int = 1,
-        generator: torch.Generator | None = None,
-        greedy: bool = False,
+        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
     ) -> Draft:
         """Draw designs for each problem; their value trains the critic, their penalty the graph."""
         rows = each(problem.num_graphs, num_designs, problem.x.device)

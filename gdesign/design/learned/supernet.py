@@ -10,11 +10,8 @@ features.
 """
 
 import itertools
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -22,180 +19,13 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from gdesign.design.base import Designer, Draft
-from gdesign.design.dags import NEVER, each, slot_agents
+from gdesign.design.draws import NEVER, categorical, categorical_entropy, or_impossible, summed
+from gdesign.design.learned.supernet_operators import OPERATORS, RUN_CODE, USUAL, Operator, Step, build, paths
+from gdesign.design.slot_graphs import each, slot_agents
 from gdesign.encode.graph import GNN, GraphEncoder
 from gdesign.encode.problem import Space, dense
 from gdesign.errors import ConfigError
-from gdesign.types import Agent, Decision, Design, Edge
-
-NUM_SAMPLES = 3
-"""How often the agent of `self_consistency` answers."""
-
-# --------------------------------------------------------------------------- operators
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
-    """A design as far as its operators have built it.
-
-    Attributes:
-        agents: Placed so far.
-        spatial: Who hears whom.
-        solutions: The agents whose answers stand; the newest last.
-    """
-
-    agents: tuple[Agent, ...] = ()
-    spatial: tuple[Edge, ...] = ()
-    solutions: tuple[int, ...] = ()
-
-    def add(self, agents: Sequence[Agent], *, hear: Sequence[int], keep: Sequence[int]) -> "Work":
-        """Return the work with agents added whose answers stand beside those kept."""
-        new = range(len(self.agents), len(self.agents) + len(agents))
-        return Work(
-            agents=(*self.agents, *agents),
-            spatial=(*self.spatial, *(Edge(src, dst) for dst in new for src in hear)),
-            solutions=(*keep, *new),
-        )
-
-    def design(self) -> Design:
-        """Return the design: one solution is the answer, of several the most frequent one."""
-        if len(self.solutions) == 1:
-            decision = Decision()
-        elif len(self.solutions) == len(self.agents):
-            decision = Decision(kind="vote")
-        else:
-            weights = tuple(float(i in self.solutions) for i in range(len(self.agents)))
-            decision = Decision(kind="weighted_vote", weights=weights)
-        return Design(agents=self.agents, spatial=self.spatial, decision=decision)
-
-
-def answer(work: Work, agents: Sequence[Agent]) -> Work:
-    """One agent answers and hears nobody (direct answer, chain of thought)."""
-    return work.add(agents, hear=(), keep=work.solutions)
-
-
-def self_consistency(work: Work, agents: Sequence[Agent]) -> Work:
-    """One agent answers several times; the vote is taken at the end (Wang et al., arXiv 2203.11171)."""
-    return work.add([*agents] * NUM_SAMPLES, hear=(), keep=work.solutions)
-
-
-def self_refine(work: Work, agents: Sequence[Agent]) -> Work:
-    """An agent hears the newest solution and replaces it (Madaan et al., arXiv 2303.17651); `test` does so too."""
-    *others, newest = work.solutions
-    return work.add(agents, hear=[newest], keep=others)
-
-
-def debate(work: Work, agents: Sequence[Agent]) -> Work:
-    """All whose solutions stand speak once more, having heard all of them (Du et al., arXiv 2305.14325)."""
-    return work.add([work.agents[i] for i in work.solutions], hear=work.solutions, keep=())
-
-
-def ensemble(work: Work, agents: Sequence[Agent]) -> Work:
-    """An agent hears all solutions and gives the one that replaces them."""
-    return work.add(agents, hear=work.solutions, keep=())
-
-
-def early_exit(work: Work, agents: Sequence[Agent]) -> Work:
-    """The design is done."""
-    return work
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operator:
-    """What may be drawn in a layer.
-
-    Attributes:
-        act: The work and the one agent chosen for it (none where no agent is chosen) to the work after it.
-        agents: How an agent works that can carry it out; empty where none is chosen.
-        needs: How many solutions must stand before it.
-        keeps: Whether those remain, as far as their number goes.
-        adds: How many more stand after it.
-    """
-
-    act: Callable[[Work, Sequence[Agent]], Work]
-    agents: tuple[str, ...] = ()
-    needs: int = 0
-    keeps: bool = True
-    adds: int = 0
-
-
-OPERATORS = {
-    "answer": Operator(act=answer, agents=("answer",), adds=1),
-    "cot": Operator(act=answer, agents=("cot",), adds=1),
-    "self_consistency": Operator(act=self_consistency, agents=("answer", "cot"), adds=NUM_SAMPLES),
-    "self_refine": Operator(act=self_refine, agents=("refine",), needs=1),
-    "debate": Operator(act=debate, needs=2),
-    "ensemble": Operator(act=ensemble, agents=("answer", "cot"), needs=1, keeps=False, adds=1),
-    "program": Operator(act=answer, agents=("program",), adds=1),
-    "test": Operator(act=self_refine, agents=("test",), needs=1),
-    "exit": Operator(act=early_exit, needs=1),
-}
-"""What a layer can do, by name; `exit` is always among what is drawn."""
-
-USUAL = ("answer", "cot", "self_consistency", "self_refine", "debate", "ensemble")
-RUN_CODE = ("program", "test")
-"""Operators of the paper whose agents run what they wrote; they join where such agents are on offer."""
-
-
-class Step(NamedTuple):
-    """An operator and the agent that carries it out; None where none is chosen."""
-
-    operator: str
-    agent: Agent | None
-
-
-def build(steps: Iterable[Step]) -> Work:
-    """Return what a path of operators builds."""
-    work = Work()
-    for operator, agent in steps:
-        work = OPERATORS[operator].act(work, () if agent is None else (agent,))
-    return work
-
-
-@lru_cache(maxsize=4096)
-def paths(design: Design, *, operators: tuple[str, ...], num_layers: int) -> tuple[tuple[Step, ...], ...]:
-    """Return every path of at most so many operators, without `exit`, that builds the design.
-
-    Operators are applied as long as the design has agents left that work as theirs do and hear as many; what has
-    used up all agents is compared with the design.
-    """
-    found = []
-    offered = list(dict.fromkeys(design.agents))
-    listed = design.decision.kind != "last"  # votes keep the order in which their agents were placed
-
-    def grow(steps: tuple[Step, ...], work: Work, left: Counter[tuple[Agent, int]]) -> None:
-        if not left:
-            if work.design() == design:
-                found.append(steps)
-            return
-        if len(steps) == num_layers:
-            return
-        for step in _possible(operators, offered, work):
-            after = OPERATORS[step.operator].act(work, () if step.agent is None else (step.agent,))
-            new = Counter(_hearing(after.agents, after.spatial)[len(work.agents) :])
-            if new <= left and not (listed and after.agents != design.agents[: len(after.agents)]):
-                grow((*steps, step), after, left - new)
-
-    grow((), Work(), Counter(_hearing(design.agents, design.spatial)))
-    return tuple(found)
-
-
-def _possible(operators: Iterable[str], agents: Iterable[Agent], work: Work) -> Iterator[Step]:
-    for name in operators:
-        operator = OPERATORS[name]
-        if len(work.solutions) >= operator.needs:
-            if operator.agents:
-                yield from (Step(name, agent) for agent in agents if agent.operator in operator.agents)
-            else:
-                yield Step(name, None)
-
-
-def _hearing(agents: Sequence[Agent], spatial: Sequence[Edge]) -> list[tuple[Agent, int]]:
-    heard = Counter(edge.dst for edge in spatial)
-    return [(agent, heard[i]) for i, agent in enumerate(agents)]
-
-
-# --------------------------------------------------------------------------- the designer
+from gdesign.types import Agent, Design
 
 
 class Supernet(Designer):
@@ -258,12 +88,7 @@ class Supernet(Designer):
         self.register_buffer("_able", torch.tensor([_able(k) for k in kinds]), persistent=False)
 
     def forward(
-        self,
-        problem: Batch,
-        *,
-        num_designs: int = 1,
-        generator: torch.Generator | None = None,
-        greedy: bool = False,
+        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
     ) -> Draft:
         """Draw designs for each problem; greedily, the likeliest operator and agent in each layer."""
         rows = self._read(problem)[each(problem.num_graphs, num_designs, problem.x.device)]
@@ -273,18 +98,13 @@ class Supernet(Designer):
             for at, path in zip(slot_agents(problem, num_designs), drawn.path.tolist(), strict=True)
         ]
         log_prob = self._log_prob(rows, designs)
-        return Draft(
-            designs=lambda: designs,
-            log_prob=log_prob,
-            entropy=drawn.entropy,
-            penalty=torch.zeros_like(log_prob),
-        )
+        return Draft(designs=lambda: designs, log_prob=log_prob, entropy=drawn.entropy)
 
     def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:
         """Return the log-probability of one given design a problem; -inf where it cannot be drawn."""
         return self._log_prob(self._read(problem), designs)
 
-    def _read(self, problem: Batch) -> "Rows":
+    def _read(self, problem: Batch) -> "Encoded":
         encoded = dense(problem, self.encoder(problem))
         nodes = torch.cat([encoded.slots, encoded.task[:, None]], dim=1)
         num, width, dim = nodes.shape
@@ -296,7 +116,7 @@ class Supernet(Designer):
             raise ConfigError(_nothing_to_begin_with(self._names[:-1]))
         # Untrained, an operator is as likely where many agents can carry it out as where few can.
         level = -offered.sum(-1, keepdim=True).clamp_min(1).log().expand(offered.shape)
-        return Rows(
+        return Encoded(
             pairs=pairs.flatten(1, 2),
             level=level.flatten(1),
             offered=offered.flatten(1),
@@ -307,7 +127,7 @@ class Supernet(Designer):
 
     def _walk(
         self,
-        rows: "Rows",
+        rows: "Encoded",
         *,
         given: Int[Tensor, "G L"] | None = None,
         generator: torch.Generator | None = None,
@@ -315,14 +135,14 @@ class Supernet(Designer):
     ) -> "Walk":
         """Go through the layers, along given paths or drawing them."""
         num, width, device = len(rows.task), rows.width, rows.task.device
-        each = torch.arange(num, device=device)
+        row = torch.arange(num, device=device)
         kind = torch.arange(len(self._names), device=device).repeat_interleave(width)
         node = torch.arange(width, device=device).repeat(len(self._names))
         exits = kind == len(self._names) - 1
         state = rows.task
-        solutions = torch.zeros_like(each)
+        solutions = torch.zeros_like(row)
         offered = rows.offered
-        ended = torch.zeros_like(each, dtype=torch.bool)
+        ended = torch.zeros_like(row, dtype=torch.bool)
         possible = ~ended
         log_prob = entropy = rows.task.new_zeros(num)
         path = []
@@ -330,37 +150,32 @@ class Supernet(Designer):
             scores = rows.level + self.score(torch.relu(rows.pairs + self.so_far(state)[:, None]))[..., 0]
             allowed = offered & (solutions[:, None] >= self._needs[kind]) & (exits | ~ended[:, None])
             here = scores.masked_fill(~allowed, NEVER).log_softmax(-1)
-            chosen = _pick(here.detach(), generator, greedy) if given is None else given[:, layer]
+            chosen = categorical(here.detach(), generator, greedy) if given is None else given[:, layer]
             path.append(chosen)
-            log_prob = log_prob + here[each, chosen]
-            possible = possible & allowed[each, chosen]
-            entropy = entropy - (here.exp() * here).sum(-1)
+            log_prob = log_prob + here[row, chosen]
+            possible = possible & allowed[row, chosen]
+            entropy = entropy + categorical_entropy(here)
             solutions = self._keeps[kind[chosen]] * solutions + self._adds[kind[chosen]]
             ended = ended | exits[chosen]
             if not self.reuse:
                 offered = offered & ((node != node[chosen][:, None]) | (node == width - 1))
-            state = self.remember(rows.pairs[each, chosen], state)
+            state = self.remember(rows.pairs[row, chosen], state)
         return Walk(path=torch.stack(path, dim=1), log_prob=log_prob, possible=possible, entropy=entropy)
 
-    def _log_prob(self, rows: "Rows", designs: Sequence[Design]) -> Float[Tensor, " B"]:
+    def _log_prob(self, rows: "Encoded", designs: Sequence[Design]) -> Float[Tensor, " B"]:
         """Return the log-probability of designs: of all paths that build them, summed."""
         given: list[list[int]] = []
         owner: list[int] = []
-        column: list[int] = []
         for b, (design, at) in enumerate(zip(designs, rows.standing, strict=True)):
-            for c, steps in enumerate(paths(design, operators=self._names[:-1], num_layers=self.num_layers)):
+            for steps in paths(design, operators=self._names[:-1], num_layers=self.num_layers):
                 if all(step.agent is None or step.agent in at for step in steps):
                     given.append(self._path(at, steps, rows.width))
                     owner.append(b)
-                    column.append(c)
-        table = rows.task.new_full((len(designs), max(column, default=0) + 1), NEVER)
-        possible = torch.zeros_like(table, dtype=torch.bool)
-        if given:
-            where = torch.tensor(owner, device=table.device), torch.tensor(column, device=table.device)
-            walk = self._walk(rows[where[0]], given=torch.tensor(given, device=table.device))
-            table = table.index_put(where, walk.log_prob.masked_fill(~walk.possible, NEVER))
-            possible = possible.index_put(where, walk.possible)
-        return table.logsumexp(1).masked_fill(~possible.any(1), -torch.inf)
+        of = torch.tensor(owner, dtype=torch.long, device=rows.task.device)
+        walk = self._walk(
+            rows[of], given=torch.tensor(given, dtype=torch.long, device=of.device).view(len(given), self.num_layers)
+        )
+        return or_impossible(summed(walk.log_prob.masked_fill(~walk.possible, NEVER), of, len(designs)))
 
     def _path(self, at: Mapping[Agent, int], steps: Sequence[Step], width: int) -> list[int]:
         """Return steps as pairs of an operator and a node, filled up with exits."""
@@ -375,7 +190,7 @@ class Supernet(Designer):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rows:
+class Encoded:
     """A batch of encoded problems as padded rows.
 
     Attributes:
@@ -394,9 +209,9 @@ class Rows:
     width: int
     standing: Sequence[Mapping[Agent, int]]
 
-    def __getitem__(self, rows: Int[Tensor, " G"]) -> "Rows":
+    def __getitem__(self, rows: Int[Tensor, " G"]) -> "Encoded":
         """Return some of the rows, in that order."""
-        return Rows(
+        return Encoded(
             pairs=self.pairs[rows],
             level=self.level[rows],
             offered=self.offered[rows],
@@ -448,12 +263,6 @@ def _works(standing: Sequence[Mapping[Agent, int]], width: int) -> Int[Tensor, "
         for agent, node in at.items():
             row[node] = number.get(agent.operator, 0)
     return torch.tensor(works)
-
-
-def _pick(log_prob: Float[Tensor, "B A"], generator: torch.Generator | None, greedy: bool) -> Int[Tensor, " B"]:
-    if greedy:
-        return log_prob.argmax(-1)
-    return (log_prob - torch.empty_like(log_prob).exponential_(generator=generator).log()).argmax(-1)
 
 
 def _check(operators: Sequence[str]) -> None:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from gdesign.design.base import Designer, Draft
-from gdesign.design.dags import EdgeDistribution, design_log_prob, draw, slot_agents
+from gdesign.design.edge_distribution import EdgeDistribution, design_log_prob, draw
+from gdesign.design.slot_graphs import slot_agents
 from gdesign.encode.problem import Space, dense
 from gdesign.types import Design
 
@@ -48,22 +49,12 @@ class Swarm(Designer):
         )
 
     def forward(
-        self,
-        problem: Batch,
-        *,
-        num_designs: int = 1,
-        generator: torch.Generator | None = None,
-        greedy: bool = False,
+        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
     ) -> Draft:
         """Draw designs for each problem."""
         edges = self.distribution(problem)
         return draw(
-            edges,
-            problem,
-            num_rounds=self.num_rounds,
-            num_designs=num_designs,
-            generator=generator,
-            greedy=greedy,
+            edges, problem, num_rounds=self.num_rounds, num_designs=num_designs, generator=generator, greedy=greedy
         )
 
     def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:

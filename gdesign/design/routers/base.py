@@ -10,7 +10,9 @@ features.
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -18,8 +20,8 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from gdesign.agents import teams
-from gdesign.design.base import Draft, Search, Searched
-from gdesign.encode.problem import ProblemEncoder, Space
+from gdesign.design.base import Draft, Searched, Trials
+from gdesign.encode.problem import ProblemEncoder, Rows, Space
 from gdesign.errors import ConfigError
 from gdesign.types import Design, Job, Task
 
@@ -27,36 +29,47 @@ CHUNK = 64
 """Questions encoded at once; bounds the memory that a search takes."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Table(Rows):
+    """What every agent alone came to on each training question.
+
+    Attributes:
+        x: Text features of the questions.
+        scores: Of each slot's agent, in [0, 1].
+        usd: Of each slot's agent, a question.
+        weight: Of the questions.
+    """
+
+    x: Float[Tensor, "T D"]
+    scores: Float[Tensor, "T S"]
+    usd: Float[Tensor, "T S"]
+    weight: Float[Tensor, " T"]
+
+
 class Router(Searched):
     """All mass on the one agent that is predicted to be worth most on the question; of equals the lowest slot.
 
     Args:
         space: The agents on offer.
+        **buffers: Shapes of what is learned, by name; a length of 0 stands for the number of training questions.
     """
 
+    of_questions: ClassVar[tuple[str, ...]] = ()
+    """Buffers with a row a training question, whose number only a checkpoint knows."""
     fitted: Int[Tensor, ""]
 
-    def __init__(self, *, space: Space) -> None:
+    def __init__(self, *, space: Space, **buffers: tuple[int, ...]) -> None:
         super().__init__(space=space)
         self.register_buffer("fitted", torch.tensor(0))
+        for name, shape in buffers.items():
+            self.register_buffer(name, torch.zeros(shape))
 
     @abstractmethod
-    def fit(
-        self,
-        x: Float[Tensor, "T D"],
-        *,
-        scores: Float[Tensor, "T S"],
-        usd: Float[Tensor, "T S"],
-        weight: Float[Tensor, " T"],
-        generator: torch.Generator,
-    ) -> None:
+    def fit(self, table: Table, *, generator: torch.Generator) -> None:
         """Learn what each agent scores and costs, and set `fitted`.
 
         Args:
-            x: Text features of the questions.
-            scores: Of each slot's agent alone, in [0, 1].
-            usd: Of each slot's agent alone, a question.
-            weight: Of the questions.
+            table: What there is to learn from.
             generator: Where randomness comes from.
         """
 
@@ -66,31 +79,26 @@ class Router(Searched):
 
     def search(
         self, tasks: Sequence[Task], *, problems: ProblemEncoder, usd_weight: float, generator: torch.Generator
-    ) -> Search:
+    ) -> Trials:
         """Run every agent alone on every question, then fit; lambda is not used before a design is chosen."""
         probes = [teams.single([agent]) for agent in self.space.agents]
         results = yield [Job(probe, task, 0) for task in tasks for probe in probes]
         outcomes = [outcome for _, outcome in results]
-        self.fit(
-            features(problems, tasks),
+        table = Table(
+            x=features(problems, tasks),
             scores=torch.tensor([o.score for o in outcomes]).view(len(tasks), -1),
             usd=torch.tensor([o.usd for o in outcomes]).view(len(tasks), -1),
             weight=torch.tensor([t.weight for t in tasks]),
-            generator=generator,
         )
+        self.fit(table, generator=generator)
 
     def forward(
-        self,
-        problem: Batch,
-        *,
-        num_designs: int = 1,
-        generator: torch.Generator | None = None,
-        greedy: bool = False,
+        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
     ) -> Draft:
         """Return the agent that is predicted to be worth most, as often as designs are drawn."""
         chosen = self._chosen(problem).repeat_interleave(num_designs)
-        zeros = torch.zeros(len(chosen), device=problem.x.device)
-        return Draft(designs=lambda: self._designs(chosen), log_prob=zeros, entropy=zeros, penalty=zeros)
+        log_prob = torch.zeros(len(chosen), device=problem.x.device)
+        return Draft(designs=lambda: self._designs(chosen), log_prob=log_prob)
 
     def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:
         """Return 0 for the design that `forward` returns, -inf for every other."""
@@ -104,7 +112,7 @@ class Router(Searched):
         is_slot = problem.slot >= 0
         score, usd = self.predict(problem.x[~is_slot])
         worth = score - 1000 * problem.usd_weight[:, None] * usd
-        absent = torch.ones(worth.shape, dtype=torch.bool, device=worth.device)
+        absent = torch.ones_like(worth, dtype=torch.bool)
         absent[problem.batch[is_slot], problem.slot[is_slot]] = False
         chosen: Tensor = worth.masked_fill(absent, -torch.inf).argmax(1)
         return chosen
@@ -112,14 +120,16 @@ class Router(Searched):
     def _designs(self, chosen: Int[Tensor, " B"]) -> list[Design]:
         return [teams.single([self.space.agents[i]]) for i in chosen.tolist()]
 
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        for name in self.of_questions:
+            setattr(self, name, torch.empty_like(state_dict[prefix + name]))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
 
 def features(problems: ProblemEncoder, tasks: Sequence[Task]) -> Float[Tensor, "T D"]:
     """Return the text features of the questions of some tasks."""
-    rows = []
-    for start in range(0, len(tasks), CHUNK):
-        problem = problems(tasks[start : start + CHUNK])
-        rows.append(problem.x[problem.slot < 0])
-    return torch.cat(rows)
+    batches = (problems(tasks[start : start + CHUNK]) for start in range(0, len(tasks), CHUNK))
+    return torch.cat([problem.x[problem.slot < 0] for problem in batches])
 
 
 def contrast(scores: Float[Tensor, "T S"]) -> Float[Tensor, "T S"]:

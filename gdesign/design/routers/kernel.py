@@ -16,14 +16,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from gdesign.design.routers.base import Router, contrast
+from gdesign.design.routers.base import Router, Table, contrast
 from gdesign.design.routers.ridge import inverse_document_frequency
 from gdesign.encode.problem import Space
 from gdesign.errors import ConfigError
 
 KINDS = ("meaning", "words", "numbers")
-MAX_TUNED = 1000
-"""Most questions whose likelihood chooses the kernel; bounds the time that takes."""
 
 
 class Kernel(Router):
@@ -37,11 +35,13 @@ class Kernel(Router):
         blocks: Kind and number of features of each block, in the encoder's order: `meaning` (an embedding; centred,
             of unit length), `words` (counts; weighted by inverse document frequency, of unit length), `numbers`
             (of mean 0 and variance 1). None for one block of meaning.
+        max_tuned: Most questions whose likelihood chooses the kernel; bounds the time that takes.
 
     Raises:
         ConfigError: A kind is unknown, or the encoder gives another number of features.
     """
 
+    of_questions = ("x", "weights")
     x: Float[Tensor, "T D"]
     weights: Float[Tensor, "T C"]
     shift: Float[Tensor, " D"]
@@ -50,12 +50,18 @@ class Kernel(Router):
     widths: Float[Tensor, "2 G"]
     mean: Float[Tensor, " C"]
 
-    def __init__(self, *, space: Space, blocks: Sequence[Mapping[str, Any]] | None = None) -> None:
-        super().__init__(space=space)
+    def __init__(
+        self, *, space: Space, blocks: Sequence[Mapping[str, Any]] | None = None, max_tuned: int = 1000
+    ) -> None:
         d, c = space.text_dim, 2 * len(space.slots)
         blocks = [{"kind": "meaning", "dim": d}] if blocks is None else blocks
+        g = len(blocks)
+        super().__init__(
+            space=space, x=(0, d), weights=(0, c), shift=(d,), scale=(d,), heights=(2, g), widths=(2, g), mean=(c,)
+        )
         self._kinds = [str(b["kind"]) for b in blocks]
         self._dims = [int(b["dim"]) for b in blocks]
+        self._max_tuned = max_tuned
         if unknown := [k for k in self._kinds if k not in KINDS]:
             raise ConfigError(f"block kind {unknown[0]!r} is unknown; expected some of {', '.join(KINDS)}")
         if sum(self._dims) != d:
@@ -63,35 +69,16 @@ class Kernel(Router):
                 f"the blocks hold {sum(self._dims)} features and the encoder gives {d}; name the encoder that they "
                 "describe (text=joined for designer=kernel), or other blocks"
             )
-        g = len(blocks)
-        for name, shape in (
-            ("x", (0, d)),
-            ("weights", (0, c)),
-            ("shift", (d,)),
-            ("scale", (d,)),
-            ("heights", (2, g)),
-            ("widths", (2, g)),
-            ("mean", (c,)),
-        ):
-            self.register_buffer(name, torch.zeros(shape))
 
-    def fit(
-        self,
-        x: Float[Tensor, "T D"],
-        *,
-        scores: Float[Tensor, "T S"],
-        usd: Float[Tensor, "T S"],
-        weight: Float[Tensor, " T"],
-        generator: torch.Generator,
-    ) -> None:
+    def fit(self, table: Table, *, generator: torch.Generator) -> None:
         """Choose the kernels, on some of the questions if there are many, then solve for all."""
-        self._learn_views(x)
-        self.x = self._views(x)
+        self._learn_views(table.x)
+        self.x = self._views(table.x)
         distances = self._distances(self.x, self.x)
-        some = torch.randperm(len(x), generator=generator)[:MAX_TUNED]
-        noise = (weight.mean() / weight).float()  # a question that counts double was seen twice
+        some = torch.randperm(len(self.x), generator=generator)[: self._max_tuned]
+        noise = (table.weight.mean() / table.weight).float()  # a question that counts double was seen twice
         solved, means = [], []
-        for i, (y, judged) in enumerate(((scores, contrast(scores)), (usd, usd))):
+        for i, (y, judged) in enumerate(((table.scores, contrast(table.scores)), (table.usd, table.usd))):
             log = most_likely(distances[:, some][:, :, some], judged[some], noise[some])
             self.heights[i], self.widths[i] = log[0].exp(), log[1].exp()
             mean = (y / noise[:, None]).sum(0) / (1 / noise).sum()
@@ -131,12 +118,6 @@ class Kernel(Router):
     def _distances(self, a: Float[Tensor, "A D"], b: Float[Tensor, "B D"]) -> Float[Tensor, "G A B"]:
         pairs = zip(torch.split(a, self._dims, 1), torch.split(b, self._dims, 1), strict=True)
         return torch.stack([_squared_distances(p, q) for p, q in pairs])
-
-    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
-        # how many questions there were is known only now
-        for name in ("x", "weights"):
-            setattr(self, name, torch.empty_like(state_dict[prefix + name]))
-        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 def _squared_distances(a: Float[Tensor, "A D"], b: Float[Tensor, "B D"]) -> Float[Tensor, "A B"]:

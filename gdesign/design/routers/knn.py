@@ -3,17 +3,14 @@
 Shape letters: T training questions, B problems in a batch, S slots of the space, D text features, C targets.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gdesign.design.routers.base import Router, contrast
+from gdesign.design.routers.base import Router, Table, contrast
 from gdesign.encode.problem import Space
-
-NUM_NEIGHBORS = (5, 10, 20, 40, 80, 160, 320)
 
 
 class NearestNeighbors(Router):
@@ -25,36 +22,27 @@ class NearestNeighbors(Router):
             between agents.
     """
 
+    of_questions = ("x", "targets", "weight")
     x: Float[Tensor, "T D"]
     targets: Float[Tensor, "T C"]
     weight: Float[Tensor, " T"]
 
-    def __init__(self, *, space: Space, num_neighbors: Sequence[int] = NUM_NEIGHBORS) -> None:
-        super().__init__(space=space)
+    def __init__(self, *, space: Space, num_neighbors: Sequence[int] = (5, 10, 20, 40, 80, 160, 320)) -> None:
+        super().__init__(space=space, x=(0, space.text_dim), targets=(0, 2 * len(space.slots)), weight=(0,))
         self._candidates = tuple(num_neighbors)
-        self.register_buffer("x", torch.zeros(0, space.text_dim))
-        self.register_buffer("targets", torch.zeros(0, 2 * len(space.slots)))
-        self.register_buffer("weight", torch.zeros(0))
 
-    def fit(
-        self,
-        x: Float[Tensor, "T D"],
-        *,
-        scores: Float[Tensor, "T S"],
-        usd: Float[Tensor, "T S"],
-        weight: Float[Tensor, " T"],
-        generator: torch.Generator,
-    ) -> None:
+    def fit(self, table: Table, *, generator: torch.Generator) -> None:
         """Remember the questions and choose k; nothing is drawn."""
-        self.x, self.targets, self.weight = x, torch.cat([scores, usd], dim=1), weight
-        similarity = (x @ x.T).fill_diagonal_(-torch.inf)
-        wanted = contrast(scores)
+        self.x, self.weight = table.x, table.weight
+        self.targets = torch.cat([table.scores, table.usd], dim=1)
+        similarity = (table.x @ table.x.T).fill_diagonal_(-torch.inf)
+        wanted = contrast(table.scores)
 
         def error(k: int) -> float:
-            guess = nearest_mean(similarity, wanted, weight, k)
-            return float((weight[:, None] * (guess - wanted).square()).sum())
+            guess = nearest_mean(similarity, wanted, table.weight, k)
+            return float((table.weight[:, None] * (guess - wanted).square()).sum())
 
-        others = max(1, len(x) - 1)
+        others = max(1, len(table.x) - 1)
         self.fitted.fill_(min((min(k, others) for k in self._candidates), key=error))
 
     def predict(self, x: Float[Tensor, "B D"]) -> tuple[Float[Tensor, "B S"], Float[Tensor, "B S"]]:
@@ -62,12 +50,6 @@ class NearestNeighbors(Router):
         mean = nearest_mean(x @ self.x.T, self.targets, self.weight, int(self.fitted))
         score, usd = mean.chunk(2, dim=1)
         return score, usd
-
-    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
-        # how many questions there were is known only now
-        for name in ("x", "targets", "weight"):
-            setattr(self, name, torch.empty_like(state_dict[prefix + name]))
-        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 def nearest_mean(

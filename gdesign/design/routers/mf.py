@@ -9,16 +9,13 @@ Shape letters: T training questions, B problems in a batch, S slots of the space
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from gdesign.design.routers.base import Router
-from gdesign.design.routers.ridge import fit_ridge
+from gdesign.design.routers.base import Router, Table
+from gdesign.design.routers.ridge import fit_ridge, strengths
 from gdesign.encode.problem import Space
-
-HELD_OUT = 0.2
-"""Share of the training questions that choose the number of steps."""
 
 
 class Factors(NamedTuple):
@@ -44,7 +41,8 @@ class MatrixFactorization(Router):
         num_factors: K.
         lr: Adam's step.
         weight_decay: Adam's (decoupled) weight decay.
-        max_steps: The most steps; their number is chosen on a held-out fifth of the questions.
+        max_steps: The most steps.
+        held_out: Share of the questions on which their number is chosen.
     """
 
     query: Float[Tensor, "D K"]
@@ -62,50 +60,35 @@ class MatrixFactorization(Router):
         lr: float = 0.01,
         weight_decay: float = 0.01,
         max_steps: int = 300,
+        held_out: float = 0.2,
     ) -> None:
-        super().__init__(space=space)
-        self._num_factors = num_factors
+        d, n, k = space.text_dim, len(space.slots), num_factors
+        of_factors = {"query": (d, k), "shift": (k,), "agent": (n, k), "level": (n,)}
+        super().__init__(space=space, **of_factors, usd_slope=(d, n), usd_intercept=(n,))
         self._lr = lr
         self._weight_decay = weight_decay
         self._max_steps = max_steps
-        d, n = space.text_dim, len(space.slots)
-        for name, shape in (
-            ("query", (d, num_factors)),
-            ("shift", (num_factors,)),
-            ("agent", (n, num_factors)),
-            ("level", (n,)),
-            ("usd_slope", (d, n)),
-            ("usd_intercept", (n,)),
-        ):
-            self.register_buffer(name, torch.zeros(shape))
+        self._held_out = held_out
 
     @property
     def factors(self) -> Factors:
         """What was learned."""
         return Factors(self.query, self.shift, self.agent, self.level)
 
-    def fit(
-        self,
-        x: Float[Tensor, "T D"],
-        *,
-        scores: Float[Tensor, "T S"],
-        usd: Float[Tensor, "T S"],
-        weight: Float[Tensor, " T"],
-        generator: torch.Generator,
-    ) -> None:
-        """Choose the number of steps on a fifth of the questions, then learn from all."""
-        order = torch.randperm(len(x), generator=generator)
-        held_out = torch.zeros(len(x), dtype=torch.bool)
-        held_out[order[: int(HELD_OUT * len(x))]] = True
-        start = self._start(scores, generator)
-        num_steps = self._best_num_steps(start, x, scores, weight, held_out) if held_out.any() else self._max_steps
-        learned = [p.detach().clone().requires_grad_() for p in start]
-        optimizer = torch.optim.AdamW(learned, lr=self._lr, weight_decay=self._weight_decay)
-        for _ in range(num_steps):
-            _step(optimizer, Factors(*learned), x, scores, weight)
-        for name, value in zip(Factors._fields, learned, strict=True):
-            getattr(self, name).copy_(value.detach())
-        slope, intercept = fit_ridge(x, usd, judged=usd, weight=weight)
+    def fit(self, table: Table, *, generator: torch.Generator) -> None:
+        """Choose the number of steps on some of the questions, then learn from all."""
+        num = len(table.x)
+        held_out = torch.zeros(num, dtype=torch.bool)
+        held_out[torch.randperm(num, generator=generator)[: int(self._held_out * num)]] = True
+        start = self._start(table, generator)
+        num_steps = self._max_steps
+        if held_out.any():
+            _, losses = self._descend(start, table[~held_out], num_steps, judged=table[held_out])
+            num_steps = 1 + min(range(num_steps), key=losses.__getitem__)
+        learned, _ = self._descend(start, table, num_steps)
+        for buffer, value in zip(self.factors, learned, strict=True):
+            buffer.copy_(value)
+        slope, intercept = fit_ridge(table.x, table.usd, judged=table.usd, weight=table.weight, strengths=strengths())
         self.usd_slope.copy_(slope)
         self.usd_intercept.copy_(intercept)
         self.fitted.fill_(1)
@@ -114,48 +97,32 @@ class MatrixFactorization(Router):
         """Return the probability of being right and the USD of each agent."""
         return self.factors.logits(x).sigmoid(), x @ self.usd_slope + self.usd_intercept
 
-    def _start(self, scores: Float[Tensor, "T S"], generator: torch.Generator) -> Factors:
-        d, n, k = self.space.text_dim, scores.shape[1], self._num_factors
+    def _start(self, table: Table, generator: torch.Generator) -> Factors:
+        (d, k), n = self.query.shape, len(self.level)
         return Factors(
             query=torch.randn(d, k, generator=generator) / d**0.5,
             shift=torch.zeros(k),
             agent=torch.randn(n, k, generator=generator) / k**0.5,
-            level=torch.logit(scores.mean(0), eps=0.01),
+            level=torch.logit(table.scores.mean(0), eps=0.01),
         )
 
-    def _best_num_steps(
-        self,
-        start: Factors,
-        x: Float[Tensor, "T D"],
-        scores: Float[Tensor, "T S"],
-        weight: Float[Tensor, " T"],
-        held_out: Bool[Tensor, " T"],
-    ) -> int:
-        learned = Factors(*(p.detach().clone().requires_grad_() for p in start))
-        optimizer = torch.optim.AdamW(learned, lr=self._lr, weight_decay=self._weight_decay)
+    @torch.enable_grad()  # a search runs wherever its caller stands
+    def _descend(
+        self, start: Factors, table: Table, num_steps: int, *, judged: Table | None = None
+    ) -> tuple[Factors, list[float]]:
+        """Return the factors after so many steps, and the loss on other questions after each step."""
+        factors = Factors(*(p.clone().requires_grad_() for p in start))
+        optimizer = torch.optim.AdamW(factors, lr=self._lr, weight_decay=self._weight_decay)
         losses = []
-        for _ in range(self._max_steps):
-            _step(optimizer, learned, x[~held_out], scores[~held_out], weight[~held_out])
-            with torch.no_grad():
-                losses.append(float(_loss(learned, x[held_out], scores[held_out], weight[held_out])))
-        return 1 + min(range(self._max_steps), key=losses.__getitem__)
+        for _ in range(num_steps):
+            optimizer.zero_grad()
+            torch.autograd.backward(_loss(factors, table))
+            optimizer.step()
+            if judged is not None:
+                losses.append(_loss(factors, judged).item())
+        return Factors(*(p.detach() for p in factors)), losses
 
 
-def _loss(
-    factors: Factors, x: Float[Tensor, "T D"], scores: Float[Tensor, "T S"], weight: Float[Tensor, " T"]
-) -> Float[Tensor, ""]:
-    each = binary_cross_entropy_with_logits(factors.logits(x), scores, reduction="none")
-    return (weight[:, None] * each).sum() / (weight.sum() * scores.shape[1])
-
-
-@torch.enable_grad()  # a search runs wherever its caller stands
-def _step(
-    optimizer: torch.optim.Optimizer,
-    factors: Factors,
-    x: Float[Tensor, "T D"],
-    scores: Float[Tensor, "T S"],
-    weight: Float[Tensor, " T"],
-) -> None:
-    optimizer.zero_grad()
-    torch.autograd.backward(_loss(factors, x, scores, weight))
-    optimizer.step()
+def _loss(factors: Factors, table: Table) -> Float[Tensor, ""]:
+    each = binary_cross_entropy_with_logits(factors.logits(table.x), table.scores, reduction="none")
+    return (table.weight[:, None] * each).sum() / (table.weight.sum() * table.scores.shape[1])

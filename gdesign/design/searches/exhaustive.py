@@ -11,8 +11,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gdesign.agents import teams
-from gdesign.design import base, fixed
+from gdesign.design.base import Trials
 from gdesign.design.joint.vocabulary import SHAPES, Shape, compose
+from gdesign.design.searches.base import Kept
 from gdesign.encode.problem import ProblemEncoder, Space
 from gdesign.errors import ConfigError
 from gdesign.types import Design, Job, Task
@@ -38,7 +39,7 @@ class Found:
     usd: float
 
 
-class Search(fixed.Constant, base.Searched):
+class Search(Kept):
     """The one design of its families that has the best mean utility on training questions.
 
     In these families nobody hears anyone, so the outcome of a design on a question follows from what
@@ -57,23 +58,18 @@ class Search(fixed.Constant, base.Searched):
             slots (its copies would reply differently, which single runs do not show).
     """
 
+    name = "search"
     index: Int[Tensor, ""]
 
-    def __init__(
-        self,
-        *,
-        space: Space,
-        families: Sequence[str],
-        num_voters: int = 3,
-    ) -> None:
+    def __init__(self, *, space: Space, families: Sequence[str], num_voters: int = 3) -> None:
         super().__init__(space=space)
         if any(space.instances):
             raise ConfigError("search needs each candidate in one slot; this space holds a candidate twice")
         if num_voters < 2:
             raise ConfigError(f"num_voters must be 2 or more; got {num_voters}")
         n = len(space.slots)
-        self._families = [(_shape(f, num_voters), _teams(f, space, num_voters)) for f in families]
-        if not any(len(teams) for _, teams in self._families):
+        self._families = [_family(name, space, num_voters) for name in families]
+        if not any(len(table) for _, table in self._families):
             raise ConfigError(f"no design of {', '.join(families)} can be made of {n} agents")
         self.register_buffer("index", torch.tensor(-1))
 
@@ -82,21 +78,13 @@ class Search(fixed.Constant, base.Searched):
         """Each slot's agent alone."""
         return tuple(teams.single([agent]) for agent in self.space.agents)
 
-    @property
-    def design(self) -> Design:
-        """The best design found.
-
-        Raises:
-            ConfigError: Nothing was searched yet.
-        """
-        index = int(self.index)
-        if index < 0:
-            raise ConfigError("search has not looked at any question yet; train it first (train.py designer=search)")
-        return self._design_at(index)
+    def found(self) -> Design | None:
+        """Return the best design found; None before anything was searched."""
+        return None if self.index < 0 else self._design_at(int(self.index))
 
     def search(
         self, tasks: Sequence[Task], *, problems: ProblemEncoder, usd_weight: float, generator: torch.Generator
-    ) -> base.Search:
+    ) -> Trials:
         """Run every agent alone on every question, then compose."""
         num = len(self.probes)
         results = yield [Job(probe, task, 0) for task in tasks for probe in self.probes]
@@ -166,33 +154,23 @@ class Search(fixed.Constant, base.Searched):
         raise AssertionError(index)
 
 
-def _teams(family: str, space: Space, num_voters: int) -> Int[Tensor, "C K"]:
+def _family(name: str, space: Space, num_voters: int) -> tuple[Shape, Int[Tensor, "C K"]]:
+    """Return the shape of a family's designs, and the slots in the places of each."""
     n = len(space.slots)
     slots = torch.arange(n)
-    match family:
+    match name:
         case "singles":
-            return slots[:, None]
+            return SHAPES["single"], slots[:, None]
         case "votes":
-            return torch.combinations(slots, num_voters)
+            shape = Shape(make=teams.vote, size=num_voters, num_unordered=num_voters, by_name=False)
+            return shape, torch.combinations(slots, num_voters)
         case "cascades":
             # a design lists the pair by name, and where the pair agrees its second agent answers
             pairs = torch.tensor(sorted(range(n), key=space.slots.__getitem__))[torch.combinations(slots, 2)]
-            teams = torch.cat([pairs.repeat_interleave(n, 0), slots.repeat(len(pairs))[:, None]], dim=1)
-            return teams[(teams[:, :2] != teams[:, 2:]).all(1)]
+            table = torch.cat([pairs.repeat_interleave(n, 0), slots.repeat(len(pairs))[:, None]], dim=1)
+            return SHAPES["cascade"], table[(table[:, :2] != table[:, 2:]).all(1)]
         case _:
-            raise AssertionError(family)
-
-
-def _shape(family: str, num_voters: int) -> Shape:
-    match family:
-        case "singles":
-            return SHAPES["single"]
-        case "votes":
-            return Shape(make=teams.vote, size=num_voters, num_unordered=num_voters, by_name=False)
-        case "cascades":
-            return SHAPES["cascade"]
-        case _:
-            raise ConfigError(f"family {family!r} is unknown; expected some of singles, votes, cascades")
+            raise ConfigError(f"family {name!r} is unknown; expected some of singles, votes, cascades")
 
 
 def _ids(answers: Sequence[Sequence[str | None]]) -> Int[Tensor, "T N"]:

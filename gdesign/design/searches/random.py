@@ -10,7 +10,8 @@ from jaxtyping import Int
 from torch import Tensor
 from tqdm import tqdm
 
-from gdesign.design import base, fixed
+from gdesign.design.base import Trials
+from gdesign.design.searches.base import Kept, Questions, refuse_below_one
 from gdesign.design.searches.enumerate import small_designs
 from gdesign.encode.problem import ProblemEncoder, Space
 from gdesign.errors import ConfigError
@@ -20,7 +21,7 @@ CHUNK = 256
 """Runs asked for at once."""
 
 
-class RandomSearch(fixed.Constant, base.Searched):
+class RandomSearch(Kept):
     """Draw designs uniformly from a family and keep the one with the best mean utility.
 
     Runs are spent by successive halving: all drawn designs are run on the same questions, the better half goes on
@@ -40,6 +41,7 @@ class RandomSearch(fixed.Constant, base.Searched):
         ConfigError: A number below 1, or too few runs to compare two designs.
     """
 
+    name = "random_search"
     index: Int[Tensor, ""]
     num_runs: int
 
@@ -72,23 +74,13 @@ class RandomSearch(fixed.Constant, base.Searched):
         pool = replace(self.space.pool, candidates=tuple(dict.fromkeys(self.space.slots)))
         return small_designs(pool, self.max_agents, messages=self.messages)
 
-    @property
-    def design(self) -> Design:
-        """The best design found.
-
-        Raises:
-            ConfigError: Nothing was searched yet.
-        """
-        index = int(self.index)
-        if index < 0:
-            raise ConfigError(
-                "random_search has not looked at any question yet; train it first (train.py designer=random_search)"
-            )
-        return self.family[index]
+    def found(self) -> Design | None:
+        """Return the best design found; None before anything was searched."""
+        return None if self.index < 0 else self.family[int(self.index)]
 
     def search(
         self, tasks: Sequence[Task], *, problems: ProblemEncoder, usd_weight: float, generator: torch.Generator
-    ) -> base.Search:
+    ) -> Trials:
         """Draw designs, run them, drop the worse half, until two are left and the runs are spent."""
         questions = Questions(tasks, num_samples=self.num_samples, generator=generator)
         alive = torch.randperm(len(self.family), generator=generator)[: self._num_designs()].tolist()
@@ -120,40 +112,6 @@ class RandomSearch(fixed.Constant, base.Searched):
         while num > 1 and num * _num_rounds(num) * self.first_runs > self.num_runs:
             num -= 1
         return num
-
-
-class Questions:
-    """Every task with every seed below a number: seed by seed, each time in another random order.
-
-    Args:
-        tasks: The tasks.
-        num_samples: How many seeds.
-        generator: Draws the orders.
-    """
-
-    def __init__(self, tasks: Sequence[Task], *, num_samples: int, generator: torch.Generator) -> None:
-        self._tasks = tasks
-        self._num_samples = num_samples
-        self._generator = generator
-        self._orders: list[list[int]] = []
-
-    def __len__(self) -> int:
-        """Return how many there are."""
-        return len(self._tasks) * self._num_samples
-
-    def __getitem__(self, k: int) -> tuple[Task, int]:
-        """Return the k-th task and seed."""
-        seed, i = divmod(k, len(self._tasks))
-        while len(self._orders) <= seed:
-            self._orders.append(torch.randperm(len(self._tasks), generator=self._generator).tolist())
-        return self._tasks[self._orders[seed][i]], seed
-
-
-def refuse_below_one(**numbers: int | float) -> None:
-    """Raise ConfigError for a number that is not 1 or more."""
-    for name, number in numbers.items():
-        if number < 1:
-            raise ConfigError(f"{name} must be 1 or more; got {number}")
 
 
 def _num_rounds(num_designs: int) -> int:

@@ -16,14 +16,14 @@ from jaxtyping import Int
 from torch import Tensor
 from tqdm import tqdm
 
-from gdesign.design import base, fixed
-from gdesign.design.searches.random import Questions, refuse_below_one
+from gdesign.design.base import Trials
+from gdesign.design.searches.base import Kept, Questions, refuse_below_one
 from gdesign.encode.problem import ProblemEncoder, Space
 from gdesign.errors import ConfigError
 from gdesign.types import Agent, Decision, Design, Edge, Gate, Job, Task
 
 
-class TreeSearch(fixed.Constant, base.Searched):
+class TreeSearch(Kept):
     """Keep the best design of a tree that grows where runs are worth most.
 
     A node is a design, its children are the designs one move away: one more agent, one more edge, a vote instead of
@@ -46,6 +46,7 @@ class TreeSearch(fixed.Constant, base.Searched):
         ConfigError: A number below 1 (`exploration`: below 0).
     """
 
+    name = "tree_search"
     path: Int[Tensor, " M"]
     num_runs: int
 
@@ -80,26 +81,17 @@ class TreeSearch(fixed.Constant, base.Searched):
         most = max_agents + max_agents * (max_agents - 1) // 2 + 1  # agents, edges, and the vote or the gate
         self.register_buffer("path", torch.full((most,), -1))
 
-    @property
-    def design(self) -> Design:
-        """The best design found.
-
-        Raises:
-            ConfigError: Nothing was searched yet.
-        """
+    def found(self) -> Design | None:
+        """Return the best design found; None before anything was searched."""
         design: Design | None = None
         for move in self.path.tolist():
             if move >= 0:
                 design = self._moves(design)[move]
-        if design is None:
-            raise ConfigError(
-                "tree_search has not looked at any question yet; train it first (train.py designer=tree_search)"
-            )
         return design
 
     def search(
         self, tasks: Sequence[Task], *, problems: ProblemEncoder, usd_weight: float, generator: torch.Generator
-    ) -> base.Search:
+    ) -> Trials:
         """Simulate until the runs are spent, then keep the design with the highest lower confidence bound."""
         questions = Questions(tasks, num_samples=self.num_samples, generator=generator)
         root = _Node(path=(), design=None, parent=None)

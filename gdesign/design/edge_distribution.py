@@ -10,68 +10,36 @@ With a temporal part, each slot may also hear each other slot's words of the rou
 listens to anybody in a later round only with a probability of its own; in the first round all listen.
 After the last round in which somebody is heard, no further round is held.
 
-Shape letters: B problems in a batch, N slots, L rounds after the first, G slot graphs that give the same
-design, M = 2^N sets of slots.
+Shape letters: B problems in a batch, N slots, L rounds after the first, G slot graphs, M = 2^N sets of slots.
 """
 
-import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 from torch_geometric.data import Batch
 
 from gdesign.design.base import Draft
+from gdesign.design.draws import NEVER, bernoulli, bernoulli_entropy, gumbel, or_impossible, summed
+from gdesign.design.slot_graphs import (
+    Later,
+    SlotGraphs,
+    distinct,
+    each,
+    from_designs,
+    last_rounds,
+    reaches,
+    slot_agents,
+    to_designs,
+)
 from gdesign.errors import ConfigError
-from gdesign.types import Agent, Decision, Design, Edge
+from gdesign.types import Agent, Design
 
 MAX_EXACT = 12
 """Up to this many slots the orders are summed exactly (2^N sets); beyond, a draw carries its own order."""
-
-NEVER = -1e9
-"""Stands for log 0 inside sums, where an infinity would turn gradients into NaN."""
-
-ALWAYS = -NEVER
-"""The logit of what is certain."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SlotGraphs:
-    """One graph over the slots a problem.
-
-    Attributes:
-        adjacency: [i, j] where slot j hears slot i; only between kept slots.
-        keep: Slots with a path to the decider.
-        decider: The slot that decides.
-        order: The slots in the order they were picked, the decider first; None for a given design.
-        later: What is heard after the first round where that is drawn too; None if every round is alike.
-    """
-
-    adjacency: Bool[Tensor, "B N N"]
-    keep: Bool[Tensor, "B N"]
-    decider: Int[Tensor, " B"]
-    order: Int[Tensor, "B N"] | None = None
-    later: "Later | None" = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Later:
-    """What the slots of one graph a problem hear after the first round.
-
-    Attributes:
-        temporal: [i, j] where slot j hears what slot i said in the round before; only between kept
-            slots and only where j listens in some round.
-        listens: [j, l] where slot j listens in round l + 2; of no account where it has nobody to hear.
-        last: The last round in which a slot's words can reach the decision; 0 where it is not kept.
-    """
-
-    temporal: Bool[Tensor, "B N N"]
-    listens: Bool[Tensor, "B N L"]
-    last: Int[Tensor, "B N"]
 
 
 class EdgeDistribution:
@@ -111,19 +79,19 @@ class EdgeDistribution:
         with torch.no_grad():
             keys = self.order_logits
             if not greedy:
-                keys = keys + _gumbel(keys, generator)
+                keys = keys + gumbel(keys, generator)
             order = keys.masked_fill(~self.mask, -torch.inf).argsort(dim=-1, descending=True, stable=True)
             rank = torch.empty_like(order).scatter_(
                 1, order, torch.arange(order.shape[1], device=order.device).expand_as(order)
             )
             earlier = rank[:, :, None] > rank[:, None, :]  # slot i is picked after slot j, so it may be heard by it
-            adjacency = _bernoulli(self.edge_logits, generator, greedy) & earlier & self._pairs
+            adjacency = bernoulli(self.edge_logits, generator, greedy) & earlier & self._pairs
             later = None
             if self.temporal_logits is None or self.listen_logits is None:
                 keep = reaches(adjacency, order[:, 0])
             else:
-                temporal = _bernoulli(self.temporal_logits, generator, greedy) & self._pairs
-                listens = _bernoulli(self.listen_logits, generator, greedy)
+                temporal = bernoulli(self.temporal_logits, generator, greedy) & self._pairs
+                listens = bernoulli(self.listen_logits, generator, greedy)
                 last = last_rounds(adjacency, temporal, listens, order[:, 0])
                 keep = last > 0
                 heard = temporal & keep[:, :, None] & (keep & listens.any(-1))[:, None, :]
@@ -170,12 +138,12 @@ class EdgeDistribution:
         left = torch.ones(n, n, dtype=torch.bool, device=order.device).triu()[None] & there[:, None, :]
         log_p = picked[:, None, :].expand(-1, n, -1).masked_fill(~left, NEVER).log_softmax(-1)
         picks = (-(log_p.exp() * log_p).masked_fill(~left, 0.0).sum(-1) * there).sum(1)
-        bernoulli = _bernoulli_entropy(self.edge_logits).masked_fill(~self._pairs, 0.0)
+        bernoulli = bernoulli_entropy(self.edge_logits).masked_fill(~self._pairs, 0.0)
         first = picks + _along(bernoulli, order).sum((1, 2))
         if self.temporal_logits is None or self.listen_logits is None:
             return first
-        temporal = _bernoulli_entropy(self.temporal_logits).masked_fill(~self._pairs, 0.0).sum((1, 2))
-        return first + temporal + (_bernoulli_entropy(self.listen_logits).sum(-1) * self.mask).sum(1)
+        temporal = bernoulli_entropy(self.temporal_logits).masked_fill(~self._pairs, 0.0).sum((1, 2))
+        return first + temporal + (bernoulli_entropy(self.listen_logits).sum(-1) * self.mask).sum(1)
 
     def edge_probability(self) -> Float[Tensor, "B N N"]:
         """Return the probability that slot j hears slot i, over orders and edges."""
@@ -203,8 +171,8 @@ class EdgeDistribution:
         Between kept slots the edge is there or not; a slot that was left out has no edge into a kept
         one; everything else is free and so adds nothing.
         """
-        there = torch.nn.functional.logsigmoid(self.edge_logits)
-        absent = torch.nn.functional.logsigmoid(-self.edge_logits)
+        there = logsigmoid(self.edge_logits)
+        absent = logsigmoid(-self.edge_logits)
         into_kept = graphs.keep[:, None, :] & self._pairs
         return torch.where(graphs.adjacency, there, absent).masked_fill(~into_kept, 0.0)
 
@@ -220,7 +188,6 @@ class EdgeDistribution:
             return 0.0
         assert graphs.later is not None
         later, keep = graphs.later, graphs.keep
-        logsigmoid = torch.nn.functional.logsigmoid
         yes, no = logsigmoid(self.listen_logits), logsigmoid(-self.listen_logits)
         there, absent = logsigmoid(self.temporal_logits), logsigmoid(-self.temporal_logits)
         edges = torch.where(later.temporal, there, absent).masked_fill(~(keep[:, :, None] & self._pairs), 0.0).sum(1)
@@ -236,7 +203,7 @@ class EdgeDistribution:
         unknown = torch.cat([never[..., None], first], dim=-1).logsumexp(-1)
         shows = (graphs.adjacency | later.temporal).any(1)
         out = torch.where(shows, known, unknown).masked_fill(~keep, 0.0).sum(1)
-        return torch.where(out < NEVER / 2, torch.full_like(out, -torch.inf), out)
+        return or_impossible(out)
 
     def _sum_over_orders(self, graphs: SlotGraphs, pair: Float[Tensor, "B N N"]) -> Float[Tensor, " B"]:
         n = self.mask.shape[1]
@@ -253,38 +220,7 @@ class EdgeDistribution:
             totals.append((step[:, slot, before] + totals[-1][:, position]).logsumexp(-1))
         everybody = place.to(self.mask.device)[(self.mask * 2 ** torch.arange(n, device=self.mask.device)).sum(1)]
         out = torch.cat(totals, dim=1).gather(1, everybody[:, None])[:, 0]
-        return torch.where(out < NEVER / 2, torch.full_like(out, -torch.inf), out)
-
-
-def reaches(adjacency: Bool[Tensor, "B N N"], decider: Int[Tensor, " B"]) -> Bool[Tensor, "B N"]:
-    """Return which slots have a path to the decider, itself included."""
-    return _paths(adjacency).gather(2, decider[:, None, None].expand(-1, adjacency.shape[1], 1))[..., 0]
-
-
-def last_rounds(
-    adjacency: Bool[Tensor, "B N N"],
-    temporal: Bool[Tensor, "B N N"],
-    listens: Bool[Tensor, "B N L"],
-    decider: Int[Tensor, " B"],
-) -> Int[Tensor, "B N"]:
-    """Return the last round in which each slot's words can reach the decision; 0 where they never do."""
-    matter = torch.zeros_like(adjacency[:, 0]).scatter_(1, decider[:, None], True)
-    last = torch.zeros_like(matter, dtype=torch.long)
-    for r in range(listens.shape[-1] + 1, 0, -1):
-        hears = adjacency & listens[:, None, :, r - 2] if r > 1 else adjacency
-        matter = (_paths(hears) & matter[:, None, :]).any(2)
-        last = torch.where((last == 0) & matter, r, last)
-        if r > 1:
-            matter = matter | (temporal & (matter & listens[:, :, r - 2])[:, None, :]).any(2)
-    return last
-
-
-def _paths(adjacency: Bool[Tensor, "B N N"]) -> Bool[Tensor, "B N N"]:
-    n = adjacency.shape[1]
-    closure = (adjacency | torch.eye(n, dtype=torch.bool, device=adjacency.device)).float()
-    for _ in range(max(1, (n - 1).bit_length())):
-        closure = (closure @ closure).clamp_(max=1.0)
-    return closure > 0
+        return or_impossible(out)
 
 
 def draw(
@@ -331,7 +267,7 @@ def draft_of(
     def designs() -> list[Design]:
         return to_designs(graphs, agents, num_rounds=num_rounds)
 
-    if all(len(set(row)) == len(row) for row in agents) or graphs.keep.shape[1] > MAX_EXACT:
+    if distinct(agents) or graphs.keep.shape[1] > MAX_EXACT:
         log_prob = edges.log_prob(graphs)
     else:  # several slots hold one candidate, so several graphs may give the design
         log_prob = design_log_prob(edges, agents, designs(), num_rounds=num_rounds)
@@ -339,7 +275,7 @@ def draft_of(
         designs=designs,
         log_prob=log_prob,
         entropy=edges.entropy(graphs.order),
-        penalty=torch.zeros_like(log_prob) if penalty is None else penalty,
+        penalty=penalty,
         soft=edges.edge_probability(),
         value=value,
     )
@@ -349,205 +285,10 @@ def design_log_prob(
     edges: EdgeDistribution, agents: Sequence[Sequence[Agent]], designs: Sequence[Design], *, num_rounds: int
 ) -> Float[Tensor, " B"]:
     """Return the log-probability of one design a distribution: all slot graphs that give it, summed."""
-    graphs, owner = from_designs(designs, agents, edges=edges, num_rounds=num_rounds)
-    log_prob = edges[owner].log_prob(graphs)
-    nothing = log_prob.new_full((1,), -torch.inf)
-    return torch.stack([torch.cat([nothing, log_prob[owner == b]]).logsumexp(0) for b in range(len(designs))])
-
-
-def to_designs(graphs: SlotGraphs, agents: Sequence[Sequence[Agent]], *, num_rounds: int) -> list[Design]:
-    """Build the designs of slot graphs over these agents; the decider has the last word."""
-    if graphs.later is not None:
-        return [
-            _design(at_slot, g, num_rounds) for at_slot, g in zip(agents, _graphs(graphs, graphs.later), strict=True)
-        ]
-    place = graphs.keep.cumsum(1) - 1  # of a kept slot among the kept ones
-    b, i, j = graphs.adjacency.nonzero(as_tuple=True)
-    # Columns of numbers: building a list or an Edge for each of them here would take as long as all the rest.
-    edges: Iterator[Any] = zip(place[b, i].tolist(), place[b, j].tolist(), itertools.repeat(()), strict=False)
-    return [
-        Design(
-            agents=tuple(itertools.compress(at_slot, keep)),
-            spatial=tuple(itertools.islice(edges, num_edges)),
-            num_rounds=num_rounds,
-        )
-        for at_slot, keep, num_edges in zip(
-            agents, graphs.keep.tolist(), graphs.adjacency.sum((1, 2)).tolist(), strict=True
-        )
-    ]
-
-
-class _Graph(NamedTuple):
-    """One slot graph, as Python values.
-
-    Rounds are, for each slot, those after the first in which it listens; None where every round is alike.
-    """
-
-    kept: frozenset[int]
-    decider: int
-    spatial: frozenset[tuple[int, int]]
-    temporal: frozenset[tuple[int, int]] = frozenset()
-    rounds: frozenset[tuple[int, tuple[int, ...]]] | None = None
-
-
-def from_designs(
-    designs: Sequence[Design], agents: Sequence[Sequence[Agent]], *, edges: EdgeDistribution, num_rounds: int
-) -> tuple[SlotGraphs, Int[Tensor, " G"]]:
-    """Return every slot graph that gives one of the designs, and which design each belongs to.
-
-    Several slots of one candidate can give the same design; a design outside the family (gates, other
-    decisions or rounds, agents on no slot, temporal edges that the family lacks) has no slot graph.
-    """
-    found: list[_Graph] = []
-    owner: list[int] = []
-    temporal = edges.temporal_logits is not None
-    for b, (design, at_slot, there) in enumerate(zip(designs, agents, edges.mask.tolist(), strict=True)):
-        if not _in_family(design, num_rounds, temporal):
-            continue
-        rounds = _rounds(design) if temporal else {}
-        decider = len(design.agents) - 1 if design.decision.judge is None else design.decision.judge
-        distinct = len(set(at_slot)) == len(at_slot)
-        places = [[k for k, other in enumerate(at_slot) if other == agent and there[k]] for agent in design.agents]
-        seen = set()
-        for placed in itertools.product(*places):
-            graph = _Graph(
-                kept=frozenset(placed),
-                decider=placed[decider],
-                spatial=frozenset((placed[e.src], placed[e.dst]) for e in design.spatial),
-                temporal=frozenset((placed[e.src], placed[e.dst]) for e in design.temporal),
-                rounds=frozenset((placed[i], r) for i, r in rounds.items()) if temporal else None,
-            )
-            if len(graph.kept) < len(placed) or graph in seen:
-                continue
-            if not distinct and _design(at_slot, graph, num_rounds) != design:
-                continue
-            seen.add(graph)
-            found.append(graph)
-            owner.append(b)
-    return _slot_graphs(found, like=edges.mask, num_later=num_rounds - 1 if temporal else 0), torch.tensor(
-        owner, dtype=torch.long, device=edges.mask.device
+    graphs, owner = from_designs(
+        designs, agents, mask=edges.mask, num_rounds=num_rounds, temporal=edges.temporal_logits is not None
     )
-
-
-def _in_family(design: Design, num_rounds: int, temporal: bool) -> bool:
-    if not temporal:
-        alike = not design.temporal and not any(e.rounds for e in design.spatial)
-        return alike and design.decision.kind == "last" and design.num_rounds == num_rounds
-    every = tuple(range(1, design.num_rounds + 1))
-    rounds = _rounds(design)
-    return (
-        design.decision.kind in ("last", "judge")
-        and design.num_rounds <= num_rounds
-        and all((e.rounds or every) == (1, *rounds[e.dst]) for e in design.spatial)
-        and all((e.rounds or every[1:]) == rounds[e.dst] for e in design.temporal)
-        and design.num_rounds == max((r for listens in rounds.values() for r in listens), default=1)
-    )
-
-
-def _rounds(design: Design) -> dict[int, tuple[int, ...]]:
-    """Return in which rounds after the first each agent that hears somebody listens, by one of its edges."""
-    every = tuple(range(1, design.num_rounds + 1))
-    return {e.dst: tuple(r for r in e.rounds or every if r > 1) for e in (*design.spatial, *design.temporal)}
-
-
-def _slot_graphs(found: Sequence[_Graph], *, like: Bool[Tensor, "B N"], num_later: int) -> SlotGraphs:
-    n = like.shape[1]
-    adjacency = like.new_zeros(len(found), n, n)
-    keep = like.new_zeros(len(found), n)
-    for g, graph in enumerate(found):
-        keep[g, list(graph.kept)] = True
-    if pairs := [(g, i, j) for g, graph in enumerate(found) for i, j in graph.spatial]:
-        adjacency[tuple(zip(*pairs, strict=True))] = True
-    decider = torch.tensor([graph.decider for graph in found], dtype=torch.long).to(like.device)
-    later = None
-    if num_later:
-        temporal = torch.zeros_like(adjacency)
-        if pairs := [(g, i, j) for g, graph in enumerate(found) for i, j in graph.temporal]:
-            temporal[tuple(zip(*pairs, strict=True))] = True
-        listens = like.new_zeros(len(found), n, num_later)
-        if turns := [
-            (g, i, r - 2) for g, graph in enumerate(found) for i, rounds in graph.rounds or () for r in rounds
-        ]:
-            listens[tuple(zip(*turns, strict=True))] = True
-        last = last_rounds(adjacency, temporal, listens, decider)
-        later = Later(temporal=temporal, listens=listens, last=last)
-    return SlotGraphs(adjacency=adjacency, keep=keep, decider=decider, later=later)
-
-
-def _graphs(graphs: SlotGraphs, later: Later) -> list[_Graph]:
-    """Return slot graphs as Python values."""
-    kept: list[list[int]] = [[] for _ in graphs.keep]
-    for b, i in graphs.keep.nonzero().tolist():
-        kept[b].append(i)
-    return [
-        _Graph(
-            kept=frozenset(slots),
-            decider=decider,
-            spatial=frozenset(spatial),
-            temporal=frozenset(temporal),
-            rounds=frozenset((i, tuple(r for r, yes in enumerate(listens[i], 2) if yes)) for i in slots),
-        )
-        for slots, decider, spatial, temporal, listens in zip(
-            kept,
-            graphs.decider.tolist(),
-            _pairs(graphs.adjacency),
-            _pairs(later.temporal),
-            later.listens.tolist(),
-            strict=True,
-        )
-    ]
-
-
-def _pairs(edges: Bool[Tensor, "B N N"]) -> list[list[tuple[int, int]]]:
-    out: list[list[tuple[int, int]]] = [[] for _ in edges]
-    for b, i, j in edges.nonzero().tolist():
-        out[b].append((i, j))
-    return out
-
-
-def each(num_problems: int, num_designs: int, device: torch.device) -> Int[Tensor, " B"]:
-    """Return the problem of each of so many designs a problem, task by task."""
-    return torch.arange(num_problems, device=device).repeat_interleave(num_designs)
-
-
-def slot_agents(problem: Batch, num_designs: int = 1) -> list[list[Agent]]:
-    """Return the agent at each slot of each problem, in node order; as often as designs are drawn for it."""
-    slots, ptr = problem.slot.tolist(), problem.ptr.tolist()
-    agents = [
-        [space.agents[s] for s in slots[a:b] if s >= 0]
-        for space, (a, b) in zip(problem.space, itertools.pairwise(ptr), strict=True)
-    ]
-    return [at_slot for at_slot in agents for _ in range(num_designs)]
-
-
-def _design(agents: Sequence[Agent], graph: _Graph, num_rounds: int) -> Design:
-    kept = sorted(graph.kept)
-    new = {i: k for k, i in enumerate(kept)}
-    listens: dict[int, tuple[int, ...]] = {}
-    if graph.rounds is not None:
-        hearers = {j for _, j in graph.spatial | graph.temporal}
-        listens = {i: rounds for i, rounds in graph.rounds if i in hearers}
-        num_rounds = max((r for rounds in listens.values() for r in rounds), default=1)
-    return Design(
-        agents=tuple(agents[i] for i in kept),
-        spatial=tuple(Edge(new[i], new[j], (1, *listens[j]) if listens else ()) for i, j in graph.spatial),
-        temporal=tuple(Edge(new[i], new[j], listens[j]) for i, j in graph.temporal),
-        num_rounds=num_rounds,
-        decision=Decision(kind="judge", judge=new[graph.decider]),
-    )
-
-
-def _bernoulli(logits: Float[Tensor, "..."], generator: torch.Generator | None, greedy: bool) -> Bool[Tensor, "..."]:
-    p = torch.sigmoid(logits)
-    if greedy:
-        return p > 0.5
-    return torch.rand(p.shape, generator=generator, device=p.device, dtype=p.dtype) < p
-
-
-def _gumbel(like: Float[Tensor, "..."], generator: torch.Generator | None) -> Float[Tensor, "..."]:
-    u = torch.rand(like.shape, generator=generator, device=like.device, dtype=like.dtype)
-    tiny = torch.finfo(like.dtype).tiny
-    return -(-(u.clamp_min(tiny)).log()).clamp_min(tiny).log()
+    return summed(edges[owner].log_prob(graphs), owner, len(designs))
 
 
 def _along(pair: Float[Tensor, "B N N"], order: Int[Tensor, "B N"]) -> Float[Tensor, "B N N"]:
@@ -555,11 +296,6 @@ def _along(pair: Float[Tensor, "B N N"], order: Int[Tensor, "B N"]) -> Float[Ten
     n = order.shape[1]
     rows = pair.gather(1, order[:, :, None].expand(-1, -1, n))
     return rows.gather(2, order[:, None, :].expand(-1, n, -1)).tril(-1)
-
-
-def _bernoulli_entropy(logits: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    p = torch.sigmoid(logits)
-    return torch.nn.functional.softplus(logits) - p * logits
 
 
 @lru_cache

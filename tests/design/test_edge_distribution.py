@@ -3,7 +3,9 @@ import itertools
 import pytest
 import torch
 
-from gdesign.design.dags import ALWAYS, EdgeDistribution, SlotGraphs, design_log_prob, reaches, slot_agents
+from gdesign.design.draws import ALWAYS
+from gdesign.design.edge_distribution import EdgeDistribution, design_log_prob
+from gdesign.design.slot_graphs import SlotGraphs, reaches, slot_agents
 from gdesign.errors import ConfigError
 from tests import unrolled, worlds
 
