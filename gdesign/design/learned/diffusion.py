@@ -75,13 +75,14 @@ class Diffusion(Designer):
         """Return the distribution over graphs of each design, denoised from drawn noise or from the noise's mean."""
         encoded = self.encoder(problem)
         rows = dense(problem, encoded)[each(problem.num_graphs, num_designs, encoded.device)]
-        graph = torch.full_like(rows.anchor, self.density)
+        noise = torch.full_like(rows.anchor, self.density)
         if not mean:
-            graph = torch.bernoulli(graph, generator=generator)
+            noise = torch.bernoulli(noise, generator=generator)
+        graph = noise
         for step in range(self.num_steps, 0, -1):
             order_logits, edge_logits = self.denoise(rows, graph, step / self.num_steps)
             signal = math.cos(math.pi / 2 * (step - 1) / self.num_steps) ** 2
-            graph = signal * edge_logits.sigmoid() + (1 - signal) * self.density
+            graph = signal * edge_logits.sigmoid() + (1 - signal) * noise
         return EdgeDistribution(order_logits=order_logits, edge_logits=edge_logits, mask=rows.mask)
 
     def denoise(

@@ -16,8 +16,9 @@ def test_diffusion_keeps_the_law(law):
 @pytest.mark.parametrize(("density", "alike"), [(0.5, False), (1.0, True)])
 def test_each_design_is_denoised_from_noise_of_its_own_in_training(density, alike):
     encoder = worlds.encoder(4)
-    edges = Diffusion(space=encoder.space, density=density).distribution(encoder(worlds.tasks(1)), num_designs=2)
-    assert torch.allclose(*edges.edge_logits) is alike
+    designer, generator = Diffusion(space=encoder.space, density=density), torch.Generator().manual_seed(0)
+    edges = designer.distribution(encoder(worlds.tasks(1)), num_designs=2, generator=generator)
+    assert torch.allclose(*edges.edge_logits, atol=1e-3) is alike
 
 
 def test_a_graph_is_denoised_at_least_once():
