@@ -7,7 +7,11 @@ from omegaconf import OmegaConf
 
 from gdesign.runs.checkpoint import BEST, assemble, save
 
-JOINT = {"_target_": "gdesign.design.joint.joint.Joint", "shapes": ["single", "pair", "vote"], "hidden_dim": 8}
+JOINT = {
+    "_target_": "gdesign.design.joint.joint.Joint",
+    "shapes": ["single", "pair", "vote"],
+    "gnn": {"_target_": "gdesign.encode.graph.GraphEncoder", "_partial_": True, "hidden_dim": 8},
+}
 SWARM = {"_target_": "gdesign.design.learned.swarm.Swarm"}
 
 
