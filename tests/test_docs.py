@@ -1,6 +1,5 @@
-"""The pages of docs/ as a site: every page is in its navigation, and what it quotes is said by the code."""
+"""The pages of docs/ as a site: every page is in its navigation, and what it quotes of Hydra is said by Hydra."""
 
-import ast
 import re
 import subprocess
 import sys
@@ -19,39 +18,9 @@ HYDRAS = {
 }
 
 
-def said():
-    """Return the texts in the code; `...` stands where a value is put in."""
-    texts = []
-    for path in [*sorted((ROOT / "gdesign").rglob("*.py")), ROOT / "train.py", ROOT / "eval.py"]:
-        for node in ast.walk(ast.parse(path.read_text())):
-            match node:
-                case ast.Constant(value=str(text)):
-                    texts.append(text)
-                case ast.JoinedStr(values=values):
-                    texts.append("".join(v.value if isinstance(v, ast.Constant) else "..." for v in values))
-    return "\0".join(texts)
-
-
-def quoted():
-    """Return the messages in the first columns of the tables of errors.md."""
-    rows = re.findall(r"^\| ((?:`[^`]+`(?:, )?)+) \|", (DOCS / "errors.md").read_text(), re.MULTILINE)
-    return [message for row in rows for message in re.findall(r"`([^`]+)`", row)]
-
-
-def test_the_messages_that_the_docs_explain_are_in_the_code():
-    texts = said()
-    unsaid = []
-    for message in quoted():
-        parts = [re.escape(part) for part in message.split("...") if part.strip()]
-        if message not in HYDRAS and not re.search("[^\0]*?".join(parts), texts):
-            unsaid.append(message)
-    assert len(quoted()) > 40
-    assert unsaid == []
-
-
 @pytest.mark.parametrize("message", HYDRAS)
 def test_the_messages_of_hydra_that_the_docs_explain_are_still_hydras(message):
-    assert message in quoted()
+    assert f"`{message}`" in (DOCS / "quickstart.md").read_text()
     with (
         initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "configs")),
         pytest.raises(HydraException, match=re.escape(message.removesuffix(" ..."))),

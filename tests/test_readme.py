@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -24,6 +25,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import get_object
 from omegaconf import OmegaConf
+from torch_geometric.nn import GraphConv
 
 from gdesign.agents.pool import load
 from gdesign.cli.main import parser
@@ -268,12 +270,28 @@ def anchors(page):
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def shown(language, *, naming=""):
+    """Return the one block of docs/adding.md in a language that has such a key."""
+    (text,) = (
+        b.text for b in blocks() if b.where.startswith("docs/adding.md") and b.language == language and naming in b.text
+    )
+    return text
+
+
 def test_the_questions_and_agents_that_the_docs_show_can_be_read(tmp_path):
-    shown = {b.language: b.text for b in blocks() if b.where.startswith("docs/adding.md")}
-    (tmp_path / "team.yaml").write_text(shown["yaml"])
-    (tmp_path / "questions.jsonl").write_text(shown["json"])
+    (tmp_path / "team.yaml").write_text(shown("yaml", naming="roles:"))
+    (tmp_path / "questions.jsonl").write_text(shown("json"))
     assert len(load(tmp_path / "team.yaml").candidates) == 4
     assert len(JSONL(train=TINY / "train.jsonl", test=tmp_path / "questions.jsonl").load("test")) == 3
+
+
+def test_the_convolution_that_the_docs_show_is_one(tmp_path):
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    (tmp_path / "configs/gnn/graphconv.yaml").write_text(shown("yaml", naming="conv:"))
+    with initialize_config_dir(version_base="1.3", config_dir=str(tmp_path / "configs")):
+        config = compose(config_name="train", overrides=["gnn=graphconv"])
+    _, designer = assemble(config)
+    assert any(isinstance(part, GraphConv) for part in designer.modules())
 
 
 def test_the_agents_of_the_examples_can_be_read():
