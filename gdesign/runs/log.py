@@ -4,7 +4,7 @@ A line holds `phase` (`fit:train` and `fit:validation` in training, `fit:search`
 else the split that is evaluated), `step` and `weight` where there is one, `benchmark`, `task`, `seed`, `design` (as
 `gdesign.export.schema` says, without what is default), `answer`, what the run was worth (`score`, `usd`,
 `prompt_tokens`, `completion_tokens`, `calls`, `critical_path`, `unreadable`, `failures`, `label`), `seconds` and
-`turns`: `[agent, round, answer]` for each. Where the words were asked for, a turn goes on with its text and error, and
+`turns`: `[agent, round, answer]` for each. Outside training a turn goes on with its text and error, and
 the `question` is there too. Where they are not zero: `paid_usd` (of `usd`, what was asked live), `latency` (seconds of
 the slowest chain of calls; `seconds` is the time that passed here), `faults` (survived by asking again), `counted`
 (turns whose tokens were counted here) and `agent_usd` (what of `usd` each agent took, to six digits).
