@@ -20,15 +20,7 @@ from runner import command, plus_minus, run_all, train
 EPOCHS = 3
 NUM_TRAIN = 450
 WORLDS = {"demo": "the first world, 4 agents", "wider_world": "the wider world, 24 agents"}
-METHODS = {
-    "critic": ("learner=critic",),
-    "joint": ("learner=critic",),
-    "gdesigner": (),
-    "supernet": ("learner.entropy_weight=0.03",),
-    "cascade_router": (),
-    "autoregressive": (),
-    "relaxed": ("learner=bilevel",),
-}
+METHODS = ("critic", "joint", "gdesigner", "supernet", "cascade_router", "autoregressive", "relaxed")
 FEWER = {("wider_world", "critic"): ("designer.shapes=[single,pair,vote,cascade,asking]",)}
 """critic lists its designs without evidence to choose by: with all shapes they are too many."""
 CONVOLUTIONS = ("none", "mean", "gat", "transformer")
@@ -61,7 +53,6 @@ class Cell(NamedTuple):
             f"trainer.max_epochs={EPOCHS}",
             f"++task.num_train={NUM_TRAIN}",
             f"designer={self.method}",
-            *METHODS[self.method],
             f"gnn={self.gnn}",
             *fewer,
             *WITHOUT[self.edges],
