@@ -5,11 +5,16 @@ BIN := .venv/bin
 EXTRAS := openai,serve,text,report,langgraph,wandb,docs,dev
 STAMP := .venv/installed
 
-.PHONY: help venv demo test check docs bench
+# What the demo needs beside the core; the rest is for tests, documentation and other uses.
+DEMO_EXTRAS := report
+DEMO_STAMP := .venv/installed-demo
+
+.PHONY: help venv demo results test check docs bench
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo    train and evaluate on the simulated world: a table and pictures; no key, no data"
+	@echo "make demo    train and evaluate on the simulated world, in about a minute: a table and pictures; no key, no data"
+	@echo "make results the tables of docs/results.md in the simulated worlds, all seeds (hours)"
 	@echo "make test    every default test (ARGS='-m slow' for the slow ones)"
 	@echo "make check   ruff, mypy, import-linter"
 	@echo "make docs    the pages of docs/ as a site, build/docs/docs/index.html; every link is checked"
@@ -18,16 +23,24 @@ help:
 
 venv: $(STAMP)
 
+$(STAMP): WANTED := $(EXTRAS)
+$(DEMO_STAMP): WANTED := $(DEMO_EXTRAS)
 # The stamp comes last, so that an interrupted install is taken up again.
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP) $(DEMO_STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(f"gdesign needs Python 3.11 or newer and $(PYTHON) is {v}; try: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	@echo "Installing into .venv; the first time takes some minutes."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[$(WANTED)]'
 	@touch $@
 
-demo: venv
+demo: $(if $(wildcard $(STAMP)),$(STAMP),$(DEMO_STAMP))
 	@HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/demo.py $(ARGS)
+
+results: venv
+	$(BIN)/python benchmarks/methods.py --write benchmarks/results/methods.md
+	$(BIN)/python benchmarks/methods.py --world second --write benchmarks/results/methods_second.md
+	$(BIN)/python benchmarks/samples.py --write benchmarks/results/samples.md
+	$(BIN)/python benchmarks/gnn.py --write benchmarks/results/gnn.md
 
 test: venv
 	@$(BIN)/python -m pytest $(ARGS)

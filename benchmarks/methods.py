@@ -3,8 +3,8 @@
     python benchmarks/methods.py --write benchmarks/results/methods.md
     python benchmarks/methods.py --world second --write benchmarks/results/methods_second.md
 
-Everything is set in configs/experiment/demo.yaml, or second_world.yaml, and in `METHODS` below; a run that is
-already in the output folder is not repeated.
+Everything is set in configs/experiment/demo.yaml, or second_world.yaml, and in configs/experiment/methods/, a file a
+row; a run that is already in the output folder is not repeated.
 """
 
 import argparse
@@ -12,13 +12,13 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import mean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from demo import JOINT, NUM_TEST, Method, find_optimum, fixed, folder
-from runner import command, plus_minus, run_all, train
+from runner import command, compose, plus_minus, run_all, train
 
 if TYPE_CHECKING:
     from gdesign.types import AgentPool, Design
@@ -27,73 +27,64 @@ EPOCHS = 9
 RUNS_AN_EPOCH = 900 * 8 + 180
 """Training questions times designs for each, and a run of each validation question."""
 WORLDS = {"first": "demo", "second": "second_world"}
+CHOICE_SEED = 10_000
+"""Draws the questions that the optimum is chosen on; no method sees them."""
+NUM_TEST = 450
+"""Test questions of a seed, as gdesign.tasks.synthetic has them unless told otherwise."""
 
 
-def learned(name: str, *overrides: str) -> Method:
-    """Return the row of a method that is trained by gradient steps, with the command that its page names."""
-    return Method(name=name, kind="learned", overrides=overrides or (f"designer={name}",))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """One row of a table.
+
+    Attributes:
+        name: What the table calls it, and, with _ for what is no letter, its file in configs/experiment/methods/.
+        kind: What it is: `learned`, `control`, `search`, `router` or `fixed`.
+        overrides: What it needs beside that file.
+    """
+
+    name: str
+    kind: str
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def config(self) -> str:
+        """The name of its file."""
+        return self.name.replace(", ", "_").replace(" ", "_")
+
+    def under(self, experiment: str) -> tuple[str, ...]:
+        """Return its overrides in an experiment."""
+        return (f"experiment=[{experiment},methods/{self.config}]", *self.overrides)
 
 
-def router(name: str, *overrides: str, kind: str = "router") -> Method:
-    """Return the row of a router to one agent."""
-    return Method(name=name, kind=kind, overrides=(f"designer={name}", *overrides))
+def folder(out: Path, method: Method, seed: int) -> Path:
+    """Return the run folder of a method and a seed."""
+    return out / f"{method.config.replace('_', '-')}-{seed}"
 
 
-LEARNED = (
-    learned("joint", *JOINT),
-    learned("gdesigner"),
-    learned("supernet", "designer=supernet", "learner.entropy_weight=0.03"),
-    learned("cascade_router"),
-    learned("autoregressive"),
-    learned("relaxed", "designer=relaxed", "learner=bilevel"),
-    learned("prune", "designer=prune", "learner.lr=0.05", "learner.entropy_weight=0.03"),
-    learned("swarm", "designer=swarm", "learner.lr=0.05"),
-)
-SHUFFLED = Method(
-    name="gdesigner, questions shuffled",
-    kind="control",
-    overrides=("designer=gdesigner", "data.shuffle_questions=true"),
-)
-ROUTERS = (
-    router("knn"),
-    router("ridge"),
-    router("mf"),
-    router("length", "text=length", kind="control"),
-    router("tfidf", "text=words", kind="control"),
-)
-FIXED = (
-    fixed("fixed", "single small", "designer=single", "designer.llm=small"),
-    fixed("fixed", "single large", "designer=single", "designer.llm=large"),
-    fixed(
-        "fixed",
-        "cascade small, math-specialist, large",
-        "designer=cascade",
-        "designer.llms=[small,math-specialist,large]",
-    ),
-    fixed("fixed", "vote"),
-    fixed("fixed", "complete"),
-    fixed("fixed", "debate"),
-    *(fixed("fixed", f"macnet {shape}", "designer=macnet", f"designer.shape={shape}") for shape in ("chain", "mesh")),
-    *(
-        fixed("fixed", f"macnet {shape} reverse", "designer=macnet", f"designer.shape={shape}", "designer.reverse=true")
-        for shape in ("star", "tree")
-    ),
-)
+NAMES = {
+    "learned": "critic joint gdesigner supernet cascade_router autoregressive relaxed prune swarm diffusion",
+    "router": "knn ridge mf",
+    "fixed": "single_small single_large cascade vote complete debate macnet_chain macnet_mesh macnet_star_reverse "
+    "macnet_tree_reverse",
+}
+LEARNED, ROUTERS, FIXED = (tuple(Method(name=n, kind=kind) for n in names.split()) for kind, names in NAMES.items())
+CONTROLS = tuple(Method(name=name, kind="control") for name in ("gdesigner_shuffled", "length", "tfidf"))
 
 
 def searches(num_runs: int) -> tuple[Method, ...]:
     """Return the rows of searches for one design for all questions, with so many runs where they can be told."""
-    told = (f"designer.num_runs={num_runs}", "designer.num_samples=1000")
+    told = (f"designer.num_runs={num_runs}",)
     return (
-        Method(name="search", kind="search", overrides=("designer=search",)),
-        Method(name="random_search", kind="search", overrides=("designer=random_search", *told)),
-        Method(name="tree_search", kind="search", overrides=("designer=tree_search", *told)),
+        Method(name="search", kind="search"),
+        Method(name="random_search", kind="search", overrides=told),
+        Method(name="tree_search", kind="search", overrides=told),
     )
 
 
 def every_method(epochs: int) -> tuple[Method, ...]:
     """Return all rows, for so many epochs of training."""
-    return (*LEARNED, SHUFFLED, *searches(epochs * RUNS_AN_EPOCH), *ROUTERS, *FIXED)
+    return (*LEARNED, *CONTROLS, *searches(epochs * RUNS_AN_EPOCH), *ROUTERS, *FIXED)
 
 
 def with_copies(pool: "AgentPool") -> list["Design"]:
@@ -108,6 +99,80 @@ OPTIMA = {
     "optimum-copies": "best for each class, copies and cascades of 4 too",
     "optimum-one": "best one for all questions, <= 3 different agents",
 }
+
+
+def find_optimum(
+    seeds: Sequence[int],
+    out: Path,
+    *,
+    name: str = "optimum",
+    experiment: str = "demo",
+    designs: Callable[["AgentPool"], Sequence["Design"]] | None = None,
+    one_for_all: bool = False,
+    num_test: int = NUM_TEST,
+    **draws: int,
+) -> None:
+    """Choose the best design of each class by enumeration, then run it on the test questions of every seed.
+
+    Args:
+        seeds: Draw the test questions.
+        out: Gets `<name>.json`, utility by seed, and `<name>_designs.json`, what was chosen for each class.
+        name: What the file is called.
+        experiment: Has the world, the pool and the price of cost.
+        designs: To choose among, given the pool; None for those of up to three different agents.
+        one_for_all: Choose one design for all classes instead.
+        num_test: How many test questions each seed has.
+        draws: How many draws `optimum` takes.
+    """
+    found = out / f"{name}.json"
+    if found.is_file() and {str(seed) for seed in seeds} <= json.loads(found.read_text()).keys():
+        return
+    from hydra.utils import instantiate
+    from optimum import measure, optimum
+    from world import by_class, in_words
+
+    from gdesign.design.searches.enumerate import small_designs
+    from gdesign.execute.arena import LocalArena
+    from gdesign.execute.reward import Reward
+    from gdesign.tasks.synthetic import Synthetic
+    from gdesign.types import Task
+
+    config = compose(("designer=single", f"experiment={experiment}"))
+    pool, llm = instantiate(config.pool), instantiate(config.llm)
+    benchmark = Synthetic(seed=CHOICE_SEED)
+    reward = Reward(**config.reward)
+
+    def split(tasks: list[Task]) -> dict[Any, list[Task]]:
+        return {"all": tasks} if one_for_all else by_class(tasks)
+
+    def value(tasks: Sequence[Task], chosen: dict[Any, Any]) -> float:
+        classes = split(list(tasks))
+        values = {
+            key: measure(
+                chosen[key].design,
+                tasks=members,
+                arena=arena,
+                reward=reward,
+                num_draws=len(members) * config.num_test_samples,
+            ).utility
+            for key, members in classes.items()
+        }
+        return sum(values[key] * len(members) for key, members in classes.items()) / len(tasks)
+
+    with LocalArena(pool=pool, llm=llm, benchmark=benchmark) as arena:
+        chosen = optimum(
+            (designs or small_designs)(pool),
+            choose=split(benchmark.load("train")),
+            score=split(benchmark.load("test")),
+            arena=arena,
+            reward=reward,
+            score_draws=50,
+            **draws,
+        )
+        result = {seed: value(Synthetic(seed=seed, num_test=num_test).load("test"), chosen) for seed in seeds}
+    words = {key if one_for_all else " ".join(key): in_words(best.design) for key, best in chosen.items()}
+    (out / f"{name}_designs.json").write_text(json.dumps(words, indent=2) + "\n")
+    found.write_text(json.dumps(result, indent=2) + "\n")
 
 
 def optima(seeds: Sequence[int], out: Path, experiment: str, num_test: int) -> list[Callable[[], None]]:
@@ -171,17 +236,17 @@ def table(out: Path, methods: Sequence[Method], seeds: Sequence[int]) -> str:
             )
         )
     lines += [row for _, row in sorted(rows, key=lambda row: -row[0])]
-    if "joint" in utility:
+    if "critic" in utility:
         lines += [
             "",
-            "joint minus each other method, utility, paired by seed:",
+            "critic minus each other method, utility, paired by seed:",
             "",
             "| method | difference | 95 % over seeds | seeds above 0 |",
             "|---|---|---|---|",
         ]
-        others = sorted((name for name in utility if name != "joint"), key=lambda name: -mean(utility[name]))
+        others = sorted((name for name in utility if name != "critic"), key=lambda name: -mean(utility[name]))
         for name in others:
-            lines.append(f"| {name} | {gain([a - b for a, b in zip(utility['joint'], utility[name], strict=True)])} |")
+            lines.append(f"| {name} | {gain([a - b for a, b in zip(utility['critic'], utility[name], strict=True)])} |")
     return "\n".join(lines)
 
 
@@ -250,13 +315,9 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     seeds = range(args.first_seed, args.first_seed + args.seeds)
     methods = [m for m in every_method(args.epochs) if m.name not in args.skip]
-    common = (
-        f"experiment={experiment}",
-        f"trainer.max_epochs={args.epochs}",
-        f"+task.num_test={args.test_questions}",
-    )
+    common = (f"trainer.max_epochs={args.epochs}", f"++task.num_test={args.test_questions}")
     jobs = optima(seeds, out, experiment, args.test_questions)
-    jobs += [partial(train, (*common, *m.overrides), s, folder(out, m, s)) for m in methods for s in seeds]
+    jobs += [partial(train, (*m.under(experiment), *common), s, folder(out, m, s)) for m in methods for s in seeds]
     run_all(jobs, workers=args.workers, folder=out)
     weight = json.loads((folder(out, methods[0], seeds[0]) / "eval.json").read_text())["usd_weight"]
     which = "The simulated world" if args.world == "first" else "A second simulated world"

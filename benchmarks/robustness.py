@@ -15,20 +15,13 @@ from functools import partial
 from pathlib import Path
 from statistics import mean
 
-from demo import Method, fixed, folder
-from methods import LEARNED, ROUTERS, RUNS_AN_EPOCH, searches
+from methods import LEARNED, ROUTERS, RUNS_AN_EPOCH, Method, folder, searches
 from runner import ROOT, command, evaluate, plus_minus, run_all, train
 
 POOL = ("pool=file", f"pool.path={ROOT / 'benchmarks' / 'six_agents.yaml'}")
 ADVERSARIES = ("adviser", "clerk")
 EPOCHS = 6
-FIXED = (
-    fixed("fixed", "complete"),
-    fixed("fixed", "vote"),
-    fixed("fixed", "chain"),
-    fixed("fixed", "debate"),
-    fixed("fixed", "single large", "designer=single", "designer.llm=large"),
-)
+FIXED = tuple(Method(name=name, kind="fixed") for name in ("complete", "vote", "chain", "debate", "single_large"))
 
 
 def world(num: int) -> str:
@@ -40,7 +33,7 @@ def world(num: int) -> str:
 def run_method(out: Path, method: Method, seed: int, num: int, common: tuple[str, ...]) -> None:
     """Train and evaluate with so many adversaries; trained without any, evaluate with one and with two as well."""
     trained = folder(out / str(num), method, seed)
-    train(("experiment=demo", *POOL, world(num), *common, *method.overrides), seed, trained)
+    train((*method.under("demo"), *POOL, world(num), *common), seed, trained)
     if num == 0 and method.kind != "fixed":
         for later in (1, 2):
             evaluate(trained, (world(later),), folder(out / f"turned-{later}", method, seed))

@@ -15,11 +15,10 @@ from functools import partial
 from pathlib import Path
 from statistics import mean
 
-from demo import Method, folder
-from methods import EPOCHS, LEARNED, ROUTERS, RUNS_AN_EPOCH, searches
+from methods import EPOCHS, LEARNED, ROUTERS, RUNS_AN_EPOCH, Method, folder, searches
 from runner import command, plus_minus, run_all, train
 
-NAMES = ("joint", "gdesigner", "supernet", "cascade_router", "autoregressive", "swarm")
+NAMES = ("critic", "gdesigner", "supernet", "cascade_router", "autoregressive", "swarm")
 SHARES = (0.25, 1.0, 3.0, EPOCHS)
 """Budgets in epochs."""
 VALIDATION = 180
@@ -112,15 +111,15 @@ def main() -> None:
     seeds = range(args.first_seed, args.first_seed + args.seeds)
     args.out.mkdir(parents=True, exist_ok=True)
     jobs: list[Callable[[], None]] = [
-        partial(train, ("experiment=demo", *m.overrides), s, folder(place(args.out, args.full, share), m, s))
+        partial(train, m.under("demo"), s, folder(place(args.out, args.full, share), m, s))
         for share in reversed(SHARES)
         for m in methods(share)
         for s in seeds
         if m.name not in args.skip
     ]
     routers = [m for m in ROUTERS if m.name in ("knn", "ridge")]
-    longest = ("experiment=demo", f"trainer.max_epochs={EPOCHS}")
-    jobs += [partial(train, (*longest, *m.overrides), s, folder(args.full, m, s)) for m in routers for s in seeds]
+    longest = (f"trainer.max_epochs={EPOCHS}",)
+    jobs += [partial(train, (*m.under("demo"), *longest), s, folder(args.full, m, s)) for m in routers for s in seeds]
     run_all(jobs, workers=args.workers, folder=args.out)
     names = [m.name for m in methods(EPOCHS) if m.name not in args.skip]
     shown, points = table(args.out, args.full, names, seeds)

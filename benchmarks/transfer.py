@@ -15,8 +15,7 @@ from functools import partial
 from pathlib import Path
 from statistics import mean
 
-from demo import Method
-from methods import LEARNED, RUNS_AN_EPOCH, gain
+from methods import LEARNED, RUNS_AN_EPOCH, Method, gain
 from runner import command, evaluate, plus_minus, run_all, train
 
 NAMES = ("joint", "gdesigner", "supernet", "cascade_router", "autoregressive")
@@ -25,7 +24,7 @@ LLMS = ("small", "math-specialist", "code-specialist", "knowledge-specialist", "
 """Those of the candidates 0 to 4 of the pool simulated_large; candidate 5 is an adversary."""
 HELD_OUT = (1, 2, 3)
 EPOCHS = 6
-BLIND = Method(name="search", kind="search", overrides=("designer=search",))
+BLIND = Method(name="search", kind="search")
 """One design for all questions, for comparison where a domain is left out."""
 PROBES = {"joint": ("designer.num_probes=null",)}
 """What lets a method ask agents alone before training; these runs count as training's."""
@@ -48,7 +47,7 @@ def run_method(out: Path, method: Method, seed: int, training: str, common: tupl
     here = out / training / f"{method.name}-{seed}"
 
     def learn(*overrides: str) -> None:
-        train(("experiment=demo", *common, *overrides, *method.overrides), seed, here)
+        train((*method.under("demo"), *common, *overrides), seed, here)
 
     def use(name: str, *overrides: str) -> None:
         evaluate(here, overrides, out / name / f"{method.name}-{seed}")
@@ -74,8 +73,8 @@ def run_method(out: Path, method: Method, seed: int, training: str, common: tupl
             learn("pool.name=simulated_large", some([i for i in range(5) if i != int(what)]), *probes)
             if probes:
                 added = (f"start={here}", "trainer.max_epochs=0", f"designer.num_probes={NUM_ADDED}")
-                overrides = (*common, "pool.name=simulated_large", some(range(5)), *method.overrides, *added)
-                train(("experiment=demo", *overrides), seed, out / f"added-{what}" / f"{method.name}-{seed}")
+                overrides = (*method.under("demo"), *common, "pool.name=simulated_large", some(range(5)), *added)
+                train(overrides, seed, out / f"added-{what}" / f"{method.name}-{seed}")
             else:
                 use(f"added-{what}", some(range(5)))
         case _:

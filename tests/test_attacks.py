@@ -55,7 +55,7 @@ def test_one_of_six_agents_is_attacked(experiment, role, num_agents, attack, mon
 def test_the_simulated_experiment_runs_live_too():
     config = composed("experiment=robustness", "llm=openai", "llm.base_url=http://127.0.0.1:9000/v1", "llm.record=null")
     assert config.llm.base_url == "http://127.0.0.1:9000/v1"
-    assert "num_samples" not in config.learner  # what llm=simulated would have set
+    assert config.learner.num_samples == 1  # llm=simulated would have set another
 
 
 def test_no_designer_reads_an_attack(monkeypatch):

@@ -23,7 +23,7 @@ def script(monkeypatch):
 def test_every_method_of_the_comparison_can_be_made(script):
     runner = script("runner")
     for method in script("methods").every_method(1):
-        config = runner.compose(("experiment=demo", *method.overrides))
+        config = runner.compose(method.under("demo"))
         try:
             _, designer = assemble(config)
         except ConfigError as error:
@@ -33,7 +33,7 @@ def test_every_method_of_the_comparison_can_be_made(script):
 
 def test_the_names_of_run_folders_differ(script):
     methods = script("methods").every_method(1)
-    assert len({script("demo").folder(Path(), m, 0) for m in methods}) == len(methods)
+    assert len({script("methods").folder(Path(), m, 0) for m in methods}) == len(methods)
 
 
 def test_two_of_the_six_agents_can_be_turned_into_adversaries(script):

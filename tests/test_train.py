@@ -131,14 +131,14 @@ def test_a_search_is_distilled_and_training_goes_on_from_there(command, tmp_path
     searched, taught, last = (f"{tmp_path}/{name}" for name in ("searched", "taught", "last"))
     assert command("train", *SMALL, "designer=search", f"out={searched}")[0] == 0
     distil = ("learner=distillation", f"learner.teacher.path={searched}", "learner.lr=0.005", "trainer.max_epochs=8")
-    assert command("train", *SMALL, "designer=joint", *distil, f"out={taught}")[0] == 0
+    assert command("train", *SMALL, "designer=critic", *distil, f"out={taught}")[0] == 0
     wanted, drawn = (
         {json.dumps(row["design"]) for row in read_runs(f"{folder}/runs.jsonl", phase="test")}
         for folder in (searched, taught)
     )
     assert wanted == drawn
     still = ("learner.lr=1e-9", "trainer.max_epochs=1")
-    assert command("train", *SMALL, "designer=joint", *still, f"start={taught}", f"out={last}")[0] == 0
+    assert command("train", *SMALL, "designer=critic", *still, f"start={taught}", f"out={last}")[0] == 0
     assert {json.dumps(row["design"]) for row in read_runs(f"{last}/runs.jsonl", phase="test")} == wanted
 
 

@@ -844,7 +844,7 @@ def test_the_command_goes_by_the_address_that_it_prints(run_folder, capsys, monk
         server.should_exit = True
         thread.join()
 
-    monkeypatch.setattr("gdesign.serve.server.serve", serve)
+    monkeypatch.setattr("gdesign.cli.serve.serve", serve)
     for name, value in (("handlers", []), ("propagate", True)):  # so that the command's own log ends with the test
         monkeypatch.setattr(logging.getLogger("gdesign.serve"), name, value)
     main(["serve", "--checkpoint", str(run_folder), "--host", "127.0.0.2", "--port", "0"])
