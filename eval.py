@@ -1,6 +1,7 @@
 """Evaluate a designer: `python eval.py checkpoint=runs/a split=test`, or `python eval.py designer=single ...`."""
 
 import gc
+import sys
 from pathlib import Path
 
 import hydra
@@ -11,7 +12,7 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from gdesign.cli.talk import agree, complain, friendly, one_line, quiet, say
+from gdesign.cli.talk import agree, complain, friendly, one_line, quiet, refuse_renamed, say
 from gdesign.execute.operators import tools_of
 from gdesign.execute.reward import Reward
 from gdesign.learn.data import items
@@ -113,4 +114,5 @@ def evaluate(config: DictConfig, *, command: str) -> None:
 
 
 if __name__ == "__main__":
+    refuse_renamed(sys.argv[1:])
     main()

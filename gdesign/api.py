@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gdesign.agents import teams
 from gdesign.design.base import Designer
-from gdesign.design.choose import greedy, within
+from gdesign.design.choose import Held, held, within
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.errors import ConfigError, UserError
 from gdesign.execute.limits import Limits
@@ -148,9 +148,7 @@ class Model:
             raise ConfigError(f"lam is {lam:g}; expected 0 or more")
         task = self._seen(question)
         with self._alone():
-            design, price = within(self._designer, self._problems, task, max_usd=max_usd, lowest=lam or 0.0)
-            (proposal,) = self._proposals([question], [design], [price])
-        return proposal
+            return _proposal(question, within(self._designer, self._problems, task, max_usd=max_usd, lowest=lam or 0.0))
 
     def designs(self, questions: Sequence[str], *, lam: float | Sequence[float] | None = None) -> list[Proposal]:
         """Return the design held best for each question; faster than one by one.
@@ -170,8 +168,8 @@ class Model:
             return []
         tasks = [self._seen(question) for question in questions]
         with self._alone():
-            chosen = greedy(self._designer, self._problems, tasks, usd_weight=prices)
-            return self._proposals(questions, chosen, prices)
+            found = held(self._designer, self._problems, tasks, usd_weight=prices)
+        return list(map(_proposal, questions, found))
 
     def standard(self, question: str, *, kind: Kind, lam: float | None = None) -> Proposal:
         """Return a standard team, for comparison: the same for every question.
@@ -192,8 +190,16 @@ class Model:
         team = self._team()
         design: Design = getattr(teams, kind)([max(team, key=self._price)] if kind == "single" else team[:TEAM])
         with self._alone():
-            (proposal,) = self._proposals([question], [design], [self.usd_weight if lam is None else lam])
-        return proposal
+            return _proposal(question, self._expected(question, design, self.usd_weight if lam is None else lam))
+
+    @torch.no_grad()
+    def _expected(self, question: str, design: Design, price: float) -> Held:
+        problem = self._problems([self._seen(question)], usd_weight=price)
+        try:
+            (score,), (usd,) = self._designer.expect(problem, [design])
+        except ConfigError:  # the method expects nothing, or nothing of such designs
+            return Held(design, price)
+        return Held(design, price, float(score), float(usd))
 
     def _team(self) -> list[Agent]:
         by_role: dict[str, Agent] = {}
@@ -221,22 +227,6 @@ class Model:
                 yield
             finally:
                 torch.set_num_threads(threads)
-
-    @torch.no_grad()
-    def _proposals(
-        self, questions: Sequence[str], designs: Sequence[Design], prices: Sequence[float]
-    ) -> list[Proposal]:
-        made = [
-            Proposal(question=question, design=design, lam=price)
-            for question, design, price in zip(questions, designs, prices, strict=True)
-        ]
-        problem = self._problems([self._seen(question) for question in questions], usd_weight=prices)
-        try:
-            score, usd = self._designer.expect(problem, designs)
-        except ConfigError:  # the method expects nothing, or nothing of such designs
-            return made
-        expected = zip(made, score.clamp(0, 1).tolist(), usd.tolist(), strict=True)  # a regression knows no bounds
-        return [replace(proposal, score=s, usd=u) for proposal, s, u in expected]
 
     # ----------------------------------------------------------------------- answers
 
@@ -398,3 +388,8 @@ def _own_errors() -> Iterator[None]:
         if cause is None:
             raise
         raise cause from None
+
+
+def _proposal(question: str, best: Held) -> Proposal:
+    score = None if best.score is None else min(1.0, max(0.0, best.score))  # a regression knows no bounds
+    return Proposal(question=question, design=best.design, lam=best.usd_weight, score=score, usd=best.usd)

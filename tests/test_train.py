@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from gdesign.cli.talk import refuse_renamed
 from gdesign.errors import ConfigError
 from gdesign.llm.recording import Recording
 from gdesign.runs.config import read_config
@@ -450,3 +451,19 @@ def test_agents_and_graders_run_programs_in_a_sandbox_that_is_named(command, tmp
     summary = json.loads((tmp_path / "run/eval.json").read_text())
     assert (summary["score"], summary["calls"]) == (1, 2)
     assert summary["sandbox"] in ("bubblewrap", "landlock")
+
+
+@pytest.mark.parametrize(
+    ("typed", "today"),
+    [
+        ("encoder=minilm", "text=minilm"),
+        ("+encoder.dim=3", "text.dim=3"),
+        ("designer.hidden_dim=16", "gnn.hidden_dim=16"),
+        ("learner.weight_decay=1", "learner.optimizer.weight_decay=1"),
+        ("designer=joint_recorded", "designer=evidence"),
+    ],
+)
+def test_an_override_of_earlier_versions_is_told_its_name_of_today(typed, today, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        refuse_renamed(["seed=1", typed])
+    assert f"write {today}" in capsys.readouterr().err

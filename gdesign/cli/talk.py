@@ -9,6 +9,30 @@ from typing import Any
 
 from gdesign.errors import BudgetExceededError, ConfigError, GdesignError, UserError
 
+RENAMED = {
+    "encoder": "text",
+    "designer.hidden_dim": "gnn.hidden_dim",
+    "designer.num_encoder_layers": "gnn.num_layers",
+    "learner.weight_decay": "learner.optimizer.weight_decay",
+    "learner.num_replayed": "learner.replay.num_tasks",
+    "designer=joint_recorded": "designer=evidence",
+}
+"""Overrides of earlier versions, and what says the same today."""
+
+
+def refuse_renamed(overrides: Sequence[str]) -> None:
+    """End the program where an override has another name today.
+
+    Raises:
+        SystemExit: 2.
+    """
+    for override in overrides:
+        typed = override.lstrip("+~")
+        for old, new in RENAMED.items():
+            if typed == old or typed.startswith(f"{old}=") or typed.startswith(f"{old}."):
+                complain(f"error: {override}: {old} is {new} now; write {new}{typed.removeprefix(old)}")
+                raise SystemExit(2)
+
 
 def say(text: str) -> None:
     """Write a line for the user; half a character, which LLMs may say, as its number."""

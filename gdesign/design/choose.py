@@ -1,6 +1,7 @@
 """The one design to run: what a designer holds best at a price of cost, or within a budget."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 
@@ -13,11 +14,27 @@ PRICES = tuple(10 ** (k / 8) for k in range(-32, 25))
 """Prices of cost, lowest first, that a budget is looked for among: from 0.0001 to 1,000, eight for each power of 10."""
 
 
+class Held(NamedTuple):
+    """The design held best for a question.
+
+    Attributes:
+        design: The design.
+        usd_weight: lambda that it was chosen at.
+        score: What is expected of it; None where the method expects nothing.
+        usd: USD for 1,000 questions that are expected; None likewise.
+    """
+
+    design: Design
+    usd_weight: float
+    score: float | None = None
+    usd: float | None = None
+
+
 @torch.no_grad()
-def greedy(
+def held(
     designer: Designer, problems: ProblemEncoder, tasks: Sequence[Task], *, usd_weight: float | Sequence[float] = 0.0
-) -> list[Design]:
-    """Return the design that the designer holds best for each task.
+) -> list[Held]:
+    """Return the design that the designer holds best for each task, and what it expects of it.
 
     Args:
         designer: Says which.
@@ -25,18 +42,24 @@ def greedy(
         tasks: The tasks.
         usd_weight: lambda, one for all or one a task.
     """
+    prices = [float(usd_weight)] * len(tasks) if isinstance(usd_weight, int | float) else list(usd_weight)
     training = designer.training
     designer.eval()
-    draft: Draft = designer(problems(tasks, usd_weight=usd_weight), greedy=True)
+    draft = designer(problems(tasks, usd_weight=prices), greedy=True)
     designer.train(training)
-    return draft.designs
+    return _held(draft, prices)
+
+
+def greedy(
+    designer: Designer, problems: ProblemEncoder, tasks: Sequence[Task], *, usd_weight: float | Sequence[float] = 0.0
+) -> list[Design]:
+    """Return the design that the designer holds best for each task; see `held`."""
+    return [best.design for best in held(designer, problems, tasks, usd_weight=usd_weight)]
 
 
 @torch.no_grad()
-def within(
-    designer: Designer, problems: ProblemEncoder, task: Task, *, max_usd: float, lowest: float = 0.0
-) -> tuple[Design, float]:
-    """Return the design held best for a task at the lowest price of cost that keeps it within a budget, and that price.
+def within(designer: Designer, problems: ProblemEncoder, task: Task, *, max_usd: float, lowest: float = 0.0) -> Held:
+    """Return the design held best for a task at the lowest price of cost that keeps it within a budget.
 
     Args:
         designer: One that says what it expects a design to cost.
@@ -53,12 +76,20 @@ def within(
     designer.eval()
     draft = designer.frontier(problems([task]), prices)
     designer.train(training)
+    found = _held(draft, prices)
+    for best in found:
+        assert best.usd is not None
+        if best.usd <= max_usd:
+            return best
     assert draft.expected is not None
-    costs = draft.expected.usd.tolist()
-    for design, price, cost in zip(draft.designs, prices, costs, strict=True):
-        if cost <= max_usd:
-            return design, price
     raise ConfigError(
         f"no design is expected to cost {max_usd:g} USD per 1,000 questions or less; the cheapest is expected to cost "
-        f"{min(costs):.3g}"
+        f"{float(draft.expected.usd.min()):.3g}"
     )
+
+
+def _held(draft: Draft, prices: Sequence[float]) -> list[Held]:
+    if draft.expected is None:
+        return [Held(design, price) for design, price in zip(draft.designs, prices, strict=True)]
+    score, usd = (column.tolist() for column in draft.expected)
+    return [Held(*row) for row in zip(draft.designs, prices, score, usd, strict=True)]
