@@ -28,6 +28,8 @@ from gdesign.types import Job, Task
 
 MAX_LISTED = 5_000
 """Most designs that are all kept where there is evidence to choose by."""
+MAX_CONSIDERED = 1_000_000
+"""Most designs that evidence is asked about."""
 
 
 class Evidence(Listed, Searched):
@@ -121,11 +123,18 @@ class Evidence(Listed, Searched):
         """Return all designs, or where they are many those that evidence holds best somewhere at some price.
 
         Before anybody was asked, many are thinned out evenly.
+
+        Raises:
+            ConfigError: There are too many to look at.
         """
         if self._restored is not None and tuple(dict.fromkeys(self.space.agents)) == vocabulary.agents:
             return self._restored
+        if (total := vocabulary.num_designs) > MAX_CONSIDERED:
+            raise ConfigError(
+                f"there are {total} designs of these shapes over {len(vocabulary.agents)} agents, more than the "
+                f"{MAX_CONSIDERED} that evidence can choose among; choose fewer shapes (designer.shapes) or agents"
+            )
         listed = vocabulary.teams
-        total = sum(map(len, listed))
         if self._record is None:
             if self.num_probes == 0:
                 return super().list_designs(vocabulary)

@@ -91,7 +91,7 @@ class Listed(Designer):
         Raises:
             ConfigError: There are too many designs.
         """
-        if (total := sum(map(len, vocabulary.teams))) > MAX_DESIGNS:
+        if (total := vocabulary.num_designs) > MAX_DESIGNS:
             raise ConfigError(
                 f"there are {total} designs of these shapes over {len(vocabulary.agents)} agents, more than "
                 f"{MAX_DESIGNS}; choose fewer shapes or agents, or let evidence choose (designer=joint with num_probes)"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, combinations_with_replacement, permutations, product
+from math import comb, perm
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -90,6 +91,19 @@ class Vocabulary:
             raise ConfigError(
                 f"no shape can be filled by {len(self.agents)} agents; the smallest of {list(shapes)} takes {smallest}"
             )
+
+    @property
+    def num_designs(self) -> int:
+        """How many designs there are of all shapes, counted without listing them."""
+        n = len(self.agents)
+        total = 0
+        for shape in self.shapes:
+            free = shape.size - shape.num_unordered
+            if self.reuse:
+                total += comb(n + shape.num_unordered - 1, shape.num_unordered) * n**free
+            elif n >= shape.size:
+                total += comb(n, shape.num_unordered) * perm(n - shape.num_unordered, free)
+        return total
 
     @cached_property
     def teams(self) -> list[Int[Tensor, "_ _"]]:

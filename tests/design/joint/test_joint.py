@@ -254,3 +254,11 @@ def test_several_draws_for_one_task_are_looked_at_as_one():
         alone = joint(encoder([tasks[i]], usd_weight=0.1), greedy=True)
         assert alone.designs == [together.designs[i]]
         torch.testing.assert_close(alone.log_prob[0], together.log_prob[i])
+
+
+@pytest.mark.parametrize("make", [Joint, Evidence])
+def test_more_designs_than_can_be_looked_at_are_refused_before_they_are_made(make):
+    encoder = worlds.encoder(40)
+    designer = make(space=encoder.space, shapes=["cascade_twice"], reuse=True)
+    with pytest.raises(ConfigError, match="choose fewer shapes"):
+        designer(encoder(worlds.tasks(1)))

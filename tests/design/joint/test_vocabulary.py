@@ -80,3 +80,9 @@ def test_outcomes_composed_from_single_replies_are_those_of_the_executor(name):
 def test_impossible_shapes_are_refused(shapes, message):
     with pytest.raises(ConfigError, match=message):
         Vocabulary(worlds.encoder(3).space, shapes=shapes, reuse=False)
+
+
+@pytest.mark.parametrize("reuse", [True, False])
+def test_designs_are_counted_without_listing_them(reuse):
+    vocabulary = Vocabulary(worlds.encoder(5).space, shapes=list(SHAPES), reuse=reuse)
+    assert vocabulary.num_designs == sum(map(len, vocabulary.teams))
