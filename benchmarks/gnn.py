@@ -61,12 +61,19 @@ class Cell(NamedTuple):
 
 def cells() -> Iterator[Cell]:
     """Yield all settings, what is compared most first; without messages there are no edges to leave out."""
-    for world in WORLDS:
-        yield from (Cell(world, method, gnn) for method in METHODS for gnn in CONVOLUTIONS)
-    for gnn in CONVOLUTIONS[1:]:
+
+    def edges(gnn: str, world: str) -> Iterator[Cell]:
+        return (Cell(world, method, gnn, part) for part in list(WITHOUT)[1:] for method in METHODS)
+
+    first, wider = WORLDS
+    yield from (Cell(first, method, gnn) for method in METHODS for gnn in CONVOLUTIONS)
+    yield from (Cell(wider, method, gnn) for gnn in CONVOLUTIONS[:2] for method in METHODS)
+    yield from edges("mean", first)
+    yield from (Cell(wider, method, gnn) for gnn in CONVOLUTIONS[2:] for method in METHODS)
+    yield from edges("mean", wider)
+    for gnn in CONVOLUTIONS[2:]:
         for world in WORLDS:
-            for edges in list(WITHOUT)[1:]:
-                yield from (Cell(world, method, gnn, edges) for method in METHODS)
+            yield from edges(gnn, world)
 
 
 def utilities(cell: Cell, out: Path, seeds: Sequence[int]) -> dict[int, float]:
