@@ -1,7 +1,6 @@
 """AQuA (Ling et al. 2017): algebraic word problems with five options."""
 
 from gdesign.errors import DataError
-from gdesign.tasks.answers.choice import choice
 from gdesign.tasks.base import PublishedWithSplit
 from gdesign.tasks.data import find, read_jsonl
 from gdesign.types import Task
@@ -19,6 +18,7 @@ class AQuA(PublishedWithSplit):
     name = "aqua"
     domain = "mathematics"
     instead = "mmlu_pro"
+    grader = "choice"
 
     def _parts(self) -> dict[str, list[Task]]:
         return {"train": self._read("dev"), "test": self._read("test")}
@@ -36,7 +36,3 @@ class AQuA(PublishedWithSplit):
             options = [option[2:].strip() for option in values["options"]]
             tasks.append(self._task(f"{part}/{line - 1}", values["question"].strip(), values["correct"], options))
         return tasks
-
-    def read(self, task: Task, text: str) -> str | None:
-        """Return the letter that a text chooses."""
-        return choice(text, len(task.options), task.options)

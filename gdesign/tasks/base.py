@@ -3,22 +3,28 @@
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol, get_args, runtime_checkable
 
 from gdesign.errors import ConfigError
 from gdesign.sandbox import Sandbox
+from gdesign.tasks.answers.choice import choice
+from gdesign.tasks.answers.number import number
+from gdesign.tasks.answers.text import exact
 from gdesign.types import Task
 
 Split = Literal["train", "validation", "test", "lockbox", "all"]
 SPLITS: tuple[str, ...] = get_args(Split)
-_VALIDATION = 0.2
+VALIDATION = 0.2
 
 
 @runtime_checkable
 class Benchmark(Protocol):
     """Questions, a reader of answers, and a grader."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What tasks and tables call it."""
 
     def load(self, split: Split) -> list[Task]:
         """Return the tasks of a split, in a fixed order."""
@@ -40,6 +46,7 @@ class RunsPrograms(Protocol):
     sandbox: Sandbox | None
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Published(ABC):
     """What published benchmarks share: whether their answers are recorded, and how their questions are split.
 
@@ -53,47 +60,46 @@ class Published(ABC):
         name: What tasks and tables call it.
         domain: What all its questions are about; empty where each says so itself.
         instead: The task to choose where answers shall be recorded and this one has none; empty where it has some.
+        grader: How its answers are read and compared: `exact`, `number` or `choice`.
 
     Raises:
         ConfigError: `recorded` is True, and nobody recorded answers.
     """
 
-    name: str
+    name: ClassVar[str]
     domain: ClassVar[str] = ""
     instead: ClassVar[str] = ""
+    grader: ClassVar[str] = "exact"
 
-    def __init__(self, *, recorded: bool = False, split_seed: int = 0, limit: int | None = None) -> None:
-        if recorded and self.instead:
+    recorded: bool = False
+    split_seed: int = 0
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.recorded and self.instead:
             raise ConfigError(
                 f"there are no recorded answers to {self.name}; choose task={self.instead}, or another llm"
             )
-        self.recorded = recorded
-        self.split_seed = split_seed
-        self.limit = limit
 
     @abstractmethod
     def _tasks(self) -> list[Task]: ...
 
-    def _task(self, key: object, question: str, answer: str, options: Sequence[str] = ()) -> Task:
+    def _task(self, key: object, question: str, answer: str, options: Sequence[str] = (), domain: str = "") -> Task:
         return Task(
             id=f"{self.name}/{key}",
             question=question,
             answer=answer,
             benchmark=self.name,
-            domain=self.domain,
+            domain=domain or self.domain,
             options=tuple(options),
         )
 
-    @abstractmethod
     def read(self, task: Task, text: str) -> str | None:
         """Return the canonical answer in a reply; None if it is unreadable."""
+        return read(text, self.grader, task.options)
 
     def load(self, split: Split) -> list[Task]:
-        """Return the tasks of a split, made by the questions' text.
-
-        Raises:
-            ConfigError: There is no such split.
-        """
+        """Return the tasks of a split, made by the questions' text; there may be no such split (ConfigError)."""
         return select(self._tasks(), split, seed=self.split_seed, limit=self.limit)
 
     def extract(self, task: Task, text: str) -> str | None:
@@ -102,9 +108,12 @@ class Published(ABC):
 
     def grade(self, task: Task, answer: str) -> float:
         """Return 1 for the right answer, else 0."""
+        if self.grader == "number":
+            return float(number(answer) == number(task.answer))
         return float(answer == task.answer)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
 class PublishedWithSplit(Published):
     """What published benchmarks share that come with a test split of their own; see `select_upstream`."""
 
@@ -116,12 +125,18 @@ class PublishedWithSplit(Published):
         return self._parts()["test"]
 
     def load(self, split: Split) -> list[Task]:
-        """Return the tasks of a split.
-
-        Raises:
-            ConfigError: There is no such split; upstream's has no lock-box.
-        """
+        """Return the tasks of a split; upstream's has no lock-box (ConfigError)."""
         return select_upstream(split, **self._parts(), seed=self.split_seed, limit=self.limit)
+
+
+def read(text: str, grader: str, options: Sequence[str]) -> str | None:
+    """Return the answer in a text as `number` reads it, or `choice` among the options, or else `exact`."""
+    match grader:
+        case "number":
+            return number(text)
+        case "choice":
+            return choice(text, len(options), options)
+    return exact(text)
 
 
 def normalised(question: str) -> str:
@@ -129,7 +144,7 @@ def normalised(question: str) -> str:
     return " ".join(question.lower().split())
 
 
-def split_of(question: str, *, seed: int = 0, test: float = 0.5, validation: float = _VALIDATION) -> Split:
+def split_of(question: str, *, seed: int = 0, test: float = 0.5, validation: float = VALIDATION) -> Split:
     """Return the split that a question belongs to, by its normalised text alone.
 
     A question whose sha256 begins with 0, 1, 2 or 3 lies in the lock-box, whatever the seed. The
@@ -195,7 +210,7 @@ def select_upstream(
     tested = {normalised(t.question) for t in test}
     train = [t for t in train if normalised(t.question) not in tested]
     if validation is None:
-        validation = [t for t in train if draws(t.question, seed=seed)[1] < _VALIDATION]
+        validation = [t for t in train if draws(t.question, seed=seed)[1] < VALIDATION]
     else:
         validation = [t for t in validation if normalised(t.question) not in tested]
     validated = {normalised(t.question) for t in validation}

@@ -1,12 +1,14 @@
 """GSM8K (Cobbe et al. 2021): grade-school word problems whose answer is a number."""
 
-from gdesign.tasks.answers.number import number
+from dataclasses import dataclass
+
 from gdesign.tasks.base import Published, PublishedWithSplit, Split
 from gdesign.tasks.data import find, read_jsonl
 from gdesign.tasks.table import recorded_tasks
 from gdesign.types import Task
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
 class GSM8K(PublishedWithSplit):
     """GSM8K with its own split: 7,473 questions for training, a fifth of them for validation, and 1,319 test questions.
 
@@ -27,19 +29,12 @@ class GSM8K(PublishedWithSplit):
 
     name = "gsm"
     domain = "mathematics"
+    grader = "number"
 
-    def __init__(
-        self, *, recorded: bool = False, by_text: bool = False, split_seed: int = 0, limit: int | None = None
-    ) -> None:
-        super().__init__(recorded=recorded, split_seed=split_seed, limit=limit)
-        self.by_text = by_text
+    by_text: bool = False
 
     def load(self, split: Split) -> list[Task]:
-        """Return the tasks of a split.
-
-        Raises:
-            ConfigError: There is no such split; upstream's has no lock-box.
-        """
+        """Return the tasks of a split; upstream's has no lock-box (ConfigError)."""
         if self.recorded or self.by_text:
             return Published.load(self, split)
         return super().load(split)
@@ -56,11 +51,3 @@ class GSM8K(PublishedWithSplit):
             answer = values["answer"].rsplit("####", 1)[-1].strip().replace(",", "")
             tasks.append(self._task(f"gsm8k-main-{part}-#{line - 1}", values["question"], answer))
         return tasks
-
-    def read(self, task: Task, text: str) -> str | None:
-        """Return the number that a text answers."""
-        return number(text)
-
-    def grade(self, task: Task, answer: str) -> float:
-        """Return 1 for the right number, else 0."""
-        return float(number(answer) == number(task.answer))

@@ -32,11 +32,7 @@ class HumanEval(Programs):
             yield task, Suite(tests=tests, names=(name,), before=prompt)
 
     def grade(self, task: Task, answer: str) -> float:
-        """Return 1 for a program that passes all tests, else 0; a body alone completes what the question begins with.
-
-        Raises:
-            ConfigError: There is no way to keep programs from the network and from files here.
-        """
+        """Return 1 for a program that passes all tests, else 0; a body alone completes the question."""
         suite = self._suites[task.id]
         whole = answer if defines(answer, suite.names[0]) else suite.before + textwrap.indent(answer, "    ")
         return super().grade(task, whole)

@@ -8,16 +8,12 @@ from typing import Any
 
 from gdesign.errors import ConfigError, DataError
 from gdesign.sandbox import Sandbox
-from gdesign.tasks.answers.choice import choice
-from gdesign.tasks.answers.number import number
-from gdesign.tasks.answers.text import exact
-from gdesign.tasks.base import Split, check_split, draws, first, normalised
+from gdesign.tasks.base import VALIDATION, Split, check_split, draws, first, normalised, read
 from gdesign.tasks.data import existing, read_jsonl
-from gdesign.tasks.programs import Grader, Suite, imports, names_under_test, program
+from gdesign.tasks.programs import Suite, grader, imports, names_under_test, program
 from gdesign.types import Task
 
 GRADERS = ("exact", "number", "choice", "code")
-_VALIDATION = 0.2
 
 
 class JSONL:
@@ -67,17 +63,18 @@ class JSONL:
         self.limit = limit
         self._grader: dict[str, str] = {}
         self._suites: dict[str, Suite] = {}
-        self._run = Grader(sandbox=Sandbox() if sandbox is None else sandbox)
+        tested_in = Sandbox() if sandbox is None else sandbox
+        self._run = grader(tested_in)
         training = self._read(Path(train))
         if validation is None:
             rank = {normalised(t.question): draws(t.question, seed=split_seed)[1] for t in training}
-            held_out = set(sorted(rank, key=lambda q: rank[q])[: math.ceil(_VALIDATION * (len(rank) - 1))])
+            held_out = set(sorted(rank, key=lambda q: rank[q])[: math.ceil(VALIDATION * (len(rank) - 1))])
             validating = [t for t in training if normalised(t.question) in held_out]
             training = [t for t in training if normalised(t.question) not in held_out]
         else:
             validating = self._read(Path(validation))
         self._splits = {"train": training, "validation": validating, "test": self._read(Path(test))}
-        self.sandbox = self._run.sandbox if self._suites else None
+        self.sandbox = tested_in if self._suites else None
         seen: dict[str, tuple[str, str]] = {}
         for split, tasks in self._splits.items():
             for task in tasks:
@@ -92,8 +89,7 @@ class JSONL:
         """Return the tasks of a split.
 
         Raises:
-            ConfigError: There is no such split; own questions have no lock-box. Or a program is to be run, and there is
-                no way to keep it from the network and from files here.
+            ConfigError: There is no such split; own questions have no lock-box.
             DataError: A program that shall be right fails its own tests.
         """
         check_split(split)
@@ -111,7 +107,8 @@ class JSONL:
         for task, score in zip(tasks, scores, strict=True):
             if score == 0:
                 suite = self._suites[task.id]
-                done = self._run.sandbox.check(task.answer, tests=suite.tests, names=suite.names)
+                assert self.sandbox is not None
+                done = self.sandbox.check(task.answer, tests=suite.tests, names=suite.names)
                 raise DataError(f"the answer of the question {task.id!r} fails its tests: {done.detail or done.why}")
 
     def extract(self, task: Task, text: str) -> str | None:
@@ -123,18 +120,14 @@ class JSONL:
             return text or None
         if (suite := self._suites.get(task.id)) is not None:
             return program(text, suite.names)
-        return _read(text, self._grader.get(task.id, "exact"), task.options)
+        return read(text, self._grader.get(task.id, "exact"), task.options)
 
     def grade(self, task: Task, answer: str) -> float:
-        """Return 1 for the right answer, else 0.
-
-        Raises:
-            ConfigError: A program is to be run, and there is no way to keep it from the network and from files here.
-        """
+        """Return 1 for the right answer, else 0."""
         if (suite := self._suites.get(task.id)) is not None:
             return self._run(suite, answer)
-        grader = self._grader[task.id]
-        return float(_read(answer, grader, task.options) == _read(task.answer, grader, task.options))
+        right, said = (read(text, self._grader[task.id], task.options) for text in (task.answer, answer))
+        return float(said == right)
 
     def _read(self, path: Path) -> list[Task]:
         path = existing(path)
@@ -156,12 +149,12 @@ class JSONL:
             domain=str(values.get("domain") or ""),
             options=tuple(options),
         )
-        grader = values.get("grader") or ("choice" if options else "exact")
-        if grader not in GRADERS:
-            raise ConfigError(f"{where}: grader {grader!r} is unknown; expected {', '.join(GRADERS)}")
-        if grader == "choice" and not options:
+        kind = values.get("grader") or ("choice" if options else "exact")
+        if kind not in GRADERS:
+            raise ConfigError(f"{where}: grader {kind!r} is unknown; expected {', '.join(GRADERS)}")
+        if kind == "choice" and not options:
             raise DataError(f"{where}: the grader choice needs options")
-        if grader == "code":
+        if kind == "code":
             tests = values.get("tests")
             if not isinstance(tests, str) or not tests.strip():
                 raise DataError(
@@ -169,18 +162,9 @@ class JSONL:
                 )
             names = names_under_test(task.answer, tests, where=where)
             self._suites[task.id] = Suite(tests=f"{imports(task.answer)}\n{tests}", names=names)
-        elif _read(task.answer, grader, task.options) is None:
-            raise DataError(f"{where}: the answer {task.answer!r} is not one that the grader {grader} can read")
+        elif read(task.answer, kind, task.options) is None:
+            raise DataError(f"{where}: the answer {task.answer!r} is not one that the grader {kind} can read")
         if task.id in self._grader:
             raise DataError(f"{where}: the id {values['id']!r} is there twice")
-        self._grader[task.id] = grader
+        self._grader[task.id] = kind
         return task
-
-
-def _read(text: str, grader: str, options: tuple[str, ...]) -> str | None:
-    match grader:
-        case "number":
-            return number(text)
-        case "choice":
-            return choice(text, len(options), options)
-    return exact(text)

@@ -1,15 +1,17 @@
 """LLMRouter (ulab-uiuc, 2025): questions of 14 tasks, and what 9 LLMs scored on each; no answers, no tokens."""
 
+from dataclasses import dataclass
+
 from gdesign.errors import ConfigError
-from gdesign.tasks.base import Published, Split, check_split, draws, first, normalised, split_of
+from gdesign.tasks.base import VALIDATION, Published, Split, check_split, draws, first, normalised, split_of
 from gdesign.tasks.data import find, read_jsonl
 from gdesign.types import Task
 
 INSTRUCTION = normalised(r"After careful thought, put you final answer in \boxed{...}.")
 """What one task appends to questions that stand without it in another."""
-VALIDATION = 0.2
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
 class LLMRouter(Published):
     """The questions of LLMRouter's two files; the domain is the task that a question comes from.
 
@@ -31,13 +33,11 @@ class LLMRouter(Published):
 
     name = "llmrouter"
 
-    def __init__(
-        self, *, recorded: bool = False, halves: bool = False, split_seed: int = 0, limit: int | None = None
-    ) -> None:
-        if not recorded:
+    halves: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.recorded:
             raise ConfigError("LLMRouter has recorded scores and no graders; use llm=recorded (experiment=llmrouter)")
-        super().__init__(recorded=recorded, split_seed=split_seed, limit=limit)
-        self.halves = halves
 
     def load(self, split: Split) -> list[Task]:
         """Return the tasks of a split."""

@@ -3,10 +3,8 @@
 import csv
 import io
 import zipfile
-from pathlib import Path
 
 from gdesign.errors import DataError
-from gdesign.tasks.answers.choice import choice
 from gdesign.tasks.base import PublishedWithSplit, draws
 from gdesign.tasks.data import find
 from gdesign.types import Task
@@ -30,49 +28,37 @@ class MMLU(PublishedWithSplit):
 
     name = "mmlu"
     instead = "mmlu_pro"
+    grader = "choice"
 
     def _parts(self) -> dict[str, list[Task]]:
-        path = find("bench/mmlu.zip")
-        parts = {name: _read(path, folder, benchmark=self.name) for name, folder in _FOLDERS.items()}
         return {
-            name: sorted(tasks, key=lambda t: (draws(t.question, seed=self.split_seed), t.id))
-            for name, tasks in parts.items()
+            name: sorted(self._read(folder), key=lambda t: (draws(t.question, seed=self.split_seed), t.id))
+            for name, folder in _FOLDERS.items()
         }
 
-    def read(self, task: Task, text: str) -> str | None:
-        """Return the letter that a text chooses."""
-        return choice(text, len(task.options), task.options)
-
-
-def _read(path: Path, folder: str, *, benchmark: str) -> list[Task]:
-    """Return the questions of `data/<folder>/<subject>_<folder>.csv`, subject by subject."""
-    tasks = []
-    try:
-        with zipfile.ZipFile(path) as archive:
-            prefix, suffix = f"data/{folder}/", f"_{folder}.csv"
-            for name in sorted(archive.namelist()):
-                if not (name.startswith(prefix) and name.endswith(suffix)):
-                    continue
-                subject = name.removeprefix(prefix).removesuffix(suffix)
-                rows = csv.reader(io.StringIO(archive.read(name).decode("utf-8"), newline=""))
-                for index, row in enumerate(rows):
-                    if len(row) != 6 or row[5] not in _LETTERS:
-                        raise DataError(
-                            f"{path}, {name}, row {index + 1}: expected a question, four options and a letter "
-                            f"A to D; got {len(row)} values, the last {row[-1] if row else ''!r}"
-                        )
-                    tasks.append(
-                        Task(
-                            id=f"{benchmark}/{folder}/{subject}/{index}",
-                            question=row[0].strip(),
-                            answer=row[5],
-                            benchmark=benchmark,
-                            domain=subject.replace("_", " "),
-                            options=tuple(option.strip() for option in row[1:5]),
-                        )
-                    )
-    except zipfile.BadZipFile as error:
-        raise DataError(f"{path} is no whole zip file ({error}); fetch it again") from error
-    if not tasks:
-        raise DataError(f"{path} holds no data/{folder}/<subject>_{folder}.csv; fetch it again")
-    return tasks
+    def _read(self, folder: str) -> list[Task]:
+        """Return the questions of `data/<folder>/<subject>_<folder>.csv`, subject by subject."""
+        path = find("bench/mmlu.zip")
+        tasks = []
+        try:
+            with zipfile.ZipFile(path) as archive:
+                prefix, suffix = f"data/{folder}/", f"_{folder}.csv"
+                for name in sorted(archive.namelist()):
+                    if not (name.startswith(prefix) and name.endswith(suffix)):
+                        continue
+                    subject = name.removeprefix(prefix).removesuffix(suffix)
+                    rows = csv.reader(io.StringIO(archive.read(name).decode("utf-8"), newline=""))
+                    for index, row in enumerate(rows):
+                        if len(row) != 6 or row[5] not in _LETTERS:
+                            raise DataError(
+                                f"{path}, {name}, row {index + 1}: expected a question, four options and a letter "
+                                f"A to D; got {len(row)} values, the last {row[-1] if row else ''!r}"
+                            )
+                        question, *options, answer = (cell.strip() for cell in row)
+                        key = f"{folder}/{subject}/{index}"
+                        tasks.append(self._task(key, question, answer, options, domain=subject.replace("_", " ")))
+        except zipfile.BadZipFile as error:
+            raise DataError(f"{path} is no whole zip file ({error}); fetch it again") from error
+        if not tasks:
+            raise DataError(f"{path} holds no data/{folder}/<subject>_{folder}.csv; fetch it again")
+        return tasks

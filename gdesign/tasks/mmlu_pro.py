@@ -1,12 +1,14 @@
 """MMLU-Pro (Wang et al. 2024): knowledge questions with up to ten options."""
 
-from gdesign.tasks.answers.choice import choice
+from dataclasses import dataclass
+
 from gdesign.tasks.base import Published
 from gdesign.tasks.data import data_dir
 from gdesign.tasks.table import load_questions, load_table, tasks_of
 from gdesign.types import Task
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
 class MMLUPro(Published):
     """The 11,984 questions of MMLU-Pro to which answers are recorded; the domain is the category.
 
@@ -19,12 +21,9 @@ class MMLUPro(Published):
     """
 
     name = "mmlu_pro"
+    grader = "choice"
 
-    def __init__(
-        self, *, recorded: bool = False, answered: float = 1.0, split_seed: int = 0, limit: int | None = None
-    ) -> None:
-        super().__init__(recorded=recorded, split_seed=split_seed, limit=limit)
-        self.answered = answered
+    answered: float = 1.0
 
     def _tasks(self) -> list[Task]:
         folder = data_dir() / "routing/mmlu_pro"
@@ -33,7 +32,3 @@ class MMLUPro(Published):
             table = load_table(folder)
             questions = table.answered_by(table.complete_models(answered=self.answered))
         return tasks_of(questions, benchmark=self.name)
-
-    def read(self, task: Task, text: str) -> str | None:
-        """Return the letter that a text chooses."""
-        return choice(text, len(task.options), task.options)

@@ -18,6 +18,7 @@ class MultiArith(Published):
     name = "multiarith"
     domain = "mathematics"
     instead = "gsm8k"
+    grader = "number"
 
     def _tasks(self) -> list[Task]:
         path = find("bench/multiarith.json")
@@ -29,11 +30,3 @@ class MultiArith(Published):
                 raise DataError(f"{path}[{index}]: expected one number in lSolutions, got {solutions!r}")
             tasks.append(self._task(values["iIndex"], values["sQuestion"].strip(), answer))
         return tasks
-
-    def read(self, task: Task, text: str) -> str | None:
-        """Return the number that a text answers."""
-        return number(text)
-
-    def grade(self, task: Task, answer: str) -> float:
-        """Return 1 for the right number, else 0."""
-        return float(number(answer) == task.answer)

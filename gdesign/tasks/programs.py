@@ -6,7 +6,7 @@ import symtable
 import textwrap
 import warnings
 from abc import abstractmethod
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -28,10 +28,6 @@ def program(text: str, names: Collection[str] = ()) -> str | None:
 
     Reads the last code block that defines one of the names, else the last code block, else, where there
     is no block, what begins with an import or a definition.
-
-    Args:
-        text: What was written.
-        names: What the program shall define.
     """
     text = text.replace("\r\n", "\n")
     blocks = [body for language, body in _BLOCK.findall(text) if language.lower() in ("", "python", "python3", "py")]
@@ -67,54 +63,39 @@ class Suite:
     before: str = ""
 
 
-class Grader:
-    """Runs programs against their tests, the same one once.
+def grader(sandbox: Sandbox) -> Callable[[Suite, str], float]:
+    """Return what runs a program against its tests, the same one once: 1 if it passes all, else 0."""
 
-    Args:
-        sandbox: Where they run.
-    """
+    @lru_cache(maxsize=65536)
+    def grade(suite: Suite, source: str) -> float:
+        return float(sandbox.check(source, tests=suite.tests, names=suite.names, before=suite.before).ok)
 
-    def __init__(self, *, sandbox: Sandbox) -> None:
-        self.sandbox = sandbox
-        self._grade = lru_cache(maxsize=65536)(self._run)
-
-    def __call__(self, suite: Suite, source: str) -> float:
-        """Return 1 if the program passes all tests, else 0.
-
-        Raises:
-            ConfigError: There is no way to keep programs from the network and from files here.
-        """
-        return self._grade(suite, source)
-
-    def _run(self, suite: Suite, source: str) -> float:
-        done = self.sandbox.check(source, tests=suite.tests, names=suite.names, before=suite.before)
-        return float(done.ok)
+    return grade
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Programs(Published):
     """What published benchmarks share whose answers are programs.
 
     Args:
         sandbox: Where programs run; one with its defaults unless given.
-        recorded: Nobody recorded answers to them; True is an error.
-        split_seed: As in `Published`.
-        limit: As in `Published`.
+        **others: As in `Published`; nobody recorded answers to them.
     """
 
     domain = "code"
     instead = "crux"
 
-    def __init__(
-        self,
-        *,
-        sandbox: Sandbox | None = None,
-        recorded: bool = False,
-        split_seed: int = 0,
-        limit: int | None = None,
-    ) -> None:
-        super().__init__(recorded=recorded, split_seed=split_seed, limit=limit)
-        self.sandbox = Sandbox() if sandbox is None else sandbox
-        self._run = Grader(sandbox=self.sandbox)
+    sandbox: Sandbox | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.sandbox is None:
+            object.__setattr__(self, "sandbox", Sandbox())
+
+    @cached_property
+    def _run(self) -> Callable[[Suite, str], float]:
+        assert self.sandbox is not None
+        return grader(self.sandbox)
 
     @abstractmethod
     def _problems(self) -> Iterator[tuple[Task, Suite]]: ...
@@ -136,23 +117,14 @@ class Programs(Published):
         return program(text, () if suite is None else suite.names)
 
     def grade(self, task: Task, answer: str) -> float:
-        """Return 1 for a program that passes all tests, else 0.
-
-        Raises:
-            ConfigError: There is no way to keep programs from the network and from files here.
-        """
+        """Return 1 for a program that passes all tests, else 0."""
         return self._run(self._suites[task.id], answer)
 
 
 def names_under_test(reference: str, tests: str, *, where: str) -> tuple[str, ...]:
     """Return the names that a reference program defines and its tests use, in the order of the program.
 
-    A name that the tests define too is theirs.
-
-    Args:
-        reference: A program that passes.
-        tests: Source of the tests.
-        where: What an error names.
+    A name that the tests define too is theirs; `where` is what an error names.
 
     Raises:
         DataError: One of them is no Python, or the tests use nothing of the program.
@@ -191,11 +163,7 @@ def _used(source: str) -> set[str]:
 
 
 def parsed(source: str) -> ast.Module:
-    """Return the syntax tree of a program, whatever Python would warn of.
-
-    Raises:
-        SyntaxError: It is none.
-    """
+    """Return the syntax tree of a program, whatever Python would warn of."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return ast.parse(source)

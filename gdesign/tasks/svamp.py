@@ -20,6 +20,7 @@ class SVAMP(Published):
     name = "svamp"
     domain = "mathematics"
     instead = "gsm8k"
+    grader = "number"
 
     def _tasks(self) -> list[Task]:
         path = find("bench/svamp.json")
@@ -32,11 +33,3 @@ class SVAMP(Published):
             question = f"{body}{'' if body.endswith('.') else '.'} {values['Question'].strip()}"
             tasks.append(self._task(values["ID"], question, answer))
         return tasks
-
-    def read(self, task: Task, text: str) -> str | None:
-        """Return the number that a text answers."""
-        return number(text)
-
-    def grade(self, task: Task, answer: str) -> float:
-        """Return 1 for the right number, else 0."""
-        return float(number(answer) == task.answer)

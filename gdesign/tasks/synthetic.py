@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import blake2b
 from importlib.resources import files
+from itertools import accumulate
 from random import Random
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from gdesign.errors import ConfigError, DataError
 from gdesign.tasks.base import Split, normalised
@@ -24,7 +25,7 @@ Difficulty = Literal["easy", "medium", "hard"]
 DOMAINS: tuple[Domain, ...] = ("mathematics", "code", "knowledge")
 DIFFICULTIES: tuple[Difficulty, ...] = ("easy", "medium", "hard")
 
-_WORDS: dict[str, list[str]] = json.loads((files("gdesign.tasks") / "synthetic.json").read_bytes())
+_WORDS: dict[str, list[Any]] = json.loads((files("gdesign.tasks") / "synthetic.json").read_bytes())
 
 FACTS = tuple(_WORDS["answers"])
 """The made-up names that answer knowledge questions."""
@@ -54,9 +55,6 @@ class Synthetic:
     Every class of domain and difficulty is equally frequent in every split, up to rounding. The splits
     are disjoint and follow one another in one stream of questions, so a larger test split leaves
     training and validation as they were.
-
-    Attributes:
-        name: `synthetic`.
 
     Args:
         num_train: Number of training questions.
@@ -103,12 +101,8 @@ class Synthetic:
                 f"synthetic questions have the splits {', '.join(self._sizes)} and all; got {split!r} "
                 "(for questions nobody has seen, give another seed)"
             )
-        first = 0
-        for name, size in self._sizes.items():
-            if name == split:
-                break
-            first += size
-        return list(self._tasks[first : first + size])
+        ends = dict(zip(self._sizes, accumulate(self._sizes.values()), strict=True))
+        return list(self._tasks[ends[split] - self._sizes[split] : ends[split]])
 
     def extract(self, task: Task, text: str) -> str | None:
         """Return the last `Answer:` line, white space trimmed, lower case; None where there is none."""
@@ -191,29 +185,7 @@ def _difficulty(steps: int, limits: tuple[int, int]) -> Difficulty:
 
 # --------------------------------------------------------------------------- mathematics
 
-_STORY_OPENINGS = (
-    "{who} starts the week with {n} {what}.",
-    "At first {who} owns {n} {what}.",
-    "{who} counts {n} {what} in the morning.",
-    "There are {n} {what} in the drawer of {who}.",
-)
-_STORY_STEPS = (
-    ("buys {} more", "+"),
-    ("finds another {}", "+"),
-    ("is given {} as a present", "+"),
-    ("gives away {}", "-"),
-    ("loses {} of them", "-"),
-    ("sells {} at the market", "-"),
-    ("multiplies the stock by {}", "*"),
-    ("ends up with {} times as many", "*"),
-)
-_STORY_LINKS = ("Then {who} ", "Later {who} ", "After that {who} ", "The next day {who} ")
-_STORY_ENDS = (
-    "How many {what} does {who} have now?",
-    "What is the number of {what} that {who} has in the end?",
-    "Work out how many {what} are left with {who}.",
-)
-_STORY_STEP = re.compile("|".join(phrase.replace("{}", r"(\d+)") for phrase, _ in _STORY_STEPS))
+_STORY_STEP = re.compile("|".join(phrase.replace("{}", r"(\d+)") for phrase, _ in _WORDS["story steps"]))
 _STORY_OPENING = re.compile(r"(?:starts the week with|At first \w+ owns|counts|There are) (\d+) ")
 _STORY_LIMITS = (2, 4)
 
@@ -222,14 +194,14 @@ def _write_story(difficulty: Difficulty, random: Random) -> str:
     num_steps = random.randint(*{"easy": (1, 2), "medium": (3, 4), "hard": (6, 7)}[difficulty])
     who, what = random.choice(_WORDS["people"]), random.choice(_WORDS["things"])
     amount = random.randint(12, 60)
-    sentences = [random.choice(_STORY_OPENINGS).format(who=who, n=amount, what=what)]
+    sentences = [random.choice(_WORDS["story openings"]).format(who=who, n=amount, what=what)]
     for _ in range(num_steps):
         signs = "+*" if amount < 12 else "+-" if amount > 400 else "+-*"
-        phrase, sign = random.choice([s for s in _STORY_STEPS if s[1] in signs])
+        phrase, sign = random.choice([s for s in _WORDS["story steps"] if s[1] in signs])
         n = random.randint(2, 4 if sign == "*" else amount // 2 if sign == "-" else 60)
         amount = _sum(amount, sign, n)
-        sentences.append(random.choice(_STORY_LINKS).format(who=who) + phrase.format(n) + ".")
-    sentences.append(random.choice(_STORY_ENDS).format(who=who, what=what))
+        sentences.append(random.choice(_WORDS["story links"]).format(who=who) + phrase.format(n) + ".")
+    sentences.append(random.choice(_WORDS["story ends"]).format(who=who, what=what))
     return " ".join(sentences)
 
 
@@ -241,7 +213,7 @@ def _read_story(question: str) -> Question | None:
     steps = 0
     for step in _STORY_STEP.finditer(question, opening.end()):
         assert step.lastindex is not None
-        amount = _sum(amount, _STORY_STEPS[step.lastindex - 1][1], int(step[step.lastindex]))
+        amount = _sum(amount, _WORDS["story steps"][step.lastindex - 1][1], int(step[step.lastindex]))
         steps += 1
     return Question(domain="mathematics", difficulty=_difficulty(steps, _STORY_LIMITS), answer=str(amount))
 
@@ -283,17 +255,6 @@ _OPERATIONS = (
         lambda x, n: x + n if x % 2 == 0 else x,
     ),
 )
-_PROGRAM_OPENINGS = (
-    "What does this Python program print?",
-    "Give the output of the following code.",
-    "Trace this snippet and say what is printed.",
-)
-_RECIPE_OPENINGS = (
-    "A program works on one integer variable.",
-    "Consider this algorithm, described in words.",
-    "A function runs the following instructions in order.",
-)
-_RECIPE_ENDS = ("Which value is returned?", "What does it return?", "What is the final value of {v}?")
 _PROGRAM_START = re.compile(r"^(\w+) = (\d+)$", re.MULTILINE)
 _RECIPE_START = re.compile(r"\bset (\w+) to (\d+)[;.]")
 _PROGRAM_LIMITS = (2, 4)
@@ -317,9 +278,10 @@ def _write_program(difficulty: Difficulty, random: Random) -> str:
     steps = [(random.choice(rows), random.randint(2, 9)) for _ in range(num_steps)]
     if random.random() < 0.5:
         lines = [row.python.format(v=v, n=n) for row, n in steps]
-        return "\n".join([random.choice(_PROGRAM_OPENINGS), f"{v} = {start}", *lines, f"print({v})"])
+        return "\n".join([random.choice(_WORDS["program openings"]), f"{v} = {start}", *lines, f"print({v})"])
     words = "; ".join([f"set {v} to {start}", *(row.words.format(v=v, n=n) for row, n in steps)])
-    return f"{random.choice(_RECIPE_OPENINGS)} First {words}. {random.choice(_RECIPE_ENDS).format(v=v)}"
+    opening, end = random.choice(_WORDS["recipe openings"]), random.choice(_WORDS["recipe ends"]).format(v=v)
+    return f"{opening} First {words}. {end}"
 
 
 def _read_program(question: str) -> Question | None:

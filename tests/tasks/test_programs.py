@@ -2,7 +2,7 @@ import pytest
 
 from gdesign.errors import DataError
 from gdesign.sandbox import Sandbox
-from gdesign.tasks.programs import Grader, Suite, defines, imports, names_under_test, program
+from gdesign.tasks.programs import Suite, defines, grader, imports, names_under_test, program
 
 F = "def f(x):\n    return x"
 
@@ -95,7 +95,8 @@ class Counting(Sandbox):
 
 
 def test_the_same_program_is_graded_once():
-    grade = Grader(sandbox=Counting())
+    sandbox = Counting()
+    grade = grader(sandbox)
     suite = Suite(tests="assert f(1) == 1", names=("f",))
     assert [grade(suite, F), grade(suite, F), grade(suite, F + " + 1")] == [1, 1, 0]
-    assert grade.sandbox.num == 2
+    assert sandbox.num == 2
