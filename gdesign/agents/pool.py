@@ -28,13 +28,11 @@ SMALL, LARGE = ("mini", "haiku", "flash"), ("large", "opus", "pro")
 def load(path: str | Path, *, attacks: Mapping[str, str] | None = None) -> AgentPool:
     """Read a pool from a YAML file; the file's stem is its name.
 
+    `attacks` turns agents, as `attacked` does.
+
     The file holds `roles: [{name, profile, domain?, attack?}]`, `llms: [{name, usd_per_1M_input,
     usd_per_1M_output, profile?, base_url?, api_key_env?}]` and may hold `operators: [name]`,
     `anchor: [[role, role]]` and `candidates: [{role, llm, operator?}]`.
-
-    Args:
-        path: The file.
-        attacks: Turns agents, as `attacked` does.
 
     Raises:
         MissingDataError: There is no such file.
@@ -50,9 +48,7 @@ def load(path: str | Path, *, attacks: Mapping[str, str] | None = None) -> Agent
 def builtin(name: str, *, attacks: Mapping[str, str] | None = None) -> AgentPool:
     """Return a pool that ships with the package, such as `mathematics`, `code` or `knowledge`.
 
-    Args:
-        name: Its name.
-        attacks: Turns agents, as `attacked` does.
+    `attacks` turns agents, as `attacked` does.
 
     Raises:
         PoolError: There is no such pool, role or attack; the message lists those there are.
@@ -95,8 +91,7 @@ def attacked(pool: AgentPool, attacks: Mapping[str, str]) -> AgentPool:
 def read_prices(path: str | Path) -> dict[str, tuple[float, float]]:
     """Return USD per million prompt and completion tokens by LLM name.
 
-    Args:
-        path: A CSV file with the columns model, usd_per_1M_input, usd_per_1M_output.
+    The file is CSV with the columns model, usd_per_1M_input, usd_per_1M_output.
 
     Raises:
         MissingDataError: There is no such file.
@@ -128,12 +123,9 @@ def read_prices(path: str | Path) -> dict[str, tuple[float, float]]:
 def priced(name: str, models: Iterable[str], prices: Mapping[str, tuple[float, float]]) -> AgentPool:
     """Return a pool with one neutral role and the LLMs given, profiled by name, family, size and price.
 
-    No profile holds a score.
+    No profile holds a score. Prices are USD per million prompt and completion tokens.
 
-    Args:
-        name: The pool's name.
-        models: Names of LLMs, in the order the pool shall have.
-        prices: USD per million prompt and completion tokens, by name.
+    No profile holds a score.
 
     Raises:
         PoolError: An LLM has no price.

@@ -19,9 +19,6 @@ KEY_HELP = "environment variable with the endpoint's key (OPENAI_API_KEY at Open
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the `gdesign` command.
 
-    Args:
-        arguments: What was typed after `gdesign`; None for the process's own.
-
     Raises:
         SystemExit: 0 with --help, 2 after a mistake.
     """

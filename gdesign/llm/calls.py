@@ -42,12 +42,7 @@ def request_to_json(request: Request) -> dict[str, Any]:
 
 
 def request_from_json(row: Mapping[str, Any]) -> Request:
-    """Return the request that `request_to_json` wrote.
-
-    Raises:
-        TypeError: A value is none of a request.
-        LookupError: One is missing.
-    """
+    """Return the request that `request_to_json` wrote; a row that holds none raises one of `NO_CALL`."""
     return Request(
         llm=_in(row, "llm", "text"),
         messages=tuple(
@@ -81,12 +76,7 @@ def reply_to_json(reply: Reply) -> dict[str, Any]:
 
 
 def reply_from_json(row: Mapping[str, Any]) -> Reply:
-    """Return the reply that `reply_to_json` wrote.
-
-    Raises:
-        TypeError: A value is none of a reply.
-        LookupError: One is missing.
-    """
+    """Return the reply that `reply_to_json` wrote; a row that holds none raises one of `NO_CALL`."""
     return Reply(
         text=_in(row, "text", "text"),
         usage=_usage_from_json(row),
@@ -136,12 +126,7 @@ NO_CALL = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 def write_lines(calls: Iterable[Call], path: str | Path) -> int:
-    """Write calls as JSON Lines and return how many there were.
-
-    Args:
-        calls: What to write.
-        path: The file; packed if its name ends in `.gz`.
-    """
+    """Write calls as JSON Lines, packed if the file's name ends in `.gz`, and return how many there were."""
     num = 0
     with _text(Path(path), "wt") as file:
         for num, call in enumerate(calls, start=1):  # noqa: B007

@@ -47,13 +47,7 @@ def cost_of(reply: Reply, *, price: LLM) -> Cost:
 
 
 def spent_on(reply: Reply, *, price: LLM, most: Cost) -> Cost:
-    """Return what the call that got a reply spent: each try that was lost before counts as the reply, within the most.
-
-    Args:
-        reply: What came.
-        price: What the LLM costs.
-        most: What was set aside for the call.
-    """
+    """Return what the call that got a reply spent: each try lost before counts as the reply, within the most."""
     once = cost_of(reply, price=price)
     tries = 1 + _num_lost(reply.faults)
     return Cost(
@@ -64,12 +58,7 @@ def spent_on(reply: Reply, *, price: LLM, most: Cost) -> Cost:
 
 
 def spent_in_vain(error: GdesignError, *, most: Cost) -> Cost:
-    """Return what a call spent that ended in an error: all that was set aside for it where a try may have been billed.
-
-    Args:
-        error: How it ended.
-        most: What was set aside for the call.
-    """
+    """Return what a call spent that ended in an error: all set aside for it where a try may have been billed."""
     if _num_lost(error.faults) or (isinstance(error, LLMError) and not error.faults):  # or its client does not say
         return most
     return Cost(calls=1) if error.faults else Cost()
@@ -147,10 +136,7 @@ class Allowance:
     def check(self, *, max_tokens: int | None, price: LLM, where: str) -> None:
         """Raise ConfigError where a call has no bound that this limit could be held by.
 
-        Args:
-            max_tokens: The longest reply; None where nobody knows.
-            price: What the LLM costs.
-            where: Where the user sets it.
+        `max_tokens` is None where nobody knows the longest reply; `where` is where the user sets it.
         """
         paid = self.usd is not None and price.usd_per_1M_output > 0
         if max_tokens is None and (paid or self.tokens is not None):

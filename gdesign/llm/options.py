@@ -18,15 +18,7 @@ KINDS: Mapping[str, Any] = {"a number": int | float, "a whole number": int, "a t
 
 
 def expect(kind: str, **values: Any) -> None:
-    """Refuse options of another kind.
-
-    Args:
-        kind: A key of `KINDS`, or one with ` or null`.
-        **values: Options by name.
-
-    Raises:
-        ConfigError: One is of another kind.
-    """
+    """Raise ConfigError for options of another kind than this: a key of `KINDS`, or one with ` or null`."""
     allowed = KINDS[kind.removesuffix(" or null")]
     for name, value in values.items():
         if value is None and kind.endswith(" or null"):
@@ -85,10 +77,7 @@ def is_loopback(base_url: str) -> bool:
 def key_for(base_url: str, variable: str | None, *, whose: str) -> str:
     """Return the key for an endpoint; empty for none.
 
-    Args:
-        base_url: Where the endpoint is.
-        variable: The environment variable that holds it; empty where no key is wanted, None where nobody names one.
-        whose: The LLM that is asked there, as messages call it; empty where it is not known.
+    The variable is empty where no key is wanted, None where nobody names one; `whose` is what messages call the LLM.
 
     Raises:
         ConfigError: It is not there and wanted, or no header can carry it.

@@ -73,9 +73,7 @@ class Merged:
 class Recording:
     """Calls in a SQLite file; several processes may use it at the same time.
 
-    Args:
-        path: The file.
-        create: Whether to make it, with its folder, if it is not there.
+    The file is made, with its folder, if it is not there and `create` says so.
 
     Raises:
         MissingDataError: It is not there.
@@ -129,12 +127,7 @@ class Recording:
             return reply_from_json(json.loads(row[0]))
 
     def put(self, request: Request, reply: Reply, *, time: str | None = None) -> Reply:
-        """Write a call and return the reply that the file holds from then on: whoever wrote first has won.
-
-        Args:
-            request: What was asked.
-            reply: What was answered.
-            time: When, in UTC, as ISO 8601; None for now.
+        """Write a call (of now, unless a time is given) and return what the file holds then: the first reply has won.
 
         Raises:
             DataError: The file cannot be written.
@@ -183,10 +176,7 @@ class Recording:
         return num
 
     def bind(self, endpoints: Mapping[str, str]) -> None:
-        """Write down by which endpoint each LLM is served.
-
-        Args:
-            endpoints: URLs by the names of LLMs.
+        """Write down the URL by which each LLM is served.
 
         Raises:
             ConfigError: The file holds replies of an LLM of this name from elsewhere.

@@ -105,12 +105,7 @@ def _replayed(reply: Reply) -> Reply:
 
 
 def offline(*, path: str | Path, temperature: float = 0.0, max_tokens: int | None = None) -> LLMClient:
-    """Return a client that answers from a recording alone.
-
-    Args:
-        path: The recording.
-        temperature: What it was recorded with.
-        max_tokens: What it was recorded with.
+    """Return a client that answers from a recording alone, made with this temperature and limit.
 
     Raises:
         MissingDataError: The file is not there.

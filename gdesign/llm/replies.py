@@ -34,11 +34,7 @@ class Fault(Exception):
 def read_reply(request: Request, content: bytes, *, seconds: float, safe: Callable[[str], str]) -> Reply:
     """Return the reply that a chat completion holds.
 
-    Args:
-        request: What was asked.
-        content: The body of the response.
-        seconds: How long it took.
-        safe: Shortens a text and takes the key out of it.
+    `safe` shortens a text and takes the key out of it.
 
     Raises:
         Fault: It is no chat completion.

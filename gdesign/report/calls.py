@@ -10,11 +10,7 @@ SUMMED = ("calls", "prompt tokens", "completion tokens", "counted here", "second
 
 
 def stats(calls: Iterable[Call], *, pool: AgentPool | None = None) -> str:
-    """Return a table with a row for each LLM, and from when to when they were asked.
-
-    Args:
-        calls: What to sum up; gone through once.
-        pool: Knows the prices; None for no USD.
+    """Return a table with a row for each LLM, with USD by a pool's prices, and from when to when they were asked.
 
     Raises:
         PoolError: The pool lacks an LLM.

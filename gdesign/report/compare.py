@@ -83,13 +83,6 @@ def compare(
     Runs of the same seed make a pair where both were asked the same questions. Where all runs of both groups
     were asked the same ones, and their seeds are not the same, the means over each group's seeds make one pair.
 
-    Args:
-        first: One group.
-        second: The other.
-        metrics: What to compare.
-        read: Answers by folder.
-        seed: Draws the resamples.
-
     Raises:
         UserError: There is no such pair; it says why.
     """

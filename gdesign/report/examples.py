@@ -36,9 +36,6 @@ def examples(rows: Sequence[Mapping[str, Any]]) -> list[Example]:
     """Return the most frequent design of easy and of hard questions, each with its first such question.
 
     Where the questions do not tell how hard they are: the most frequent, the cheapest and the dearest design.
-
-    Args:
-        rows: Lines of runs.jsonl.
     """
     groups = by_difficulty(rows)
     found = []

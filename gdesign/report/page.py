@@ -30,11 +30,7 @@ NUM_BEST = 6
 
 @contextmanager
 def reported(folder: Path) -> Iterator[None]:
-    """Leave a report of what there is where a spent budget ends the work, or Ctrl-C.
-
-    Args:
-        folder: The run folder.
-    """
+    """Leave a report of what there is where a spent budget ends the work, or Ctrl-C."""
     try:
         yield
     except (BudgetExceededError, KeyboardInterrupt) as error:
@@ -45,11 +41,9 @@ def reported(folder: Path) -> Iterator[None]:
 def write_page(folder: Path, *, stopped: str | None = None) -> Path:
     """Write the report of one run folder, with its pictures, and the same as `report.html`; return its path.
 
-    Where the run was not evaluated yet, or stopped, the page says what was run so far, what it cost, and how to go on.
+    `stopped` says why it stopped, if it did.
 
-    Args:
-        folder: The run folder.
-        stopped: Why it stopped; None if it did not.
+    Where the run was not evaluated yet, or stopped, the page says what was run so far, what it cost, and how to go on.
     """
     made = commands(folder) or [[Text("The command was not noted; an earlier version made this folder.")]]
     if stopped is not None or not (folder / "eval.json").is_file():

@@ -75,12 +75,7 @@ def tasks(evaluation: Evaluation, tally: Tally) -> list[Block]:
 
 
 def designs(tally: Tally, file: str) -> list[Block]:
-    """Return what typical designs look like, in words and as a picture, and what was said.
-
-    Args:
-        tally: Holds the runs that were evaluated.
-        file: The picture's name.
-    """
+    """Return what typical evaluated designs look like, in words and as a picture, and what was said."""
     found = examples(list({(benchmark, task): line for (benchmark, task, _), line in tally.latest.items()}.values()))
     if not found:
         return []
@@ -107,12 +102,7 @@ def money(tally: Tally, unread: Sequence[Block] = ()) -> list[Block]:
 
 
 def failures(tally: Tally, *, finished: bool) -> list[Block]:
-    """Return what failed, what could not be read, and what was survived.
-
-    Args:
-        tally: Holds the runs.
-        finished: Whether a page without any failure says that there was none.
-    """
+    """Return what failed, what could not be read, and what was survived; or, of a finished run, that nothing did."""
     found: list[Block] = []
     errors = tally.errors()
     lost, faults = (sum(s[name] for s in tally.phases.values()) for name in ("failures", "faults"))

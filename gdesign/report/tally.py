@@ -63,10 +63,7 @@ def amounts(line: Line) -> dict[str, Any]:
 def read_tally(folder: Path, *, split: str | None, num_samples: int = 1) -> Tally:
     """Return what the runs.jsonl of a run folder sums up to; nothing where there is none.
 
-    Args:
-        folder: The run folder.
-        split: The phase of the evaluation; None if there is none.
-        num_samples: How often each question was evaluated; later seeds are left over from another evaluation.
+    `latest` holds the first `num_samples` seeds of the split; later ones are left over from another evaluation.
     """
     found = Tally()
     if not (folder / "runs.jsonl").is_file():

@@ -60,14 +60,8 @@ def execute(
 ) -> Result:
     """Execute a program in a process of its own.
 
-    Args:
-        program: Its source.
-        isolation: What confines it; it must work here.
-        limits: Those of `gdesign.sandbox.Sandbox`, by name.
-        before: Source that is executed before it.
-        tests: What the judge executes once it has ended: `source`, `names` and `before`; None for a script.
-        stdin: What it can read from standard input.
-        stop: Ends it once it is set.
+    The judge executes `tests` (`source`, `names` and `before`) once it has ended; without any it is a script. Setting
+    `stop` ends it.
 
     Raises:
         OSError: The process cannot be started.

@@ -19,10 +19,6 @@ class Drafting:
     """Designs in one thread of their own, so that torch is entered once and the event loop stays free.
 
     Questions that wait while others are designed for are taken together.
-
-    Args:
-        model: Designs.
-        metrics: Are told.
     """
 
     def __init__(self, model: Model, *, metrics: Metrics) -> None:

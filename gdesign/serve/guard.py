@@ -190,12 +190,7 @@ def check_key(headers: Headers, keys: Mapping[str, str]) -> str:
 async def read_body(headers: Headers, receive: Receive, *, most: int, seconds: float | None = BODY_SECONDS) -> bytes:
     """Return the body of a request.
 
-    Args:
-        headers: Those of the request.
-        receive: Gives its parts.
-        most: How many bytes it may have.
-        seconds: How long it may take to come; None for as long as it wants, and then one that is too large ends the
-            connection rather than be waited for.
+    Where it may take any number of seconds, one that is too large ends the connection rather than be waited for.
 
     Raises:
         ApiError: 413 where it is too large, 408 where it comes too slowly, 400 where it breaks off.

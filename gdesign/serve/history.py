@@ -29,12 +29,7 @@ class History:
         return ["", *sorted(p.parent.name for p in self._folder.glob(f"*/{RUNS}"))]
 
     def page(self, *, folder: str, limit: int, offset: int) -> tuple[list[dict[str, Any]], int]:
-        """Return some runs, newest first, and how many there are.
-
-        Args:
-            folder: A name out of `folders`.
-            limit: How many.
-            offset: How many newer ones are left out.
+        """Return `limit` runs of one of `folders` behind the `offset` newest, newest first, and how many there are.
 
         Raises:
             ApiError: 404; there is no such folder.

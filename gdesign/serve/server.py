@@ -23,11 +23,7 @@ GRACE = 5
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a socket that listens.
-
-    Args:
-        host: A name or an address.
-        port: 0 for any that is free.
+    """Return a socket that listens; on port 0 on any that is free.
 
     Raises:
         ConfigError: There is no such host, or the port is taken or not allowed.

@@ -28,11 +28,6 @@ Result = TypeVar("Result")
 class Work:
     """Designs and runs of one server.
 
-    Args:
-        model: The trained designer.
-        settings: How much it gives.
-        metrics: Are told.
-
     Attributes:
         drafting: Makes designs.
         stopping: Whether no new work is taken; what is under way goes on.

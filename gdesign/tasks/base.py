@@ -190,16 +190,11 @@ def select_upstream(
 ) -> list[Task]:
     """Return the tasks of a split of a benchmark that comes with its own split.
 
+    `validation` None carves a fifth from the training questions, by their text and the seed. There is no lock-box, for
+    upstream already keeps its test apart.
+
     All test questions are the test, as the field reports it. A question that stands in the test too (or
     in the validation, for training) is left out of the rest, by its normalised text.
-
-    Args:
-        split: Which; these benchmarks have no lock-box, for upstream already keeps its test apart.
-        train: Upstream's training questions.
-        test: Upstream's test questions.
-        validation: Upstream's validation questions; None to carve a fifth from the training ones, by their text.
-        seed: Draws another validation part, where it is carved.
-        limit: Returns the first tasks only.
 
     Raises:
         ConfigError: There is no such split.

@@ -110,12 +110,7 @@ class FileStatus(NamedTuple):
 
 
 def verify(*, known: Sequence[DataFile] = FILES, folder: Path | None = None) -> Iterator[FileStatus]:
-    """Yield the state of each known file of a data folder, by checksum.
-
-    Args:
-        known: The files to look at.
-        folder: The data folder; None for `data_dir()`.
-    """
+    """Yield the state of each known file of a data folder (None: `data_dir()`), by checksum."""
     folder = data_dir() if folder is None else folder
     for file in known:
         yield FileStatus(file, _state(folder / file.path, file))
@@ -142,12 +137,9 @@ def _sha256(data: bytes) -> str:
 def fetch(name: str, *, known: Sequence[DataFile] = FILES, folder: Path | None = None) -> Path:
     """Fetch a known file from its origin into a data folder, check it, and return its path.
 
-    A file that is already there and right is left alone.
+    Its name is the path in the data folder (None: `data_dir()`), with or without `.gz`.
 
-    Args:
-        name: Its path in the data folder, with or without `.gz`.
-        known: The files that are known.
-        folder: The data folder; None for `data_dir()`.
+    A file that is already there and right is left alone.
 
     Raises:
         ConfigError: No file is known by that name.
@@ -213,10 +205,6 @@ def reading(path: Path) -> Iterator[TextIO]:
 def read_jsonl(path: Path, *, needs: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield line number (from 1) and object of each line of a JSON Lines file, gzipped or not.
 
-    Args:
-        path: The file.
-        needs: Keys that every object must have.
-
     Raises:
         DataError: A line is no JSON object or lacks a key; the message names file and line.
     """
@@ -233,10 +221,6 @@ def read_jsonl(path: Path, *, needs: Sequence[str] = ()) -> Iterator[tuple[int, 
 
 def read_json_list(path: Path, *, needs: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield index (from 0) and object of each entry of a JSON file that holds one list, gzipped or not.
-
-    Args:
-        path: The file.
-        needs: Keys that every object must have.
 
     Raises:
         DataError: The file is no JSON list of objects, or an object lacks a key; file and entry are named.
@@ -264,10 +248,6 @@ def _object(values: object, where: str, needs: Sequence[str]) -> dict[str, Any]:
 
 def read_csv(path: Path, *, needs: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield line number (from 1) and values by column of each row of a CSV file, gzipped or not.
-
-    Args:
-        path: The file, with a header.
-        needs: Columns that it must have.
 
     Raises:
         DataError: A column lacks, or a row has more or fewer values than the header; file and line are named.

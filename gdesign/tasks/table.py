@@ -120,9 +120,7 @@ class OutcomeTable:
 def load_table(directory: str | Path, set_name: str = "") -> OutcomeTable:
     """Read an outcome table; a table is read once per process.
 
-    Args:
-        directory: Where its files are.
-        set_name: What its file names begin with; empty if they are `questions.jsonl` and `results.csv`.
+    Its files begin with the name of the set; without one they are `questions.jsonl` and `results.csv`.
 
     Raises:
         MissingDataError: A file is not there.
@@ -141,9 +139,6 @@ def _load(directory: Path, set_name: str) -> OutcomeTable:
 @lru_cache
 def load_scores(path: Path) -> OutcomeTable:
     """Read a table that holds scores and no answers; its qids are the numbers of its lines, from 1.
-
-    Args:
-        path: The file.
 
     Raises:
         MissingDataError: It is not there.
@@ -204,10 +199,7 @@ def _load_questions(directory: Path, set_name: str) -> tuple[Question, ...]:
 def tasks_of(questions: Sequence[Question], *, benchmark: str, domain: str = "") -> list[Task]:
     """Return the questions as tasks, with the ids that recorded answers are looked up by.
 
-    Args:
-        questions: Those of a table.
-        benchmark: Its name; a task's id is `<benchmark>/<qid>`.
-        domain: The domain of all of them; empty for each question's own category.
+    A task's id is `<benchmark>/<qid>`; without a domain it has its question's category.
     """
     return [
         Task(
@@ -223,13 +215,7 @@ def tasks_of(questions: Sequence[Question], *, benchmark: str, domain: str = "")
 
 
 def recorded_tasks(directory: str, set_name: str, *, domain: str) -> list[Task]:
-    """Return the questions of a table of the data folder as tasks of the benchmark that is called as the set.
-
-    Args:
-        directory: Its folder in `routing/`.
-        set_name: What its file names begin with.
-        domain: The domain of all of them.
-    """
+    """Return the questions of a table in `routing/` of the data folder as tasks of the benchmark named as the set."""
     return tasks_of(load_questions(data_dir() / "routing" / directory, set_name), benchmark=set_name, domain=domain)
 
 

@@ -88,12 +88,7 @@ class Transition:
         )
 
     def probability_right(self, own_right: bool, fraction_right: float) -> float:
-        """Return P(right next) of an agent whose opinion is not shared by all it hears.
-
-        Args:
-            own_right: Whether it is right already.
-            fraction_right: The fraction of the answers heard that are right, in [0, 1].
-        """
+        """Return P(right next) of an agent whose opinion is not shared by all it hears."""
         return 1 / (1 + exp(-(self.intercept + self.own_right * own_right + self.fraction_right * fraction_right)))
 
     def next(self, *, own: Opinion, heard: Sequence[Opinion], u: tuple[float, float]) -> Opinion | None:

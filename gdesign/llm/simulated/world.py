@@ -19,9 +19,6 @@ def load(path: str | Path) -> World:
     The file holds fields of `gdesign.llm.simulated.World` by name, such as `seed: 1` or `popular: 0.4`;
     abilities, the transition and its shares are mappings with the fields of their own classes.
 
-    Args:
-        path: The file.
-
     Raises:
         MissingDataError: There is no such file.
         ConfigError: It is not YAML, or names a setting that does not exist or has a value of another kind.
