@@ -383,7 +383,7 @@ def _own_errors() -> Iterator[None]:
         yield
     except InstantiationException as error:
         cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, UserError):
+        while cause is not None and not isinstance(cause, UserError | OSError):
             cause = cause.__cause__
         if cause is None:
             raise

@@ -205,7 +205,6 @@ def _parse(text: bytes, *, name: str, source: str) -> AgentPool:
 
 
 def _entry(data: object, where: str, required: Mapping[str, Any], optional: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the mapping if it has the required keys, no unknown ones, and values of the right kind."""
     kinds = {**required, **optional}
     if not isinstance(data, dict):
         raise PoolError(f"{where} is {_shown(data)}; expected a mapping with the keys {', '.join(kinds)}")

@@ -3,10 +3,8 @@
 from argparse import Namespace
 from typing import Any
 
-from hydra.errors import InstantiationException
-
 from gdesign.api import load
-from gdesign.cli.talk import complain, friendly, say
+from gdesign.cli.talk import complain, say
 from gdesign.errors import ConfigError
 from gdesign.llm.base import LLMClient
 from gdesign.report.text import describe
@@ -15,9 +13,8 @@ from gdesign.report.text import describe
 def run(options: Namespace) -> None:
     """Print the answer, and on stderr what it cost."""
     llm = endpoint(options)
-    with friendly(wrapped_in=InstantiationException):
-        model = load(options.checkpoint, llm=llm, trust=options.trust)
-        answer = model.ask(options.question, lam=options.usd_weight, max_usd=options.max_usd)
+    model = load(options.checkpoint, llm=llm, trust=options.trust)
+    answer = model.ask(options.question, lam=options.usd_weight, max_usd=options.max_usd)
     if options.verbose:
         say(describe(answer.design) + "\n")
         for turn in answer.run.turns:

@@ -3,18 +3,14 @@
 import json
 from argparse import Namespace
 
-from hydra.errors import InstantiationException
-
 from gdesign.api import load
 from gdesign.cli.export import formatted, put
-from gdesign.cli.talk import friendly
 from gdesign.export.schema import design_to_json
 
 
 def run(options: Namespace) -> None:
     """Print the design, or write it to a file."""
-    with friendly(wrapped_in=InstantiationException):
-        model = load(options.checkpoint, trust=options.trust)
+    model = load(options.checkpoint, trust=options.trust)
     design = model.design(options.question, lam=options.usd_weight, max_usd=options.max_usd).design
     shown = (
         json.dumps(design_to_json(design, brief=True))

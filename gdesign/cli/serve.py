@@ -4,15 +4,14 @@ import logging
 import os
 from argparse import Namespace
 
-from hydra.errors import InstantiationException
-
 from gdesign.api import load
 from gdesign.cli.ask import endpoint
-from gdesign.cli.talk import friendly, say
+from gdesign.cli.talk import say
 from gdesign.errors import ConfigError
+from gdesign.llm.options import is_loopback
 from gdesign.serve.app import Serving
 from gdesign.serve.guard import LOOPBACK, JsonLines
-from gdesign.serve.server import Server, bind, is_loopback, serve, url_of
+from gdesign.serve.server import Server, bind, serve, url_of
 from gdesign.serve.settings import Settings
 
 
@@ -33,14 +32,13 @@ def run(options: Namespace) -> None:
         max_concurrent=512,
     )
     with bind(options.host, options.port) as sock:
-        if not keys and not is_loopback(sock):
+        if not keys and not is_loopback(url_of(sock)):
             raise ConfigError(
                 f"{options.host} can be reached from other machines, and answers cost money; name an environment "
                 "variable with a key by --key-env, or listen on 127.0.0.1"
             )
-        with friendly(wrapped_in=InstantiationException):
-            model = load(options.checkpoint, llm=llm, trust=options.trust)
-            model.executor()
+        model = load(options.checkpoint, llm=llm, trust=options.trust)
+        model.executor()
         model.design("What is asked first should not wait longest.")
         handler = logging.StreamHandler()
         handler.setFormatter(JsonLines())

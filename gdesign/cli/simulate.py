@@ -6,8 +6,9 @@ from argparse import Namespace
 from gdesign.agents.pool import named
 from gdesign.cli.talk import say
 from gdesign.errors import ConfigError
+from gdesign.llm.options import is_loopback
 from gdesign.llm.simulated import world
-from gdesign.serve.server import Server, bind, is_loopback, serve, url_of
+from gdesign.serve.server import Server, bind, serve, url_of
 from gdesign.serve.simulate import Simulation
 
 
@@ -33,7 +34,7 @@ def run(options: Namespace) -> None:
         **{name: value for name, value in given.items() if value is not None},
     )
     with bind(options.host, options.port) as sock:
-        if key is None and not is_loopback(sock):
+        if key is None and not is_loopback(url_of(sock)):
             raise ConfigError(
                 f"{options.host} can be reached from other machines; name an environment variable with a key by "
                 "--key-env, or listen on 127.0.0.1"

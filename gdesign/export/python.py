@@ -94,7 +94,6 @@ def _decision(design: Design) -> str:
 
 
 def _graph(design: Design, unrolled: list[Step]) -> Iterable[str]:
-    """Yield the lines that add nodes, each with the edges that lead to it."""
     yield f'graph.add_node("{BEGIN}", begin)'
     yield f'graph.add_edge(START, "{BEGIN}")'
     for step in unrolled:

@@ -239,7 +239,6 @@ def _document(row: object) -> Document:
 
 
 def _said(error: ValidationError) -> str:
-    """Return what is wrong first, and where."""
     first = error.errors(include_url=False)[0]
     where, kind = place(first["loc"]), first["type"]
     if kind == "missing":
@@ -271,7 +270,6 @@ def place(loc: Sequence[str | int]) -> str:
 
 
 def _fields(loc: Sequence[str | int]) -> Mapping[str, Any]:
-    """Return the fields of the object that stands there."""
     found: Any = Document
     for part in loc:
         if isinstance(part, str):

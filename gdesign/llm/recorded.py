@@ -113,25 +113,20 @@ class RecordedClient:
                 f"outcome table {table.name} holds scores and no answers, so nobody knows who agrees with whom; use "
                 "designs of one agent (a router, designer=single, or designer=search designer.families=[singles])"
             )
-        if not in_sight:
-            return Reply(
-                text=own.answer,
-                usage=Usage(prompt_tokens=prompt_tokens, completion_tokens=own.output_tokens),
-                label=Label.EXACT,
-                score=own.correct,
-            )
+        text, score = own.answer, own.correct
         if any(reply.label != Label.EXACT for reply in in_sight):
             raise UnsupportedRequestError(
                 f"{request.llm} would hear an answer that was itself given after hearing others (task "
                 f"{origin.task_id}); recorded answers reach over one message edge: let agents hear only agents who "
                 "heard nobody, in at most two rounds, or use another LLM client"
             )
-        text, score = self._after_hearing(request, origin, table, qid, own)
+        if in_sight:
+            text, score = self._after_hearing(request, origin, table, qid, own)
         prompt_tokens += sum(r.usage.completion_tokens + self._tokens_per_heard for r in in_sight)
         return Reply(
             text=text,
             usage=Usage(prompt_tokens=prompt_tokens, completion_tokens=own.output_tokens),
-            label=Label.CALIBRATED,
+            label=Label.CALIBRATED if in_sight else Label.EXACT,
             score=score,
         )
 

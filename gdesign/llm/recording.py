@@ -211,7 +211,6 @@ class Recording:
             return cast("int", self._one("SELECT count(*) FROM calls"))
 
     def __iter__(self) -> Iterator[Call]:
-        """Yield the calls, oldest first."""
         with self._named():
             for time, request, reply in self._file.execute("SELECT time, request, reply FROM calls ORDER BY id"):
                 with _readable(str(self.path)):

@@ -66,6 +66,7 @@ class Budget:
 
     Attributes:
         limit: The limits.
+        spent: What was spent so far.
 
     Raises:
         ConfigError: No limit is given, or one is not above zero.
@@ -83,25 +84,10 @@ class Budget:
         self._llm = llm
         self._pool = pool
         self.limit = Allowance(usd=usd, tokens=tokens, calls=calls)
-        self._spent = Cost()
+        self.spent = Cost()
         self._set_aside = Cost()
         self._refusal: str | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-
-    @property
-    def spent_usd(self) -> float:
-        """USD spent so far."""
-        return self._spent.usd
-
-    @property
-    def spent_tokens(self) -> int:
-        """Tokens used so far."""
-        return self._spent.tokens
-
-    @property
-    def num_calls(self) -> int:
-        """Calls made so far."""
-        return self._spent.calls
 
     async def __call__(self, request: Request) -> Reply:
         """Ask, if the budget allows.
@@ -130,15 +116,15 @@ class Budget:
         if self._loop is not (loop := asyncio.get_running_loop()):  # locks belong to an event loop
             self._loop, self._turn, self._settled = loop, asyncio.Lock(), asyncio.Event()
         async with self._turn:
-            while self._refusal is None and (passed := self.limit.passed_by(self._spent + self._set_aside + most)):
+            while self._refusal is None and (passed := self.limit.passed_by(self.spent + self._set_aside + most)):
                 if self._set_aside.calls:
                     self._settled.clear()
                     await self._settled.wait()
                     continue
+                spent = self.spent
                 self._refusal = (
-                    f"the budget of {passed} is spent: {self.spent_usd:.6g} usd and {self.spent_tokens} tokens in "
-                    f"{self.num_calls} calls, and the next call may take {most.usd:.3g} usd and {most.tokens} tokens; "
-                    f"raise the limit on {passed.split()[1]} to go on"
+                    f"the budget of {passed} is spent: {spent.usd:.6g} usd and {spent.tokens} tokens in {spent.calls} "
+                    f"calls, and the next call may take {most.usd:.3g} usd and {most.tokens} tokens; raise the limit on {passed.split()[1]} to go on"
                 )
             if self._refusal is not None:
                 raise BudgetExceededError(self._refusal)
@@ -146,5 +132,5 @@ class Budget:
 
     def _settle(self, most: Cost, spent: Cost) -> None:
         self._set_aside -= most
-        self._spent += spent
+        self.spent += spent
         self._settled.set()

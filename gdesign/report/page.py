@@ -131,7 +131,6 @@ def _write(
 
 
 def _unfinished(folder: Path, stopped: str | None) -> list[Block]:
-    """Return why a run folder has no evaluation, or an unfinished one, and how to go on."""
     look = look_at(folder) if (folder / CONFIG).is_file() else None
     command = look.command if isinstance(look, Incomplete) else None
     if stopped is None:
@@ -153,7 +152,6 @@ def _with_others(evaluation: Evaluation) -> list[Row]:
 
 
 def _learning(folder: Path) -> list[Block]:
-    """Return a picture of the validations of a training, if there are several."""
     rows = validations(folder / "metrics.csv") if (folder / "metrics.csv").is_file() else []
     if len(rows) < 2:
         return []
@@ -182,7 +180,6 @@ def _unsaid(unsaid: Mapping[str, Mapping[str, object]]) -> list[Block]:
 
 
 def _left_out(incomplete: Sequence[Incomplete], groups: Sequence[Group]) -> list[Block]:
-    """Return which runs are not in the table, and which seeds only others have."""
     found: list[Block] = []
     if incomplete:
         rows = [(str(run.folder), run.missing, run.command or "") for run in incomplete]
@@ -200,7 +197,6 @@ def _left_out(incomplete: Sequence[Incomplete], groups: Sequence[Group]) -> list
 
 
 def _comparisons(groups: Sequence[Group], baseline: str | None) -> list[Block]:
-    """Return paired tests of all methods against the baseline, or of the best ones against each other."""
     metrics: tuple[Metric, ...] = ("utility",) if baseline is None else ("utility", "score", "usd")
     tables: dict[str, list[Comparison]] = {}
     notes = []
@@ -266,7 +262,6 @@ def _where(about: tuple[str, str, str, float, float, float]) -> str:
 
 
 def _read_tallies(folders: Sequence[Path]) -> tuple[dict[Path, Tally], list[Block]]:
-    """Return what the runs of each folder took, and which could not be read."""
     found, unread = {}, list[Block]()
     for folder in folders:
         try:
@@ -277,7 +272,6 @@ def _read_tallies(folders: Sequence[Path]) -> tuple[dict[Path, Tally], list[Bloc
 
 
 def _made(folders: Sequence[Path]) -> Folded:
-    """Return the last command that worked in each folder, and the way to its report."""
     unknown: list[Block] = [Text("An earlier version made it, and did not note the command.", "soft")]
     parts = []
     for folder in folders:

@@ -204,7 +204,6 @@ def _panels(
 
 
 def _looks(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
-    """Return the marker, the colour and the name of each method."""
     found = {}
     for i, method in enumerate(dict.fromkeys(r.method for r in rows)):
         row, column = divmod(i, len(COLOURS))
@@ -223,7 +222,6 @@ def _log_scale(axes: Axes, values: Sequence[float]) -> bool:
 
 
 def _reach(values: Sequence[float], intervals: Sequence[Interval]) -> list[list[float]]:
-    """Return how far intervals reach below and above values."""
     found = list(zip(values, intervals, strict=True))
     return [[max(v - low, 0.0) for v, (low, _) in found], [max(high - v, 0.0) for v, (_, high) in found]]
 

@@ -130,7 +130,7 @@ def panel(group: Group) -> tuple[str, str, str, float, float, float]:
 
 def make_rows(groups: Sequence[Group]) -> list[Row]:
     """Return one row a group, in their order."""
-    return [_row(group) for group in groups]
+    return list(map(_row, groups))
 
 
 def _row(group: Group) -> Row:
@@ -296,7 +296,6 @@ def _differs(key: str, variants: Iterable[Mapping[str, Any]]) -> bool:
 
 
 def _commonest(values: Sequence[Any]) -> Any:
-    """Return the one value that most have; None where some have none, or no value has most."""
     counts = Counter(map(json.dumps, values))
     most = max(counts.values())
     first = [text for text, count in counts.items() if count == most]

@@ -22,7 +22,6 @@ STATEMENTS: dict[Isolation, str] = {
 
 
 def _readable() -> list[str]:
-    """Return the files and folders that Python itself needs."""
     folders = [
         sysconfig.get_path("stdlib"),
         *(

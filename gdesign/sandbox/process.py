@@ -131,7 +131,6 @@ _WENT_OVER = {
 
 
 def _of_judge(returncode: int, last: str) -> tuple[str, str]:
-    """Return what became of a judge that gave no verdict."""
     if returncode in (-signal.SIGXCPU, 128 + signal.SIGXCPU):
         return "timeout", "the tests took too long"
     return ("killed", f"ended by signal {-returncode}") if returncode < 0 else ("error", last or "it gave no verdict")
@@ -231,6 +230,5 @@ space["main"](job, tests, verdict, ruleset)
 
 @cache
 def _code() -> bytes:
-    """Return what runs inside, compiled."""
     files = [Path(__file__).with_name("inside") / name for name in ("wire.py", "judge.py")]
     return marshal.dumps([compile(f.read_text(encoding="utf-8"), "sandbox", "exec", dont_inherit=True) for f in files])

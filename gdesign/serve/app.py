@@ -102,7 +102,6 @@ class Serving:
         )
 
     async def _told(self, request: Request, error: Exception) -> Response:
-        """Return the response for an error."""
         if isinstance(error, HTTPException):
             said = f"{request.method} {request.url.path[:80]}: {error.detail}."
             error = ApiError(error.status_code, said, code="unknown_url", headers=error.headers)

@@ -103,7 +103,6 @@ class _Held(StreamingResponse):
         self._holding, self._seconds = held, seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
         with self._holding:
             try:
                 async with asyncio.timeout(self._seconds):

@@ -4,7 +4,6 @@ import gc
 import signal
 import socket
 from collections.abc import Callable
-from ipaddress import ip_address
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope
@@ -44,11 +43,6 @@ def url_of(sock: socket.socket) -> str:
     """Return the address of a socket that listens, without a path."""
     host, port = sock.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def is_loopback(sock: socket.socket) -> bool:
-    """Return whether none but this machine can reach a socket."""
-    return ip_address(sock.getsockname()[0]).is_loopback
 
 
 class Server(uvicorn.Server):

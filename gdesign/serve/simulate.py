@@ -274,7 +274,6 @@ class Simulation:
     async def _break(
         self, kind: str, chat: ChatRequest, reply: Reply, *, id: str, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Send what an endpoint should not."""
         stream = chat.stream
         pieces = list(_events(chat, reply, id)) if stream else [completion(reply, id=id, model=chat.model)]
         half = len(pieces) // 2
@@ -291,7 +290,6 @@ class Simulation:
             await hang_up(scope, "close", receive)
 
     async def _never(self, scope: Scope, receive: Receive) -> None:
-        """Wait until the client has had enough."""
         abort = scope["extensions"][CONNECTION]["abort"]
         self._hanging.add(abort)
         try:

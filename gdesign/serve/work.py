@@ -169,7 +169,6 @@ class Work:
 
 
 async def _unless_gone(request: Request, work: Awaitable[Result]) -> Result:
-    """Return what comes of some work; end it where the client has gone away."""
     working: asyncio.Future[Any] = asyncio.ensure_future(work)
     # the body has been read, so nothing but the end can come
     watching: asyncio.Future[Any] = asyncio.ensure_future(request.receive())

@@ -27,7 +27,7 @@ DIFFICULTIES: tuple[Difficulty, ...] = ("easy", "medium", "hard")
 
 _WORDS: dict[str, list[Any]] = json.loads((files("gdesign.tasks") / "synthetic.json").read_bytes())
 
-FACTS = tuple(_WORDS["answers"])
+FACTS: tuple[str, ...] = tuple(_WORDS["answers"])
 """The made-up names that answer knowledge questions."""
 
 MOST = 50_000

@@ -84,7 +84,6 @@ class OutcomeTable:
     position: Mapping[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Index the questions."""
         object.__setattr__(self, "position", {q.qid: i for i, q in enumerate(self.questions)})
 
     def outcome(self, qid: str, model: str) -> Recorded:

@@ -129,8 +129,8 @@ def test_a_budget_of_one_dollar_with_64_calls_in_flight_is_never_overrun(trial):
 
     refused = [r for r in asyncio.run(scene()) if r is not None]
     assert all(isinstance(r, BudgetExceededError) for r in refused)
-    assert budget.spent_usd <= 1.0
-    assert endpoint.billed <= budget.spent_usd + 1e-12
+    assert budget.spent.usd <= 1.0
+    assert endpoint.billed <= budget.spent.usd + 1e-12
     assert endpoint.in_flight == 0
     assert refused or endpoint.peak == 64
 
@@ -144,7 +144,7 @@ def test_a_call_that_may_not_fit_waits_until_those_in_flight_have_ended():
         first = len(llm.asked)
         llm.gate.set()
         await asyncio.gather(*calls)
-        return first, len(llm.asked), budget.spent_usd
+        return first, len(llm.asked), budget.spent.usd
 
     first, asked, spent = asyncio.run(scene())
     assert (first, asked) == (3, 4)
@@ -176,7 +176,7 @@ def test_a_budget_is_kept_from_one_event_loop_to_the_next():
 
     kinds = [[type(r) for r in asyncio.run(batch())] for _ in range(3)]
     assert kinds == [[Reply] * 4, [Reply, *[BudgetExceededError] * 3], [BudgetExceededError] * 4]
-    assert budget.num_calls == 5
+    assert budget.spent.calls == 5
 
 
 def test_after_a_call_was_refused_all_are():
@@ -199,7 +199,7 @@ def test_a_cancelled_call_makes_room_for_those_behind_it_and_counts_as_if_it_was
         first.cancel()
         llm.gate.set()
         await second
-        return budget.num_calls, (await budget(request("third"))).text
+        return budget.spent.calls, (await budget(request("third"))).text
 
     assert asyncio.run(scene()) == (2, "third")
 
@@ -237,7 +237,7 @@ def test_a_call_that_ends_the_work_counts_as_billed_if_a_try_of_it_may_have_been
     budget = Budget(llm=ends, pool=POOL, usd=1.0)
     with pytest.raises(kind):
         asyncio.run(budget(short()))
-    assert (budget.num_calls, budget.spent_usd > 50e-6) == (calls, billed)
+    assert (budget.spent.calls, budget.spent.usd > 50e-6) == (calls, billed)
 
 
 @pytest.mark.parametrize("last", [Raw(401, "{}"), Raw(405, "{}")])
@@ -249,7 +249,7 @@ def test_a_lost_try_counts_as_billed_where_the_endpoint_then_refuses_all(last):
         with pytest.raises(GdesignError):
             asyncio.run(budget(short()))
     assert not answers
-    assert budget.spent_usd > 50e-6
+    assert budget.spent.usd > 50e-6
 
 
 class Faulty:
@@ -270,15 +270,15 @@ def test_a_failed_call_counts_as_billed_unless_the_endpoint_turned_it_down(fault
     budget = Budget(llm=Faulty(*faults), pool=POOL, usd=1.0)
     with pytest.raises(LLMError):
         asyncio.run(budget(short()))
-    assert (budget.spent_usd > 50e-6) == billed
+    assert (budget.spent.usd > 50e-6) == billed
 
 
 @pytest.mark.parametrize(("faults", "usd"), [(["429"], 50e-6), (["429", "timeout"], 100e-6), (["timeout"] * 9, 121e-6)])
 def test_a_try_that_was_lost_counts_as_the_reply_as_far_as_what_was_set_aside_goes(faults, usd):
     budget = Budget(llm=Faulty(*faults, answers=True), pool=POOL, usd=1.0)
     asyncio.run(budget(short()))
-    assert budget.spent_usd == pytest.approx(usd)
-    assert budget.num_calls == 1
+    assert budget.spent.usd == pytest.approx(usd)
+    assert budget.spent.calls == 1
 
 
 def test_a_budget_that_is_spent_within_another_takes_nothing_from_it():
@@ -287,7 +287,7 @@ def test_a_budget_that_is_spent_within_another_takes_nothing_from_it():
     asyncio.run(outer(request()))
     with pytest.raises(BudgetExceededError):
         asyncio.run(outer(request()))
-    assert outer.num_calls == 1
+    assert outer.spent.calls == 1
 
 
 def test_two_budgets_around_each_other_are_both_kept():
@@ -296,7 +296,7 @@ def test_two_budgets_around_each_other_are_both_kept():
         inner = Budget(llm=llm, pool=POOL, calls=7)
         outer = Budget(llm=inner, pool=POOL, usd=400e-6)
         replies = await asyncio.gather(*(outer(short(str(i))) for i in range(20)), return_exceptions=True)
-        return len(llm.asked), outer.spent_usd, {type(r) for r in replies}
+        return len(llm.asked), outer.spent.usd, {type(r) for r in replies}
 
     asked, spent, kinds = asyncio.run(scene())
     assert asked <= 7

@@ -184,7 +184,7 @@ class SimulatedClient:
                 answer = self._own(request.llm, role, operator, said.question, request.sample)
             if said.heard:
                 before = answer
-                answer = self._hear(request, said, question, operator, before, system, user)
+                answer = self._hear(request, said, question, operator, before)
                 words = _WORDS["kept"] if answer == before else _WORDS["changed"]
         tokens = round(
             ability.tokens
@@ -269,23 +269,11 @@ class SimulatedClient:
         neutral = world.transition.neutral()
         return replace(neutral, intercept=neutral.intercept + shift)
 
-    def _hear(
-        self,
-        request: Request,
-        said: "_Said",
-        question: Question,
-        operator: str,
-        own: str | None,
-        system: str,
-        user: str,
-    ) -> str:
+    def _hear(self, request: Request, said: "_Said", question: Question, operator: str, own: str | None) -> str:
+        system, user = _texts(request.messages)
         right = own == question.answer
-        transition = self._transition(
-            request.llm,
-            operator == "refine" and not right,
-            DIFFICULTIES.index(question.difficulty),
-            said.heard_chars,
-        )
+        doubts, level = operator == "refine" and not right, DIFFICULTIES.index(question.difficulty)
+        transition = self._transition(request.llm, doubts, level, said.heard_chars)
         u, v, _ = self._uniform("hear", request.llm, system, user, str(request.sample))
         after = transition.next(
             own=Opinion(answer=own, right=right),
@@ -315,12 +303,8 @@ _BEFORE = "\n\n# Your own earlier answer\n\n"
 class _Said(NamedTuple):
     """What a user message says.
 
-    Attributes:
-        question: Its question.
-        heard: The answer in each message quoted; None where there is none to read.
-        heard_chars: Length of all that was quoted, but of no message more than dilutes.
-        spoke_before: Whether the agent spoke in the round before.
-        previous: The answer it then gave; None where there is none to read.
+    Where there is no answer to read, in a message that is quoted (`heard`) or in its own of the round before
+    (`previous`), it is None. Of no message more counts to `heard_chars` than dilutes.
     """
 
     question: str

@@ -134,7 +134,6 @@ class Transition:
 
 
 def _most_frequent(opinions: Sequence[Opinion]) -> Opinion:
-    """Return the first opinion with the most frequent answer; `opinions` is not empty."""
     answer, _ = Counter(o.answer for o in opinions).most_common(1)[0]
     return next(o for o in opinions if o.answer == answer)
 

@@ -78,7 +78,6 @@ def equivalent(gold: str, answer: str) -> bool:
 
 
 def _too_high(text: str) -> bool:
-    """Return whether writing out the powers of a formula would take too long."""
     symbols = re.search(r"(?<![A-Za-z\\])[A-Za-z]", text)
     return _tower(text) or _degree(text) > (_MAX_DEGREE if symbols else _MAX_EXPONENT_OF_NUMBER)
 
