@@ -18,15 +18,15 @@ class Sampling:
 
     Args:
         llm: Who is asked; it sees both in the request.
-        temperature: 0 or more.
+        temperature: 0 or more; None for that of the request.
         max_tokens: Limit of the completion, where the request has no smaller one; None for none but the request's.
 
     Raises:
         ConfigError: A value is out of range.
     """
 
-    def __init__(self, *, llm: LLMClient, temperature: float = 0.0, max_tokens: int | None = None) -> None:
-        if not temperature >= 0:
+    def __init__(self, *, llm: LLMClient, temperature: float | None = 0.0, max_tokens: int | None = None) -> None:
+        if temperature is not None and not temperature >= 0:
             raise ConfigError(f"temperature is {temperature}; expected 0 or more")
         if max_tokens is not None and max_tokens < 1:
             raise ConfigError(f"max_tokens is {max_tokens}; expected 1 or more, or null for the endpoint's own limit")
@@ -38,7 +38,8 @@ class Sampling:
         """Ask so."""
         # the smaller one, since whoever set it in the request may have reckoned with it what the call can cost
         limits = [limit for limit in (request.max_tokens, self._max_tokens) if limit is not None]
-        return await self._llm(replace(request, temperature=self._temperature, max_tokens=min(limits, default=None)))
+        temperature = request.temperature if self._temperature is None else self._temperature
+        return await self._llm(replace(request, temperature=temperature, max_tokens=min(limits, default=None)))
 
 
 class Budget:
@@ -58,8 +59,6 @@ class Budget:
     Budgets may stand around each other. What a recording answers is no call: a recording stands around a budget.
 
     Args:
-        llm: Who is asked.
-        pool: Knows the prices.
         usd: Limit in USD; None for none. It needs requests with `max_tokens`, unless completions cost nothing.
         tokens: Limit in tokens, prompt and completion together; None for none. It needs `max_tokens`, too.
         calls: Limit in calls; None for none.
@@ -124,7 +123,8 @@ class Budget:
                 spent = self.spent
                 self._refusal = (
                     f"the budget of {passed} is spent: {spent.usd:.6g} usd and {spent.tokens} tokens in {spent.calls} "
-                    f"calls, and the next call may take {most.usd:.3g} usd and {most.tokens} tokens; raise the limit on {passed.split()[1]} to go on"
+                    f"calls, and the next call may take {most.usd:.3g} usd and {most.tokens} tokens; raise the limit "
+                    f"on {passed.split()[1]} to go on"
                 )
             if self._refusal is not None:
                 raise BudgetExceededError(self._refusal)

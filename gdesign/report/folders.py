@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ class Incomplete:
 
     folder: Path
     missing: str
-    command: str | None
+    command: str | None = None
 
 
 def find_evaluations(paths: Iterable[Path]) -> tuple[list[Evaluation], list[Incomplete]]:
@@ -114,27 +114,24 @@ def look_at(folder: Path) -> Evaluation | Incomplete:
     try:
         config = _read_config(folder)
     except (ValueError, yaml.YAMLError):
-        return Incomplete(
-            folder=folder, missing=f"{CONFIG} cannot be read; remove the folder, and train again", command=None
-        )
+        return Incomplete(folder=folder, missing=f"{CONFIG} cannot be read; remove the folder, and train again")
     phase = last_phase(folder / "runs.jsonl")
     training = phase is not None and phase.startswith("fit:")
     if not (folder / "eval.json").is_file():
         if training or not (folder / BEST).is_file():
             return _stopped(folder, config)
-        missing = "not evaluated" if phase is None else f"stopped in the evaluation on {phase}"
-        return Incomplete(folder=folder, missing=missing, command=_evaluate(folder, config))
+        return _unevaluated(
+            folder, config, "not evaluated" if phase is None else f"stopped in the evaluation on {phase}"
+        )
     try:
         found = read_evaluation(folder)
     except DataError:
-        return Incomplete(folder=folder, missing="eval.json is broken", command=_evaluate(folder, config))
+        return _unevaluated(folder, config, "eval.json is broken")
     if lacking := [name for name in NUMBERS if name not in found.summary]:
-        missing = f"eval.json lacks {', '.join(lacking)}, as earlier versions wrote it"
-        return Incomplete(folder=folder, missing=missing, command=_evaluate(folder, config))
+        return _unevaluated(folder, config, f"eval.json lacks {', '.join(lacking)}, as earlier versions wrote it")
     if training:
         stopped = _stopped(folder, config)
-        missing = f"trained further after its evaluation; {stopped.missing}"
-        return Incomplete(folder=folder, missing=missing, command=stopped.command)
+        return replace(stopped, missing=f"trained further after its evaluation; {stopped.missing}")
     return found
 
 
@@ -167,15 +164,14 @@ def _trained_with(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
 def _stopped(folder: Path, config: Mapping[str, Any]) -> Incomplete:
     """Return what a folder lacks in which nothing was run yet, or training last."""
     if config.get("checkpoint"):
-        return Incomplete(folder=folder, missing="not evaluated", command=_evaluate(folder, config))
+        return _unevaluated(folder, config, "not evaluated")
     metrics = folder / "metrics.csv"
     rows = read_metrics(metrics) if metrics.is_file() else []
     at = f" at step {int(rows[-1]['step']) + 1}" if rows else ""
     if not (folder / BEST).is_file():
         missing = f"stopped{at} before there was a checkpoint"
     elif config.get("split") is None:
-        missing = f"trained, last{at}; no evaluation was asked for (split=null)"
-        return Incomplete(folder=folder, missing=missing, command=_evaluate(folder, config))
+        return _unevaluated(folder, config, f"trained, last{at}; no evaluation was asked for (split=null)")
     else:
         missing = f"training stopped{at}, or still goes on"
     script = "train.py" if "resume" in config else "eval.py"
@@ -183,6 +179,10 @@ def _stopped(folder: Path, config: Mapping[str, Any]) -> Incomplete:
     settings = "hydra.run.dir=. hydra.output_subdir=null hydra/job_logging=none"
     command = f"python {script} --config-path={where} --config-name={Path(CONFIG).stem} {settings}"
     return Incomplete(folder=folder, missing=missing, command=command)
+
+
+def _unevaluated(folder: Path, config: Mapping[str, Any], missing: str) -> Incomplete:
+    return Incomplete(folder=folder, missing=missing, command=_evaluate(folder, config))
 
 
 def _evaluate(folder: Path, config: Mapping[str, Any]) -> str:

@@ -34,15 +34,15 @@ from gdesign.serve.work import Work
 
 NUM_EXAMPLES = 12
 MAX_PAGE = 200
+TOLD = ("name", "usd_per_1M_input", "usd_per_1M_output")
+"""What everybody may know of an LLM."""
 
 
 class Serving:
     """The ASGI application.
 
     Args:
-        model: The trained designer.
         folder: Its run folder, whose past runs are shown.
-        settings: How much it gives.
         keys: Keys by name; without any, everybody may ask.
         hosts: The names that it goes by; None where it has a key and may be called anything.
         simulated: Whether all agents are simulated, which the page says.
@@ -133,14 +133,7 @@ class Serving:
                 "pool": {
                     "name": pool.name,
                     "roles": [{"name": r.name, "domain": r.domain} for r in pool.roles],
-                    "llms": [
-                        {
-                            "name": m.name,
-                            "usd_per_1M_input": m.usd_per_1M_input,
-                            "usd_per_1M_output": m.usd_per_1M_output,
-                        }
-                        for m in pool.llms
-                    ],
+                    "llms": [{name: getattr(m, name) for name in TOLD} for m in pool.llms],
                     "operators": list(pool.operators),
                 },
                 "lambda": {"trained": trained, "low": trained / 10 or PRICES[8], "high": trained * 10 or 1.0},

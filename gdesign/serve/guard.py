@@ -84,7 +84,6 @@ class Guard:
     Args:
         app: What answers. It finds `client` (the name of the key) and `log` (fields for the log, to be added to) in
             the state of its scope, and the whole body in one piece.
-        metrics: Are told.
         keys: Keys by name; without any, everybody may ask.
         hosts: The names that this server goes by; None where it has a key and may be called anything.
         max_body: Bytes of the largest body.

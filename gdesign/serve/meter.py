@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -49,43 +48,22 @@ class Metrics:
 class Meter:
     """Counts what the calls of one request spend; a call whose end is not known counts as all that it may cost.
 
-    Args:
-        llm: Who is asked.
-        pool: Knows the prices.
-        metrics: Are told.
-        temperature: What every call is sent with; None for what it says.
-        max_tokens: The most tokens of a completion; None for what the call says.
-
     Attributes:
         num_asked: How many calls were made.
         spent: What they cost.
         faults: What went wrong in them, survived or not, a word each.
     """
 
-    def __init__(
-        self,
-        llm: LLMClient,
-        *,
-        pool: AgentPool,
-        metrics: Metrics,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-    ) -> None:
+    def __init__(self, llm: LLMClient, *, pool: AgentPool, metrics: Metrics) -> None:
         self.num_asked = 0
         self.spent = Cost()
         self.faults: list[str] = []
         self._llm = llm
         self._pool = pool
         self._metrics = metrics
-        self._temperature = temperature
-        self._max_tokens = max_tokens
 
     async def __call__(self, request: Request) -> Reply:
         """Ask and count."""
-        if self._temperature is not None:
-            request = replace(request, temperature=self._temperature)
-        if self._max_tokens is not None:
-            request = replace(request, max_tokens=self._max_tokens)
         price = self._pool.llm(request.llm)
         metrics, name = self._metrics, request.llm
         spent = most = most_of(request, price=price, max_tokens=request.max_tokens)

@@ -137,15 +137,11 @@ def proposal_json(proposal: Proposal) -> dict[str, Any]:
 def outcome_json(answer: Answer) -> dict[str, Any]:
     """Return what came of a run."""
     outcome = answer.outcome
+    names = ("usd", "prompt_tokens", "completion_tokens", "calls", "failures", "critical_path")
     return {
         "answer": clean(answer.answer),
         "decided_by": answer.run.decided_by,
-        "usd": outcome.usd,
-        "prompt_tokens": outcome.prompt_tokens,
-        "completion_tokens": outcome.completion_tokens,
-        "calls": outcome.calls,
-        "failures": outcome.failures,
-        "critical_path": outcome.critical_path,
+        **{name: getattr(outcome, name) for name in names},
         "seconds": round(answer.run.seconds, 6),
         "label": None if outcome.label is None else str(outcome.label),
     }

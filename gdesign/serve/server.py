@@ -49,7 +49,6 @@ class Server(uvicorn.Server):
     """A uvicorn server that tells its application when it is to stop.
 
     Args:
-        app: An ASGI application; it finds `CONNECTION` among the extensions of its scope.
         on_stop: Called in the event loop when the end begins, while answers may still be under way.
         grace: Seconds that answers under way may take from then on.
     """

@@ -13,6 +13,7 @@ from gdesign.errors import BudgetExceededError, UnsupportedRequestError, UserErr
 from gdesign.execute.limits import Limits
 from gdesign.llm.base import LLMClient
 from gdesign.llm.cost import Allowance
+from gdesign.llm.wrappers import Sampling
 from gdesign.serve.drafting import Drafting, Lag
 from gdesign.serve.meter import Meter, Metrics, Purse
 from gdesign.serve.protocol import ApiError
@@ -125,12 +126,10 @@ class Work:
         if max_tokens is None:
             max_tokens = self.settings.max_tokens
 
-        def metered(llm: LLMClient) -> Meter:
+        def metered(llm: LLMClient) -> LLMClient:
             nonlocal meter
-            meter = Meter(
-                llm, pool=self.model.pool, metrics=self._metrics, temperature=temperature, max_tokens=max_tokens
-            )
-            return meter
+            meter = Meter(llm, pool=self.model.pool, metrics=self._metrics)
+            return Sampling(llm=meter, temperature=temperature, max_tokens=max_tokens)
 
         result = "failed"
         try:

@@ -24,7 +24,6 @@ class GSM8K(PublishedWithSplit):
         by_text: Whether the test questions are split by their text although nothing is recorded.
         split_seed: Draws another validation part; by text, another assignment of the questions outside
             the lock-box.
-        limit: Loads the first tasks of a split only.
     """
 
     name = "gsm"

@@ -25,7 +25,6 @@ class LLMRouter(Published):
         halves: Whether the training file alone is split, into halves outside the lock-box as other
             benchmarks are, which all 14 tasks have questions in.
         split_seed: Draws the validation questions, and the halves.
-        limit: Loads the first tasks of a split only.
 
     Raises:
         ConfigError: Live answers were to be graded.

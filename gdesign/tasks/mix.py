@@ -15,8 +15,6 @@ class Mix:
     Args:
         benchmarks: What makes each part from `recorded`, `split_seed` and `limit`: a benchmark's
             class, or a partial of it.
-        recorded: Given to each part.
-        split_seed: Given to each part.
         final: Whether the test questions are trained on too, since the lock-box is the test now.
         limit: Given to each part: loads the first tasks of a split of each.
 

@@ -16,8 +16,6 @@ class MMLUPro(Published):
         recorded: Whether recorded letters are compared as they are.
         answered: Leaves out each question that some LLM did not answer, of those LLMs that answered at
             least this share of them: 1 none, 0.99 the 30 questions that keep 2 of 28 LLMs from being complete.
-        split_seed: Draws another assignment of the questions outside the lock-box.
-        limit: Loads the first tasks of a split only.
     """
 
     name = "mmlu_pro"
