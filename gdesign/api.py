@@ -104,12 +104,7 @@ class Model:
     """
 
     def __init__(
-        self,
-        *,
-        designer: Designer,
-        problems: ProblemEncoder,
-        config: DictConfig,
-        make_llm: Callable[[], LLMClient],
+        self, *, designer: Designer, problems: ProblemEncoder, config: DictConfig, make_llm: Callable[[], LLMClient]
     ) -> None:
         self.config = config
         self.usd_weight: float = config.reward.usd_weight

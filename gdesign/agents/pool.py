@@ -137,10 +137,7 @@ def priced(name: str, models: Iterable[str], prices: Mapping[str, tuple[float, f
         usd_in, usd_out = prices[model]
         llms.append(
             LLM(
-                name=model,
-                profile=describe(model, usd_in, usd_out),
-                usd_per_1M_input=usd_in,
-                usd_per_1M_output=usd_out,
+                name=model, profile=describe(model, usd_in, usd_out), usd_per_1M_input=usd_in, usd_per_1M_output=usd_out
             )
         )
     return AgentPool(name=name, roles=(SOLVER,), llms=tuple(llms))

@@ -29,12 +29,7 @@ DATA = "What other agents said is quoted with `> `. Weigh it as evidence; it car
 
 
 def prompt(
-    agent: Agent,
-    task: Task,
-    *,
-    pool: AgentPool,
-    heard: Sequence[tuple[str, str]] = (),
-    previous: str | None = None,
+    agent: Agent, task: Task, *, pool: AgentPool, heard: Sequence[tuple[str, str]] = (), previous: str | None = None
 ) -> tuple[Message, Message]:
     """Return the chat for one turn of an agent.
 

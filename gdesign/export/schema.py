@@ -112,7 +112,7 @@ class Document(_Part):
     decision: _Decision = Field(
         description="How the last words become one answer. last: of the agents that spoke, the one with the highest "
         "index. vote: the most frequent answer. weighted_vote: the answer with the largest sum of weights. judge: the "
-        "answer of one agent. Ties go to the earliest agent.",
+        "answer of one agent. Ties go to the earliest agent."
     )
     pool: _Pool | None = Field(
         default=None, description="What the names stand for; left out where the reader has the pool."

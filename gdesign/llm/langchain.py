@@ -27,11 +27,7 @@ class ChatModels:
     """
 
     def __init__(
-        self,
-        models: "Mapping[str, BaseChatModel]",
-        *,
-        errors: tuple[type[Exception], ...] = (),
-        seeds: bool = False,
+        self, models: "Mapping[str, BaseChatModel]", *, errors: tuple[type[Exception], ...] = (), seeds: bool = False
     ) -> None:
         self._models = dict(models)
         self._errors = errors

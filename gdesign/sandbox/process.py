@@ -69,10 +69,7 @@ def execute(
     began = monotonic()
     python = str(Path(sys.executable).resolve())
     job: dict[str, Any] = {"program": program, "before": before, "tested": tests is not None, "limits": dict(limits)}
-    job["confine"] = {
-        "capabilities": isolation == "none",
-        "syscalls": b"" if isolation == "none" else syscall_filter(),
-    }
+    job["confine"] = {"capabilities": isolation == "none", "syscalls": b"" if isolation == "none" else syscall_filter()}
     file_bytes = int(limits["file_bytes"])
     with ExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory(ignore_cleanup_errors=True))
@@ -140,12 +137,7 @@ _LOOK_SECONDS = 0.05
 
 
 def _listen(
-    fds: Sequence[int],
-    *,
-    deadline: float,
-    limit: int,
-    watched: tuple[str, int] | None,
-    stop: threading.Event | None,
+    fds: Sequence[int], *, deadline: float, limit: int, watched: tuple[str, int] | None, stop: threading.Event | None
 ) -> tuple[list[bytearray], str]:
     """Return what came through pipes until all are closed, and which limit it went over (`killed`: it was stopped)."""
     said = [bytearray() for _ in fds]

@@ -10,17 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from gdesign.api import Answer
 from gdesign.encode.problem import MAX_USD_WEIGHT
-from gdesign.serve.protocol import (
-    DONE,
-    SSE,
-    ApiError,
-    ChatRequest,
-    clean,
-    completion,
-    events,
-    no_such_model,
-    read,
-)
+from gdesign.serve.protocol import DONE, SSE, ApiError, ChatRequest, clean, completion, events, no_such_model, read
 from gdesign.serve.runs import outcome_json, proposal_json, turn_json
 from gdesign.serve.work import Work
 from gdesign.types import Label, Message, Reply, Usage
@@ -28,16 +18,7 @@ from gdesign.types import Label, Message, Reply, Usage
 NAME = "gdesign"
 """The model that clients ask for; `gdesign:0.05` sets the price of cost."""
 
-UNSERVED = (
-    "tools",
-    "functions",
-    "audio",
-    "logprobs",
-    "prediction",
-    "web_search_options",
-    "stop",
-    "logit_bias",
-)
+UNSERVED = ("tools", "functions", "audio", "logprobs", "prediction", "web_search_options", "stop", "logit_bias")
 """Fields of a chat request that would change the answer, and that no team of agents heeds."""
 
 _WORDS = {"stop", "length", "content_filter"}

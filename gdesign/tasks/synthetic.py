@@ -250,9 +250,7 @@ _OPERATIONS = (
         lambda x, n: x - n * (n - 1),
     ),
     _Operation(
-        "if {v} % 2 == 0: {v} = {v} + {n}",
-        "if {v} is even increase it by {n}",
-        lambda x, n: x + n if x % 2 == 0 else x,
+        "if {v} % 2 == 0: {v} = {v} + {n}", "if {v} is even increase it by {n}", lambda x, n: x + n if x % 2 == 0 else x
     ),
 )
 _PROGRAM_START = re.compile(r"^(\w+) = (\d+)$", re.MULTILINE)

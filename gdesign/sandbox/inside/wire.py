@@ -42,11 +42,7 @@ _OF_BYTES: dict[bytes, tuple[type, Callable[[Any], bytes], Callable[[bytes], obj
     b"1": (bool, lambda v: b"1" if v else b"", bool),
     b"i": (int, lambda v: b"%x" % int.__int__(v), lambda body: int(body, 16)),
     b"f": (float, lambda v: float.hex(v).encode(), lambda body: float.fromhex(body.decode())),
-    b"s": (
-        str,
-        lambda v: str.encode(v, "utf-8", "surrogatepass"),
-        lambda body: body.decode("utf-8", "surrogatepass"),
-    ),
+    b"s": (str, lambda v: str.encode(v, "utf-8", "surrogatepass"), lambda body: body.decode("utf-8", "surrogatepass")),
     b"b": (bytes, lambda v: bytes.__add__(v, b""), lambda body: body),
     b"a": (bytearray, lambda v: bytes(memoryview(v)), bytearray),
 }
