@@ -2,16 +2,19 @@
 
 import inspect
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
 
 from gdesign import __version__
 from gdesign.agents.prompt import DATA, MAX_QUOTED, SEVERAL_CALLS, prompt, quoted
 from gdesign.errors import ConfigError
 from gdesign.execute.plan import Plan
-from gdesign.export.steps import BEGIN, Step, steps
+from gdesign.export.steps import steps
 from gdesign.llm.seeds import seed_of
-from gdesign.types import AgentPool, Design, Request, Task
+from gdesign.types import Agent, AgentPool, Design, Task
 
 _NOTHING = Task(id="", question="", answer="", benchmark="")
 
@@ -39,82 +42,38 @@ def to_python(design: Design, *, pool: AgentPool) -> str:
             )
         if pool.role(agent.role).attack:
             raise ConfigError(f"agent {i + 1} was turned against its team; export the role {agent.role!r} as it was")
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False
+    )
+    environment.filters |= {"literal": _literal, "sources": _sources}
+    template = environment.from_string(files("gdesign.export").joinpath("team.py.jinja").read_text(encoding="utf-8"))
     unrolled = steps(design, plan)
-    text = files("gdesign.export").joinpath("team.txt").read_text(encoding="utf-8")
-    for marker, value in {
-        "VERSION": __version__,
-        "MAX_QUOTED": f"{MAX_QUOTED:_}",
-        "HEARD": _literal(DATA),
-        "QUOTED": inspect.getsource(quoted).strip(),
-        "STEPS": str(3 * len(unrolled) + 10),
-        "DECISION": _decision(design),
-        "GRAPH": "\n".join(f"    {line}" for line in _graph(design, unrolled)),
-        "AGENTS": _agents(design, plan, pool),  # last, for a profile may hold anything
-    }.items():
-        text = text.replace(f"@@{marker}@@", value, 1)
-    return text
-
-
-def _literal(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
-
-
-def _agents(design: Design, plan: Plan, pool: AgentPool) -> str:
-    lines = ["["]
-    for i, agent in enumerate(design.agents):
-        llm = pool.llm(agent.llm)
-        request: Request = plan.request(i, _NOTHING, seed=0, heard=(), previous=None)
-        system, _ = prompt(agent, _NOTHING, pool=pool)
-        lines += [
-            "    {",
-            f'        "role": {_literal(agent.role)},',
-            f'        "model": {_literal(llm.name)},',
-            f'        "endpoint": ({_or_none(llm.base_url)}, {_or_none(llm.api_key_env)}),',
-            f'        "seed": {seed_of(request.sample)},',
-            '        "system": (',
-            *(f"            {_literal(line)}" for line in system.content.splitlines(keepends=True)),
-            "        ),",
-            "    },",
-        ]
-    return "\n".join([*lines, "]"])
-
-
-def _or_none(text: str | None) -> str:
-    return "None" if text is None else _literal(text)
-
-
-def _decision(design: Design) -> str:
     decision = design.decision
-    fields = [f'"kind": "{decision.kind}"']
-    if decision.weights:
-        fields.append(f'"weights": {list(decision.weights)}')
-    if decision.judge is not None:
-        fields.append(f'"judge": {decision.judge}')
-    return f"{{{', '.join(fields)}}}"
+    return template.render(
+        version=__version__,
+        most_quoted=f"{MAX_QUOTED:_}",
+        heard=DATA,
+        quoted=inspect.getsource(quoted).strip(),
+        agents=[_agent(i, agent, plan, pool) for i, agent in enumerate(design.agents)],
+        decision={"kind": decision.kind}
+        | ({"weights": decision.weights} if decision.weights else {})
+        | ({} if decision.judge is None else {"judge": decision.judge}),
+        gates=[agent.gate for agent in design.agents],
+        steps=unrolled,
+        last=[step.end for step in unrolled if step.round == design.num_rounds],
+    )
 
 
-def _graph(design: Design, unrolled: list[Step]) -> Iterable[str]:
-    yield f'graph.add_node("{BEGIN}", begin)'
-    yield f'graph.add_edge(START, "{BEGIN}")'
-    for step in unrolled:
-        gate = design.agents[step.agent].gate
-        name = _literal(step.name)
-        yield f"graph.add_node({name}, speak({step.agent}, {step.round}, hears={list(step.hears)}))"
-        if gate is not None:
-            entry, end = _literal(step.entry), _literal(step.end)
-            yield f"graph.add_node({entry}, wait)"
-            yield f"graph.add_node({end}, wait)"
-            condition = f"gate({step.round}, watch={list(gate.watch)}, quorum={gate.quorum})"
-            yield "graph.add_conditional_edges("
-            yield f'    {entry}, {condition}, {{"speak": {name}, "silent": {end}}}'
-            yield ")"
-            yield f"graph.add_edge({name}, {end})"
-        yield f"graph.add_edge({_sources(step.waits)}, {_literal(step.entry)})"
-    yield 'graph.add_node("decide", decide)'
-    yield f'graph.add_edge({_sources([step.end for step in unrolled if step.round == design.num_rounds])}, "decide")'
-    yield 'graph.add_edge("decide", END)'
+def _agent(i: int, agent: Agent, plan: Plan, pool: AgentPool) -> dict[str, Any]:
+    request = plan.request(i, _NOTHING, seed=0, heard=(), previous=None)
+    system = prompt(agent, _NOTHING, pool=pool)[0].content.splitlines(keepends=True)
+    return {"role": agent.role, "llm": pool.llm(agent.llm), "seed": seed_of(request.sample), "system": system}
 
 
-def _sources(names: Iterable[str]) -> str:
-    first, *others = map(_literal, names)
-    return f"[{', '.join([first, *others])}]" if others else first  # LangGraph waits for all of a list
+def _literal(value: Any) -> str:
+    return "None" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _sources(names: Sequence[str]) -> str:
+    """Return where an edge begins; LangGraph waits for all of a list."""
+    return _literal(names if len(names) > 1 else names[0])
