@@ -11,6 +11,7 @@ what is stored.
 import json
 import sqlite3
 import weakref
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -151,18 +152,16 @@ class Recording:
         Raises:
             ConfigError: They are those of a recording with other endpoints.
         """
-        num = {"added": 0, "known": 0, "different": 0}
+        num = Counter[str]()
         with self._together():
             if isinstance(calls, Recording):
                 self._bind(calls.endpoints)
             for call in calls:
                 before = self._file.total_changes
                 kept = self.put(call.request, call.reply, time=call.time)
-                if self._file.total_changes > before:
-                    num["added"] += 1
-                else:
-                    num["known" if kept == call.reply else "different"] += 1
-        return Merged(num_added=num["added"], num_known=num["known"], num_different=num["different"])
+                new = self._file.total_changes > before
+                num["num_added" if new else "num_known" if kept == call.reply else "num_different"] += 1
+        return Merged(**num)
 
     def drop(self, calls: Iterable[Call]) -> int:
         """Delete calls, so that they are asked again, and return how many were there.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -19,26 +20,22 @@ class Metrics:
 
     def __init__(self) -> None:
         registry = self._registry = CollectorRegistry()
-        self.requests = Counter("gdesign_requests", "Requests", ["route", "status"], registry=registry)
-        self.request_seconds = Histogram(
-            "gdesign_request_seconds", "From request to reply", ["route"], buckets=_SECONDS, registry=registry
-        )
-        self.in_flight = Gauge("gdesign_in_flight", "Designs and runs under way", registry=registry)
-        self.lag = Gauge("gdesign_lag_seconds", "How late the event loop is, on average", registry=registry)
-        self.shed = Counter("gdesign_shed", "Requests turned away at the limit on concurrency", registry=registry)
-        self.designs = Counter("gdesign_designs", "Designs made", ["kind"], registry=registry)
-        self.design_seconds = Histogram(
-            "gdesign_design_seconds", "From question to design", buckets=_SECONDS, registry=registry
-        )
-        self.runs = Counter("gdesign_runs", "Runs of designs", ["result"], registry=registry)
-        self.calls = Counter("gdesign_calls", "Calls that got a reply", ["llm"], registry=registry)
-        self.failed_calls = Counter("gdesign_failed_calls", "Calls that failed for good", ["llm"], registry=registry)
-        self.tokens = Counter("gdesign_tokens", "Tokens", ["llm", "kind"], registry=registry)
-        self.usd = Counter("gdesign_usd", "USD, by the prices of the pool", ["llm"], registry=registry)
-        self.call_seconds = Histogram(
-            "gdesign_call_seconds", "What calls took", ["llm"], buckets=_SECONDS, registry=registry
-        )
-        self.faults = Counter("gdesign_faults", "Faults of endpoints, survived or not", ["fault"], registry=registry)
+        counter, gauge = partial(Counter, registry=registry), partial(Gauge, registry=registry)
+        histogram = partial(Histogram, buckets=_SECONDS, registry=registry)
+        self.requests = counter("gdesign_requests", "Requests", ["route", "status"])
+        self.request_seconds = histogram("gdesign_request_seconds", "From request to reply", ["route"])
+        self.in_flight = gauge("gdesign_in_flight", "Designs and runs under way")
+        self.lag = gauge("gdesign_lag_seconds", "How late the event loop is, on average")
+        self.shed = counter("gdesign_shed", "Requests turned away at the limit on concurrency")
+        self.designs = counter("gdesign_designs", "Designs made", ["kind"])
+        self.design_seconds = histogram("gdesign_design_seconds", "From question to design")
+        self.runs = counter("gdesign_runs", "Runs of designs", ["result"])
+        self.calls = counter("gdesign_calls", "Calls that got a reply", ["llm"])
+        self.failed_calls = counter("gdesign_failed_calls", "Calls that failed for good", ["llm"])
+        self.tokens = counter("gdesign_tokens", "Tokens", ["llm", "kind"])
+        self.usd = counter("gdesign_usd", "USD, by the prices of the pool", ["llm"])
+        self.call_seconds = histogram("gdesign_call_seconds", "What calls took", ["llm"])
+        self.faults = counter("gdesign_faults", "Faults of endpoints, survived or not", ["fault"])
 
     def text(self) -> bytes:
         """Return them as Prometheus reads them."""

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -120,18 +120,11 @@ def _state(path: Path, file: DataFile) -> Literal["ok", "missing", "changed"]:
     if not path.is_file():
         return "missing"
     data = path.read_bytes()
-    if _sha256(data) == file.sha256:
-        return "ok"
+    found = [hashlib.sha256(data).hexdigest()]
     if file.content_sha256:  # the same content, gzipped by another program
-        try:
-            return "ok" if _sha256(gzip.decompress(data)) == file.content_sha256 else "changed"
-        except (gzip.BadGzipFile, EOFError):
-            return "changed"
-    return "changed"
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+        with suppress(gzip.BadGzipFile, EOFError):
+            found.append(hashlib.sha256(gzip.decompress(data)).hexdigest())
+    return "ok" if found[0] == file.sha256 or file.content_sha256 in found[1:] else "changed"
 
 
 def fetch(name: str, *, known: Sequence[DataFile] = FILES, folder: Path | None = None) -> Path:

@@ -147,15 +147,7 @@ def _fits() -> dict[str, Transition]:
 
 _FITS = _fits()
 GPT35_MMLU, SLM_GSM, SLM_MMLU = _FITS["GPT35_MMLU"], _FITS["SLM_GSM"], _FITS["SLM_MMLU"]
-
-# Two programs are never the same text, so HumanEval tells nothing about conformity: MMLU's shares stand in.
-GPT4_HUMANEVAL = replace(
-    GPT35_MMLU,
-    source="gpt-4-0613 on HumanEval, conformity of gpt-3.5-turbo-0301 on MMLU",
-    intercept=-1.287,
-    own_right=0.718,
-    fraction_right=2.643,
-)
+GPT4_HUMANEVAL = _FITS["GPT4_HUMANEVAL"]
 
 OPTIMISTIC = GPT35_MMLU
 """The highest level: of a pair that disagrees, 67 % are right after talking, where 50 % were before."""
