@@ -8,6 +8,9 @@ from torch.nn.functional import softplus
 NEVER = -1e9
 """Stands for log 0 inside sums, where an infinity would turn gradients into NaN."""
 
+MAX_LOG_SIGMA = 1.0
+"""Without a penalty nothing else keeps the noise of latents from growing."""
+
 ALWAYS = -NEVER
 """The logit of what is certain."""
 

@@ -85,6 +85,12 @@ def _paths(adjacency: Bool[Tensor, "B N N"]) -> Bool[Tensor, "B N N"]:
     return closure > 0
 
 
+def pairs_of(mask: Bool[Tensor, "B N"]) -> Bool[Tensor, "B N N"]:
+    """Return the pairs of two slots that are there."""
+    n = mask.shape[1]
+    return mask[:, :, None] & mask[:, None, :] & ~torch.eye(n, dtype=torch.bool, device=mask.device)
+
+
 def to_designs(graphs: SlotGraphs, agents: Sequence[Sequence[Agent]], *, num_rounds: int) -> list[Design]:
     """Build the designs of slot graphs over these agents; the decider has the last word."""
     if graphs.later is not None:

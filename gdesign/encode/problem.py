@@ -211,10 +211,11 @@ P = TypeVar("P", bound="Rows")
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """Tensors with a row a problem, of which one index takes some, in that order."""
+    """Tensors with a row a problem, or None; one index takes some of the rows, in that order."""
 
     def __getitem__(self: P, rows: Int[Tensor, " G"] | Bool[Tensor, " B"]) -> P:
-        return type(self)(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return type(self)(**{name: None if value is None else value[rows] for name, value in values.items()})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,16 @@ from torch_geometric.data import Batch
 
 from gdesign.agents import teams
 from gdesign.design.base import Designer, Draft
-from gdesign.design.draws import NEVER, categorical, categorical_entropy, divergence, normal, or_impossible, summed
+from gdesign.design.draws import (
+    MAX_LOG_SIGMA,
+    NEVER,
+    categorical,
+    categorical_entropy,
+    divergence,
+    normal,
+    or_impossible,
+    summed,
+)
 from gdesign.design.slot_graphs import distinct, each, slot_agents
 from gdesign.encode.graph import GNN, GraphEncoder
 from gdesign.encode.problem import Rows, Space, dense
@@ -29,9 +38,6 @@ from gdesign.types import Agent, Design
 
 MAX_AGENTS = 6
 """The orders of a team's agents are enumerated once, and the paper's teams are no larger."""
-
-MAX_LOG_SIGMA = 1.0
-"""Without a penalty nothing else keeps the latents' noise from growing."""
 
 NUM_TURNS = 2
 """How often agents speak in a debate or a reflection, as in the released code's debate."""
