@@ -165,3 +165,10 @@ class Searched(Designer):
             usd_weight: lambda, for USD per 1,000 questions.
             generator: Where randomness comes from.
         """
+
+
+def refuse_below_one(**numbers: int | float) -> None:
+    """Raise ConfigError for a number that is not 1 or more."""
+    for name, number in numbers.items():
+        if number < 1:
+            raise ConfigError(f"{name} must be 1 or more; got {number}")

@@ -43,7 +43,6 @@ class Space:
     text_dim: int
 
     def __post_init__(self) -> None:
-        """Refuse slots that the pool cannot fill."""
         if not self.slots:
             raise ConfigError("a problem needs at least one slot; got none")
         for slot in self.slots:

@@ -8,6 +8,7 @@ import lightning as L
 import torch
 from torch.utils.data import DataLoader, Sampler
 
+from gdesign.design.base import refuse_below_one
 from gdesign.errors import ConfigError
 from gdesign.types import Task
 
@@ -41,12 +42,10 @@ class EpochShuffle(Sampler[int]):
         self._epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
-        """Yield the order of this epoch."""
         generator = torch.Generator().manual_seed((self._seed << 24) + self._epoch)
         yield from torch.randperm(self._num, generator=generator).tolist()
 
     def __len__(self) -> int:
-        """Return the number of items."""
         return self._num
 
 
@@ -80,8 +79,7 @@ class TaskData(L.LightningDataModule):
             raise ConfigError("there are no training tasks; the split train of this task is empty")
         if not validation:
             raise ConfigError("there are no validation tasks; the split validation of this task is empty")
-        if batch_size < 1:
-            raise ConfigError(f"batch_size must be 1 or more; got {batch_size}")
+        refuse_below_one(batch_size=batch_size)
         mean = sum(t.weight for t in train) / len(train)
         tasks = [replace(t, weight=t.weight / mean) for t in train]
         self.train = items(tasks, shuffle_questions=shuffle_questions, seed=seed)

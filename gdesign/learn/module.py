@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
-from gdesign.design.base import Designer
+from gdesign.design.base import Designer, refuse_below_one
 from gdesign.design.choose import greedy
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.errors import ConfigError
@@ -108,13 +108,9 @@ class DesignModule(L.LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        for name, value in (
-            ("num_designs", num_designs),
-            ("num_samples", num_samples),
-            ("num_validation_samples", num_validation_samples),
-        ):
-            if value < 1:
-                raise ConfigError(f"{name} must be 1 or more; got {value}")
+        refuse_below_one(
+            num_designs=num_designs, num_samples=num_samples, num_validation_samples=num_validation_samples
+        )
         if usd_weight_range is not None and not 0 < usd_weight_range[0] <= usd_weight_range[1]:
             raise ConfigError(
                 f"usd_weight_range is {list(usd_weight_range)}; expected two prices, 0 < lowest <= highest"

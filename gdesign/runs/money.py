@@ -9,8 +9,7 @@ from statistics import fmean
 from typing import Any
 
 import torch
-from hydra.utils import get_object
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from gdesign.agents.prompt import prompt
 from gdesign.design.base import Designer, Searched
@@ -23,12 +22,13 @@ from gdesign.llm.cost import Allowance
 from gdesign.llm.options import BASE_URL
 from gdesign.llm.recording import Recording
 from gdesign.runs import checkpoint
-from gdesign.runs.config import LIVE, mappings
+from gdesign.runs.config import live_clients
 from gdesign.runs.log import read_runs
 from gdesign.types import AgentPool, Design, Job, Task
 
 LIMITS = ("question", "agent", "longest_reply")
 """What `limits` of a config may hold."""
+AMOUNTS = ("usd", "tokens", "calls")
 NUM_SAMPLES = 32
 """Designs that an estimate looks at."""
 NUM_RECORDED = 10_000
@@ -50,40 +50,34 @@ def limits_of(config: DictConfig) -> Limits | None:
     Raises:
         ConfigError: An entry is unknown or of another kind.
     """
-    found = config.get("limits") or {}
-    if not isinstance(found, Mapping):
-        raise ConfigError(f"limits is {found!r}; expected a mapping with any of {', '.join(LIMITS)}")
-    if unknown := [name for name in found if name not in LIMITS]:
-        raise ConfigError(f"limits has the entry {unknown[0]!r}; expected any of {', '.join(LIMITS)}")
+    found = _entries(config.get("limits"), "limits", kind="entry", known=LIMITS)
+    allowances = {}
     for name in ("question", "agent"):
-        given = found.get(name) or {}
-        if not isinstance(given, Mapping):
-            raise ConfigError(
-                f"limits.{name} is {given!r}; expected a mapping with any of usd, tokens, calls, such as "
-                f"limits.{name}.usd=0.01"
-            )
-        if unknown := [key for key in given if key not in ("usd", "tokens", "calls")]:
-            raise ConfigError(f"limits.{name} has the limit {unknown[0]!r}; expected any of usd, tokens, calls")
+        example = f", such as limits.{name}.usd=0.01"
+        given = _entries(found.get(name), f"limits.{name}", kind="limit", known=AMOUNTS, example=example)
+        if amounts := {key: value for key, value in given.items() if value is not None}:
+            allowances[name] = Allowance(**amounts)
     if not isinstance(found.get("longest_reply"), int | None):
         raise ConfigError(f"limits.longest_reply is {found.get('longest_reply')!r}; expected a whole number")
-    allowances = {
-        name: Allowance(**given)
-        for name in ("question", "agent")
-        if (given := {key: value for key, value in (found.get(name) or {}).items() if value is not None})
-    }
     if not allowances:
         return None
     longest = found.get("longest_reply")
     return Limits(**allowances, longest_reply=config.llm.get("max_tokens") if longest is None else longest)
 
 
+def _entries(node: Any, name: str, *, kind: str, known: Sequence[str], example: str = "") -> Mapping[Any, Any]:
+    found = node or {}
+    if not isinstance(found, Mapping):
+        raise ConfigError(f"{name} is {found!r}; expected a mapping with any of {', '.join(known)}{example}")
+    if unknown := [key for key in found if key not in known]:
+        raise ConfigError(f"{name} has the {kind} {unknown[0]!r}; expected any of {', '.join(known)}")
+    return found
+
+
 def endpoints(llm: DictConfig, pool: AgentPool) -> list[str]:
     """Return the URLs that a config's client would ask; none if its answers are recorded or simulated."""
     urls: dict[str, None] = {}
-    for node in mappings(OmegaConf.to_container(llm, resolve=True)):
-        target = node.get("_target_")
-        if target is None or getattr(get_object(str(target)), "__module__", "") not in LIVE:
-            continue
+    for node in live_clients(llm):
         urls |= dict.fromkeys(m.base_url or str(node.get("base_url", BASE_URL)) for m in pool.llms)
     return list(urls)
 

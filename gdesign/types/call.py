@@ -15,7 +15,6 @@ class Label(IntEnum):
     SIMULATED = 4
 
     def __str__(self) -> str:
-        """Return the word that tables print."""
         return self.name.lower()
 
 

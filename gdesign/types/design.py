@@ -25,7 +25,6 @@ class Gate:
     quorum: int
 
     def __post_init__(self) -> None:
-        """Sort the watched agents and name each once."""
         object.__setattr__(self, "watch", tuple(sorted(set(self.watch))))
 
 
@@ -116,7 +115,6 @@ class Design:
     decision: Decision = Decision()
 
     def __post_init__(self) -> None:
-        """Refuse what no executor could run and take the canonical form."""
         n = len(self.agents)
         if n == 0:
             raise DesignError("a design needs at least one agent; got none")

@@ -82,7 +82,6 @@ class AgentPool:
     _llms: dict[str, LLM] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse a pool that names what it does not have, and list its candidates."""
         for kind, names in (("role", [r.name for r in self.roles]), ("LLM", [m.name for m in self.llms])):
             if not names:
                 raise PoolError(f"pool {self.name!r} has no {kind}; give at least one")

@@ -56,7 +56,7 @@ class Record:
         weight: Float[Tensor, " T"],
     ) -> "Record":
         """Return the record of agents that were all asked the same."""
-        ids, texts = _numbered(answers, [()] * len(answers))
+        ids, texts = numbered(answers, [()] * len(answers))
         return cls(
             agents=tuple(agents),
             tasks=tuple(tasks),
@@ -86,7 +86,7 @@ class Record:
     ) -> "Record":
         """Return the record with further agents, who were asked some of its questions."""
         num = len(agents)
-        ids, texts = _numbered(answers, [self.answers[r] for r in rows.tolist()])
+        ids, texts = numbered(answers, [self.answers[r] for r in rows.tolist()])
         known = list(self.answers)
         for r, text in zip(rows.tolist(), texts, strict=True):
             known[r] = text
@@ -144,7 +144,7 @@ class Record:
         )
 
 
-def _numbered(
+def numbered(
     answers: Sequence[Sequence[str | None]], known: Sequence[Sequence[str]]
 ) -> tuple[Int[Tensor, "T C"], tuple[tuple[str, ...], ...]]:
     """Return a number for each answer, equal for equal ones, and the answers by number."""

@@ -11,6 +11,7 @@ C = max_agents, G ways to come to a design, K agents of the largest team.
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -61,34 +62,17 @@ class Mode:
     most: int | None = None
 
 
-def mode(name: str) -> Mode:
-    """Return the mode of that name.
-
-    Raises:
-        ConfigError: There is none.
-    """
-    match name:
-        case "single":
-            return Mode(make=teams.single, fewest=1, most=1)
-        case "vote":
-            return Mode(make=teams.vote)
-        case "chain":
-            return Mode(make=teams.chain)
-        case "star":
-            return Mode(make=teams.star)
-        case "complete":
-            return Mode(make=teams.complete)
-        case "debate":
-            return Mode(make=lambda agents: teams.debate(agents, num_rounds=NUM_TURNS))
-        case "reflection":
-            return Mode(make=lambda agents: teams.reflection(agents, num_rounds=NUM_TURNS), fewest=1)
-        case "cascade":
-            return Mode(make=teams.cascade, fewest=3)
-        case _:
-            raise ConfigError(
-                f"mode {name!r} is unknown; expected some of single, vote, chain, star, complete, debate, reflection, "
-                "cascade"
-            )
+MODES = {
+    "single": Mode(make=teams.single, fewest=1, most=1),
+    "vote": Mode(make=teams.vote),
+    "chain": Mode(make=teams.chain),
+    "star": Mode(make=teams.star),
+    "complete": Mode(make=teams.complete),
+    "debate": Mode(make=partial(teams.debate, num_rounds=NUM_TURNS)),
+    "reflection": Mode(make=partial(teams.reflection, num_rounds=NUM_TURNS), fewest=1),
+    "cascade": Mode(make=teams.cascade, fewest=3),
+}
+"""Ways to work together, by the names that configurations give."""
 
 
 # --------------------------------------------------------------------------- designer
@@ -102,8 +86,7 @@ class CascadeRouter(Designer):
 
     Args:
         space: The agents on offer.
-        modes: What may be drawn: `single`, `vote`, `chain`, `star`, `complete`, `debate`, `reflection`,
-            `cascade`.
+        modes: What may be drawn, names of `MODES`.
         max_agents: Size of the largest team.
         gnn: Makes the graph encoder, which gives H.
         kl_weight: Weight of the latents' divergence from a standard normal in the penalty.
@@ -128,11 +111,13 @@ class CascadeRouter(Designer):
         if not modes or len(set(modes)) < len(modes):
             raise ConfigError(f"modes must name each mode once, and at least one; got {list(modes)}")
         self.kl_weight = kl_weight
-        self._modes = [mode(name) for name in modes]
+        if unknown := [name for name in modes if name not in MODES]:
+            raise ConfigError(f"mode {unknown[0]!r} is unknown; expected some of {', '.join(MODES)}")
+        self._modes = [MODES[name] for name in modes]
         sizes = range(1, max_agents + 1)
         self._fits = torch.tensor([[m.fewest <= n <= (m.most or n) for n in sizes] for m in self._modes])
         self._check_size(len(space.slots))
-        self._ways = _ways(self._modes, self._fits)
+        self._ways = Ways(self._modes, self._fits)
         self.encoder = gnn(text_dim=space.text_dim)
         hidden_dim = self.encoder.hidden_dim
         self.mu = nn.Linear(hidden_dim, hidden_dim)
@@ -358,14 +343,18 @@ class Ways:
 
     Args:
         modes: The modes.
-        orders: For each design of agents that all differ, the modes and orders of agents that give it.
+        fits: Which of them takes how many agents, from one on.
     """
 
-    def __init__(self, modes: Sequence[Mode], orders: dict[Design, list[Way]]) -> None:
+    def __init__(self, modes: Sequence[Mode], fits: Bool[Tensor, "Q C"]) -> None:
         self._modes = modes
-        self._orders = orders
-        in_order = {(q, len(order)) for ways in orders.values() for q, order in ways}
-        self._same = {(q, n): orders[modes[q].make(_distinct(n))] for q, n in in_order}
+        self._orders: dict[Design, list[Way]] = {}  # by design of agents that all differ
+        sizes = [(q, size + 1) for q, size in fits.nonzero().tolist()]
+        for q, n in sizes:
+            agents = _distinct(n)
+            for order in itertools.permutations(range(n)):
+                self._orders.setdefault(modes[q].make([agents[i] for i in order]), []).append((q, order))
+        self._same = {(q, n): self._orders[modes[q].make(_distinct(n))] for q, n in sizes}
 
     def same_as(self, kind: int, slots: Sequence[int]) -> list[Way]:
         """Return the ways to the design of a mode and slots that all hold other candidates."""
@@ -389,15 +378,6 @@ class Ways:
                 places = [[slot for slot, agent in enumerate(agents) if agent == wanted] for wanted in team]
                 found |= {(q, slots): None for slots in itertools.product(*places) if len(set(slots)) == len(slots)}
         return list(found)
-
-
-def _ways(modes: Sequence[Mode], fits: Bool[Tensor, "Q C"]) -> Ways:
-    orders: dict[Design, list[Way]] = {}
-    for q, size in fits.nonzero().tolist():
-        agents = _distinct(size + 1)
-        for order in itertools.permutations(range(size + 1)):
-            orders.setdefault(modes[q].make([agents[i] for i in order]), []).append((q, order))
-    return Ways(modes, orders)
 
 
 def _distinct(num: int) -> list[Agent]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gdesign.agents import teams
 from gdesign.design.base import Trials
+from gdesign.design.joint.record import numbered
 from gdesign.design.joint.vocabulary import SHAPES, Shape, compose
 from gdesign.design.searches.base import Kept
 from gdesign.encode.problem import ProblemEncoder, Space
@@ -78,8 +79,7 @@ class Search(Kept):
         """Each slot's agent alone."""
         return tuple(teams.single([agent]) for agent in self.space.agents)
 
-    def found(self) -> Design | None:
-        """Return the best design found; None before anything was searched."""
+    def _found(self) -> Design | None:
         return None if self.index < 0 else self._design_at(int(self.index))
 
     def search(
@@ -123,7 +123,7 @@ class Search(Kept):
             The best designs, best first; of equals the one enumerated first.
         """
         scores, usd = scores.double(), usd.double()
-        ids = _ids(answers)
+        ids, _ = numbered(answers, [()] * len(answers))
         assert ids.shape == scores.shape == usd.shape == (len(answers), len(self.space.slots))
         weight = torch.ones(len(ids)) if weight is None else weight
         share = weight.double() / weight.double().sum()
@@ -171,11 +171,3 @@ def _family(name: str, space: Space, num_voters: int) -> tuple[Shape, Int[Tensor
             return SHAPES["cascade"], table[(table[:, :2] != table[:, 2:]).all(1)]
         case _:
             raise ConfigError(f"family {name!r} is unknown; expected some of singles, votes, cascades")
-
-
-def _ids(answers: Sequence[Sequence[str | None]]) -> Int[Tensor, "T N"]:
-    rows = []
-    for row in answers:
-        seen: dict[str, int] = {}
-        rows.append([-1 if a is None else seen.setdefault(a, len(seen)) for a in row])
-    return torch.tensor(rows)

@@ -9,6 +9,7 @@ Shape letters: M moves, the most that a design can be away from the empty one.
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import permutations
 
 import torch
@@ -16,8 +17,8 @@ from jaxtyping import Int
 from torch import Tensor
 from tqdm import tqdm
 
-from gdesign.design.base import Trials
-from gdesign.design.searches.base import Kept, Questions, refuse_below_one
+from gdesign.design.base import Trials, refuse_below_one
+from gdesign.design.searches.base import Kept, Questions
 from gdesign.encode.problem import ProblemEncoder, Space
 from gdesign.errors import ConfigError
 from gdesign.types import Agent, Decision, Design, Edge, Gate, Job, Task
@@ -81,8 +82,7 @@ class TreeSearch(Kept):
         most = max_agents + max_agents * (max_agents - 1) // 2 + 1  # agents, edges, and the vote or the gate
         self.register_buffer("path", torch.full((most,), -1))
 
-    def found(self) -> Design | None:
-        """Return the best design found; None before anything was searched."""
+    def _found(self) -> Design | None:
         design: Design | None = None
         for move in self.path.tolist():
             if move >= 0:
@@ -163,35 +163,29 @@ class TreeSearch(Kept):
         return list(moves(design, self._candidates, max_agents=self.max_agents))
 
 
+@dataclass(slots=True, eq=False)
 class _Arm:
-    """Mean utility of some runs."""
-
-    __slots__ = ("total", "visits", "weight")
-
-    def __init__(self) -> None:
-        self.visits = 0
-        self.weight = 0.0
-        self.total = 0.0
+    visits: int = 0
+    weight: float = 0.0
+    total: float = 0.0
 
     def bound(self, width: float, log_visits: float) -> float:
-        """Return UCT's bound of the mean, the lower one for a negative width."""
+        """Return UCT's bound of the mean utility, the lower one for a negative width."""
         return self.total / self.weight + width * math.sqrt(log_visits / self.visits)
 
 
+@dataclass(slots=True, eq=False, kw_only=True)
 class _Node:
     """A design, its own runs, and those of all below it and its own."""
 
-    __slots__ = ("all", "children", "closed", "design", "own", "parent", "path", "untried")
-
-    def __init__(self, *, path: tuple[int, ...], design: Design | None, parent: "_Node | None") -> None:
-        self.path = path
-        self.design = design
-        self.parent = parent
-        self.own = _Arm()
-        self.all = _Arm()
-        self.children: list[_Node] = []
-        self.untried: list[tuple[int, Design]] | None = None
-        self.closed = False
+    path: tuple[int, ...]
+    design: Design | None
+    parent: "_Node | None"
+    own: _Arm = field(default_factory=_Arm)
+    all: _Arm = field(default_factory=_Arm)
+    children: list["_Node"] = field(default_factory=list)
+    untried: list[tuple[int, Design]] | None = None
+    closed: bool = False
 
     @property
     def run(self) -> Design:
@@ -199,13 +193,11 @@ class _Node:
         return self.design
 
     def begin(self, weight: float) -> None:
-        """Count a run that is asked for."""
         for arm in self._arms():
             arm.visits += 1
             arm.weight += weight
 
     def end(self, worth: float) -> None:
-        """Add what it was worth."""
         for arm in self._arms():
             arm.total += worth
 
