@@ -102,16 +102,13 @@ class Designer(nn.Module, ABC):
     def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " T"]:
         """Return the log-probability of one given design a problem; -inf where it cannot be drawn.
 
-        It scores designs, not the internal choices that led to them: choices that give the same
-        design are summed.
+        It scores designs, not the internal choices that led to them: choices that give the same design are summed.
         """
 
     def expect(self, problem: Batch, designs: Sequence[Design], *, of: Int[Tensor, " B"] | None = None) -> Expected:
         """Return the score, and the USD for 1,000 questions, expected of given designs.
 
         Args:
-            problem: A batch of T problems.
-            designs: B of them.
             of: The problem of each design; None for one design a problem, in their order.
 
         Raises:
@@ -124,7 +121,6 @@ class Designer(nn.Module, ABC):
 
         Args:
             problem: A batch of one problem, whose own price does not count.
-            usd_weights: Prices of cost.
 
         Raises:
             ConfigError: The method expects nothing of a design.
@@ -163,7 +159,6 @@ class Searched(Designer):
             tasks: Everything there is to learn from.
             problems: Encodes tasks, for methods that look at the question.
             usd_weight: lambda, for USD per 1,000 questions.
-            generator: Where randomness comes from.
         """
 
 

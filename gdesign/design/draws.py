@@ -24,9 +24,7 @@ def summed(log_prob: Float[Tensor, " G"], owner: Int[Tensor, " G"], num: int) ->
     """Return, for each of so many owners, the log of the sum of its probabilities; -inf where it has none.
 
     Args:
-        log_prob: Log-probabilities.
         owner: Whose each is, in rising order.
-        num: How many owners there are.
     """
     owner = owner.contiguous()
     column = torch.arange(len(owner), device=owner.device) - torch.searchsorted(owner, owner)

@@ -1,10 +1,9 @@
 """Acyclic communication graphs as a distribution: an order, an edge between each ordered pair, one decider.
 
-The order is drawn backwards by Plackett-Luce (Luce 1959; GPTSwarm, arXiv 2402.16823, learns an order
-likewise): the first pick speaks last and decides. Then each agent hears each agent picked after it
-with that pair's own probability, so no draw can hold a circle and no pair is ever searched for one.
-Agents without a path to the decider are left out of the design; all draws that give the same design
-are summed, so probabilities are those of designs.
+The order is drawn backwards by Plackett-Luce (Luce 1959; GPTSwarm, arXiv 2402.16823, learns an order likewise): the
+first pick speaks last and decides. Then each agent hears each agent picked after it with that pair's own probability,
+so no draw can hold a circle and no pair is ever searched for one. Agents without a path to the decider are left out of
+the design; all draws that give the same design are summed, so probabilities are those of designs.
 
 With a temporal part, each slot may also hear each other slot's words of the round before, and a slot
 listens to anybody in a later round only with a probability of its own; in the first round all listen.
@@ -54,10 +53,8 @@ class EdgeDistribution(Rows):
         order_logits: A higher one is picked earlier, and so speaks later.
         edge_logits: [i, j] is for slot j hearing slot i, should j be picked before i.
         mask: Which slots are there.
-        temporal_logits: [i, j] is for slot j hearing what slot i said in the round before; None for no
-            temporal edges.
-        listen_logits: [j, l] is for slot j listening to those it can hear in round l + 2; given with
-            `temporal_logits`.
+        temporal_logits: [i, j] is for slot j hearing what slot i said in the round before; None for no temporal edges.
+        listen_logits: [j, l] is for slot j listening to those it can hear in round l + 2; given with `temporal_logits`.
         penalty: The method's own regulariser; None for none.
     """
 

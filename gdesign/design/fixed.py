@@ -45,7 +45,6 @@ class Fixed(Constant):
     """One standard team for every question; it has no parameters.
 
     Args:
-        space: The agents on offer.
         topology: Makes the design out of the chosen agents: a function of this module, or `macnet`.
         slots: The agents by slot index, in this order; a slot may be named more than once.
         llms: The agents by the names of their LLMs, in this order, each in its first free slot.

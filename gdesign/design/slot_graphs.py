@@ -139,9 +139,6 @@ def from_designs(
     decisions or rounds, agents on no slot, temporal edges that the family lacks) has no slot graph.
 
     Args:
-        designs: B designs.
-        agents: At each slot.
-        mask: Which slots are there.
         num_rounds: How often each agent gets the floor, at most where `temporal`.
         temporal: Whether the family has temporal edges.
     """

@@ -70,7 +70,6 @@ class GraphEncoder(nn.Module):
         """Return the encoding of every node.
 
         Args:
-            problem: A batch of problems.
             features: Numbers of every node; None for the problem's own.
         """
         numbers = problem.features if features is None else features

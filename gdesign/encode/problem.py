@@ -88,8 +88,6 @@ class ProblemEncoder:
     """Turn tasks into problems; the texts of the pool are encoded once.
 
     Args:
-        pool: The agents on offer.
-        encoder: Texts to features.
         slots: Which candidates stand in the slots, by index; None for each candidate once.
         anchor: `pool` takes the pool's role-to-role edges, `complete` all pairs both ways, `none` only the task
             node's ties; else one of `gdesign.agents.topologies.TOPOLOGIES` over the slots in their order (`chain` is
@@ -134,7 +132,6 @@ class ProblemEncoder:
         """Return the problems of some tasks as one PyG batch.
 
         Args:
-            tasks: The tasks; their questions are encoded (from the cache where it has them).
             usd_weight: lambda, one for all or one a task.
 
         Raises:

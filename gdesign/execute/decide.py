@@ -12,7 +12,6 @@ def decide(decision: Decision, last_words: Sequence[Turn | None]) -> Turn | None
     a vote falls to the earliest agent that spoke. An agent of weight 0 takes no part in a weighted vote.
 
     Args:
-        decision: How to decide.
         last_words: By agent, its latest turn with a reply; None if it never spoke.
 
     Returns:

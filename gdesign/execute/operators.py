@@ -55,10 +55,7 @@ async def work(request: Request, *, operator: str, task: Task, ask: Ask, tools: 
     Where a call after the first one fails, what was said before stands.
 
     Args:
-        request: The first call.
-        operator: How the agent works.
         task: The question; its reference answer is not looked at.
-        ask: Answers each request.
         tools: Where programs run; None for nowhere.
 
     Raises:
@@ -79,12 +76,7 @@ async def work(request: Request, *, operator: str, task: Task, ask: Ask, tools: 
 
 
 class _Talk:
-    """The calls of one turn.
-
-    Args:
-        request: The first.
-        ask: Answers each.
-    """
+    """The calls of one turn."""
 
     def __init__(self, request: Request, ask: Ask) -> None:
         self._first = request

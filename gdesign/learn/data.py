@@ -25,12 +25,7 @@ class Batch(tuple[Item, ...]):
 
 
 class EpochShuffle(Sampler[int]):
-    """Every index once, in an order that depends on seed and epoch only, so that a resumed run goes on alike.
-
-    Args:
-        data: What is shuffled.
-        seed: Draws the orders.
-    """
+    """Every index once, in an order that depends on seed and epoch only, so that a resumed run goes on alike."""
 
     def __init__(self, data: Sized, *, seed: int) -> None:
         self._num = len(data)
@@ -55,12 +50,10 @@ class TaskData(L.LightningDataModule):
     Weights are scaled to 1 on average over the training tasks.
 
     Args:
-        train: Tasks to learn from.
         validation: Tasks that early stopping and the choice of a checkpoint see.
         batch_size: Tasks a training step.
         validation_batch_size: Tasks run at once in validation.
-        shuffle_questions: A control: the designer reads the question of another task than the one
-            its design is run on.
+        shuffle_questions: A control: the designer reads the question of another task than the one its design is run on.
         seed: Orders the tasks, and permutes the questions.
     """
 

@@ -139,7 +139,6 @@ def critic(rollouts: Rollouts, *, between: float = 1.0) -> Float[Tensor, ""]:
     critic, is the penalty of a method that has one (CommFormer, arXiv 2405.08550).
 
     Args:
-        rollouts: Those of new designs, and of earlier ones if any are gone over again.
         between: What the mean error of a task's designs counts beside each design's own distance from it. Designs of
             one task are run with the same luck, so how they differ is known better than how good all of them are.
 

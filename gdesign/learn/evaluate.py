@@ -52,21 +52,14 @@ def evaluate(
     phase: str = "test",
     progress: Callable[[int], object] | None = None,
 ) -> list[Result]:
-    """Run the greedy design of each task.
+    """Run the greedy design of each task; return runs and outcomes by task, then seed.
 
     Args:
-        designer: Draws the designs.
         items: The tasks, and what the designer reads of them.
-        problems: Encodes tasks.
-        arena: Runs the designs.
         usd_weight: lambda, which designers read.
         num_samples: How often each task is run, with seeds 0, 1, ...
         batch_size: Tasks run at once.
-        phase: What it is done for.
         progress: Is told after each batch how many tasks it held.
-
-    Returns:
-        Runs and outcomes, by task, then seed.
     """
     results: list[Result] = []
     for start in range(0, len(items), batch_size):
@@ -92,8 +85,6 @@ def summarise(
 
     Args:
         results: Runs and outcomes, by task.
-        reward: What they are worth.
-        seconds: How long it took.
         seed: Draws the resamples of the intervals.
 
     Returns:
@@ -157,14 +148,7 @@ def evaluate_into(
     """Evaluate, and write `eval.json` with what training cost.
 
     Args:
-        folder: Gets `eval.json`.
-        designer: Draws the designs.
-        items: The tasks, and what the designer reads of them.
-        problems: Encodes tasks.
         arena: Runs the designs, under the split as phase.
-        split: Where the tasks are from.
-        num_samples: How often each is run.
-        reward: What the runs are worth.
         training: What training took, as `gdesign.runs.money.spent` says.
 
     Raises:

@@ -63,10 +63,6 @@ def fit(
     `checkpoint/best.ckpt` is written in each case.
 
     Args:
-        module: The designer and all it learns from.
-        data: Training and validation tasks.
-        folder: The run folder.
-        make_trainer: Makes the Lightning trainer, given callbacks and loggers.
         patience: Number of validations without a better utility after which training ends; None for never.
         loggers: Where metrics go beside `metrics.csv`.
         resume: Go on from `checkpoint/last.ckpt` if it is there, to the same numbers as without the stop.

@@ -27,11 +27,7 @@ from gdesign.types import Job, Outcome, Run
 
 
 class Means(nn.Module):
-    """Means over runs: of utility, score and USD per 1,000 questions.
-
-    Args:
-        persistent: Whether the state dict carries them.
-    """
+    """Means over runs: of utility, score and USD per 1,000 questions."""
 
     def __init__(self, *, persistent: bool) -> None:
         super().__init__()
@@ -63,14 +59,10 @@ class DesignModule(L.LightningModule):
     """Learns a designer from the utility of the designs that it draws.
 
     Args:
-        designer: What learns.
-        problems: Encodes tasks.
-        arena: Runs the designs.
         estimator: Rollouts to a loss.
         optimizer: Makes one, given parameters and `lr`.
         lr: Learning rate at the first step.
         final_lr: Its share at the last step, reached in a straight line.
-        reward: What a run is worth.
         replay: Runs of earlier steps that a critic goes over again, at prices drawn anew; None for none.
         teacher: Gives the designs to imitate; then none is drawn and run in training.
         num_designs: K.

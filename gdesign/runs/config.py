@@ -33,7 +33,6 @@ def read_config(folder: str | Path, *, trust: bool = False, without: Collection[
     """Return the config of a run folder.
 
     Args:
-        folder: The run folder.
         trust: Whether it may name things outside gdesign.
         without: What is left out, for it will not be built. Checking what a config names imports it, and what trains
             imports Lightning.

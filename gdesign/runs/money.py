@@ -150,11 +150,6 @@ def estimate_training(
     """Return about what a training will cost, with the evaluation that follows.
 
     Args:
-        designer: What is to learn.
-        problems: Encodes tasks.
-        train: Tasks to learn from.
-        validation: Tasks that are run after each epoch.
-        test: What is evaluated afterwards.
         config: Has `learner` and `reward`; says of the client what is recorded and how long replies are, and how often
             a test is run.
         num_epochs: How many epochs are still to come.
@@ -197,9 +192,6 @@ def estimate_evaluation(
 
     Args:
         designer: Its greedy designs are what is run.
-        problems: Encodes tasks.
-        tasks: What it is evaluated on.
-        config: See `estimate_training`.
     """
     some = _spread(tasks)
     designs = greedy(designer, problems, some, usd_weight=config.reward.usd_weight)

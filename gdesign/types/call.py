@@ -113,7 +113,6 @@ class Request:
 def sample_index(*, seed: int, copy: int) -> int:
     """Return the sample index of the `copy`-th agent with the same candidate in a run with this seed.
 
-    Zero exactly for the first copy at seed 0. Different (seed, copy) never collide while the seed
-    stays below 2**31.
+    Zero exactly for the first copy at seed 0. Different (seed, copy) never collide while the seed stays below 2**31.
     """
     return seed + (copy << 31)

@@ -104,8 +104,7 @@ class Design:
         decision: How the last words become one answer.
 
     Raises:
-        DesignError: For a circle (it is named), an index out of range, or anything else that no
-            executor could run.
+        DesignError: For a circle (it is named), an index out of range, or anything else that no executor could run.
     """
 
     agents: tuple[Agent, ...]

@@ -36,13 +36,9 @@ class Evidence(Listed, Searched):
     """Draw the designs that evidence expects to be worth most, given the question and the price of cost.
 
     Evidence goes by the names of role, LLM and operator. So agents may be added later: with `start` naming a trained
-    run, only they are asked `num_probes` questions, and nothing is trained again.
+    run, only they are asked `num_probes` questions, and nothing is trained again. Other settings are those of `Listed`.
 
     Args:
-        space: The agents on offer.
-        shapes: See `Listed`.
-        reuse: See `Listed`.
-        temperature: See `Listed`.
         num_probes: How many training questions each agent is asked alone, None for all.
         num_factors: How many numbers the profile of a past question has at most.
         cost_weight: What a unit of log cost counts in a profile beside a unit of score.

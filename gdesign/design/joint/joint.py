@@ -30,25 +30,13 @@ GOLDEN = 0.6180339887
 class Joint(Evidence):
     """Draw the designs that are expected to be worth most, given the question and the price of cost.
 
-    No parameter belongs to a slot, and evidence goes by names, so agents may be added later (see `Evidence`).
+    No parameter belongs to a slot, and evidence goes by names, so agents may be added later. `Listed` and `Evidence` have
+    the other settings.
 
     Args:
-        space: The agents on offer.
-        gnn: Makes the graph encoder of the critic.
-        shapes: See `Listed`.
-        reuse: See `Listed`.
-        temperature: See `Listed`.
-        explored: See `Listed`.
         num_probes: How many training questions each agent is asked alone before training, 0 for none, None for all.
         hidden: How often it is kept back from the critic in training who an agent is (text, prices, cost). That of
             agents added later always is: the critic has not learned what it means, and goes by what they replied.
-        num_factors: See `Evidence`.
-        cost_weight: See `Evidence`.
-        ridge: See `Evidence`.
-        spread: See `Evidence`.
-        text_weight: See `Evidence`.
-        usd_weights: See `Evidence`.
-        num_best: See `Evidence`.
 
     Raises:
         ConfigError: See `Listed`; or `hidden` outside [0, 1].

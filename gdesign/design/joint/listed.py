@@ -55,7 +55,6 @@ class Listed(Designer):
     """A softmax over listed designs.
 
     Args:
-        space: The agents on offer.
         shapes: What kinds of design there are, names of `gdesign.design.joint.vocabulary.SHAPES`.
         reuse: Whether an agent may stand in several places of a design. Recorded answers hold one answer an LLM.
         temperature: Of the draws, in utility: how much worse a design is that is drawn e times more seldom.

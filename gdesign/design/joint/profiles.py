@@ -40,11 +40,7 @@ class Profiles(nn.Module):
         seen: Which replies are known; all, of some agents.
         added: Which agents came after the others; none unless given.
         weight: Of the questions.
-        num_factors: R at most.
-        cost_weight: What a unit of log cost counts in a profile beside a unit of score.
-        ridge: Strength of the penalty on the maps from text to profile, and to each agent's score.
-        spread: How much wider than the prediction's error attention looks.
-        text_weight: What text features count beside who else was right, where it is expected whether an agent is.
+        num_factors: R at most; this and the other settings as in `gdesign.design.joint.evidence.Evidence`.
     """
 
     directions: Float[Tensor, "T D"]
@@ -119,11 +115,7 @@ class Profiles(nn.Module):
         self._spectrum = unseen.to(x)
 
     def forward(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B T"]:
-        """Return how much each past question counts for questions with these features; a question's own record never.
-
-        Args:
-            x: Text features.
-        """
+        """Return how much each past question counts for questions with these features; its own record never."""
         logits = self._near(x @ self.map) + self.level
         itself = self._alike(x) > SAME
         itself &= ~itself.all(1, keepdim=True)  # where there is no other record, its own must do
@@ -146,9 +138,6 @@ class Profiles(nn.Module):
         """Return what the text alone lets expect each agent to score; a question's own record never counts.
 
         Attention looks where all agents did alike, so it blurs an agent of which little was seen; this does not.
-
-        Args:
-            x: Text features.
         """
         likeness, itself = self._alike(x).max(1)
         known = (likeness > SAME)[:, None]
@@ -201,9 +190,6 @@ class Profiles(nn.Module):
         """Return the designs that are among the best somewhere, at one of some prices of cost.
 
         Args:
-            shape: Their shape.
-            teams: All of them.
-            usd_weights: Prices of cost.
             num_best: How many to take in each place at each price.
             num_places: How many predicted profiles to look from, spread over those of the past questions (and all of
                 these together, once).

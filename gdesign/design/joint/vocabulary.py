@@ -71,7 +71,6 @@ class Vocabulary:
 
     Args:
         space: The agents on offer; slots of one candidate count once.
-        shapes: Names of shapes.
         reuse: Whether a candidate may stand in several places of a design.
 
     Raises:
@@ -156,10 +155,7 @@ def compose(
     is what the design would come to if they took no notice.
 
     Args:
-        shape: The shape.
         ids: Equal for equal answers to one question; -1 for an unreadable answer.
-        scores: Of each agent alone.
-        usd: Of each agent alone.
     """
     skeleton = shape.skeleton
     answers: list[Tensor] = []

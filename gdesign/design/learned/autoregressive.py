@@ -1,13 +1,11 @@
 """ARG-Designer: a team that is put together agent by agent and edge by edge, given the question.
 
-Li et al., "Assemble Your Crew: Automatic Multi-agent Communication Topology Design via
-Autoregressive Graph Generation", AAAI 2026, arXiv 2507.18224. Departures are named on
-docs/methods/autoregressive.md.
+Li et al., "Assemble Your Crew: Automatic Multi-agent Communication Topology Design via Autoregressive Graph
+Generation", AAAI 2026, arXiv 2507.18224. Departures are named on docs/methods/autoregressive.md.
 
-The team is assembled from its decider backwards: each further agent is heard by at least one of those
-already there, so nothing that was drawn is ever left out. What is drawn next depends on the graph so
-far and not on the order in which it grew; so the orders that give the same design can be summed
-exactly, over sets of its agents.
+The team is assembled from its decider backwards: each further agent is heard by at least one of those already there, so
+nothing that was drawn is ever left out. What is drawn next depends on the graph so far and not on the order in which it
+grew; so the orders that give the same design can be summed exactly, over sets of its agents.
 
 Shape letters: B problems in a batch, N slots, H hidden features, G graphs to be scored, K agents of the
 largest of them, M = 2^(K - 1) sets of agents that hold the decider.
@@ -49,10 +47,7 @@ class Autoregressive(Designer):
     Its parameters do not depend on which agents there are or how many.
 
     Args:
-        space: The agents on offer.
         max_agents: Size of the largest team; every slot is used at most once.
-        gnn: Makes the graph encoder, which gives H.
-        num_rounds: How often each agent gets the floor.
 
     Raises:
         ConfigError: `max_agents` is not in 1..8.
@@ -269,7 +264,6 @@ class NotNone:
     """Independent edges, given that there is at least one.
 
     Args:
-        logits: Of each edge.
         there: Which edges there could be.
     """
 

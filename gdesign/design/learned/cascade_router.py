@@ -1,8 +1,7 @@
 """MasRouter: how to work together, how many agents, which roles, and an LLM for each, one after the other.
 
-Yue et al., "MasRouter: Learning to Route LLMs for Multi-Agent Systems", ACL 2025, arXiv 2502.11133: a
-cascade of controllers, of which the first is variational. Departures are named on
-docs/methods/cascade_router.md.
+Yue et al., "MasRouter: Learning to Route LLMs for Multi-Agent Systems", ACL 2025, arXiv 2502.11133: a cascade of
+controllers, of which the first is variational. Departures are named on docs/methods/cascade_router.md.
 
 Shape letters: B problems in a batch, N slots, V nodes (slots and task nodes), H hidden features, Q modes,
 C = max_agents, G ways to come to a design, K agents of the largest team.
@@ -85,10 +84,8 @@ class CascadeRouter(Designer):
     team; a candidate is where it fills several slots.
 
     Args:
-        space: The agents on offer.
         modes: What may be drawn, names of `MODES`.
         max_agents: Size of the largest team.
-        gnn: Makes the graph encoder, which gives H.
         kl_weight: Weight of the latents' divergence from a standard normal in the penalty.
 
     Raises:
@@ -342,7 +339,6 @@ class Ways:
     """All draws that give the same design: modes coincide for few agents, and in some the order is free.
 
     Args:
-        modes: The modes.
         fits: Which of them takes how many agents, from one on.
     """
 

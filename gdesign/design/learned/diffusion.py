@@ -26,11 +26,8 @@ class Diffusion(EdgeDesigner):
     Its parameters do not depend on which agents there are.
 
     Args:
-        space: The agents to connect.
-        gnn: Makes the graph encoder of agents and question.
         num_steps: S, how often the graph is denoised.
         density: m, the probability of every edge in pure noise.
-        num_rounds: How often each agent gets the floor.
 
     Raises:
         ConfigError: No step, or a density outside [0, 1].

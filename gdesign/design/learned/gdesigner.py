@@ -1,9 +1,8 @@
 """G-Designer: a variational graph auto-encoder that draws a communication graph for each question.
 
-Zhang et al., "G-Designer: Architecting Multi-agent Communication Topologies via Graph Neural
-Networks", ICML 2025, arXiv 2410.11782. The names are the paper's: h the latents, S the sketch, Z and
-W the refinement, tau the temperature, zeta the weight of the nuclear norm. Departures are named on
-docs/methods/gdesigner.md.
+Zhang et al., "G-Designer: Architecting Multi-agent Communication Topologies via Graph Neural Networks", ICML 2025,
+arXiv 2410.11782. The names are the paper's: h the latents, S the sketch, Z and W the refinement, tau the temperature,
+zeta the weight of the nuclear norm. Departures are named on docs/methods/gdesigner.md.
 
 Shape letters: T problems in a batch, K designs drawn for each, B = T * K, N slots, H hidden features, R rank of the
 refinement.
@@ -30,7 +29,6 @@ class GDesigner(EdgeDesigner):
     Its parameters do not depend on which agents there are.
 
     Args:
-        space: The agents to connect.
         gnn: Makes the graph encoder under the heads of mean and variance; it gives H (16 in the paper).
         tau: Temperature of an edge's probability, sigmoid(w / tau); the limit 0 makes edges certain.
         zeta: Weight of the nuclear norm in the refinement (0.1 in the paper).
@@ -107,9 +105,8 @@ class GDesigner(EdgeDesigner):
     ) -> tuple[Float[Tensor, "B N N"], Float[Tensor, " B"]]:
         """Return the refined logits Z W Z^T and the regularisers' value at W, a pair of slots.
 
-        W minimises 1/2 |w - Z W Z^T|^2 + zeta |W|_* + a/2 |anchor - Z W Z^T|^2. Z has orthonormal
-        columns, so the minimum is exact: singular values of Z^T (w + a anchor) Z / (1 + a), lowered
-        by zeta / (1 + a).
+        W minimises 1/2 |w - Z W Z^T|^2 + zeta |W|_* + a/2 |anchor - Z W Z^T|^2. Z has orthonormal columns, so the
+        minimum is exact: singular values of Z^T (w + a anchor) Z / (1 + a), lowered by zeta / (1 + a).
         """
         pairs = pairs_of(mask)
         target = self.anchor_logit * (2 * anchor - 1) * pairs
@@ -127,10 +124,9 @@ class GDesigner(EdgeDesigner):
 class _LowerSingularValues(torch.autograd.Function):
     """Soft threshold of singular values with a gradient that exists at repeated ones too.
 
-    Differentiating through the decomposition divides by differences of singular values; the
-    operator itself is smooth there. Its derivative by divided differences: Lewis & Sendov 2001,
-    "Twice differentiable spectral functions"; the non-symmetric case as in Candes et al. 2013,
-    "Unbiased risk estimates for singular value thresholding", section 3.
+    Differentiating through the decomposition divides by differences of singular values; the operator itself is smooth
+    there. Its derivative by divided differences: Lewis & Sendov 2001, "Twice differentiable spectral functions"; the
+    non-symmetric case as in Candes et al. 2013, "Unbiased risk estimates for singular value thresholding", section 3.
     """
 
     @staticmethod

@@ -25,7 +25,6 @@ class Prune(EdgeDesigner):
     probability 0 from then on.
 
     Args:
-        space: The agents to connect.
         initial_probability: Of every edge before training.
         num_rounds: How often each agent gets the floor at most; with 1 there are no temporal edges.
         prune_after: Number of training steps after which edges are pruned; None for never.

@@ -34,14 +34,12 @@ class Relaxed(EdgeDesigner):
     Parameters of the graph follow the slot's identity, so they cannot be used on other agents.
 
     Args:
-        space: The agents to connect.
         num_rounds: How often each agent gets the floor at most; with 1 there are no temporal edges and no gates.
         sparsity: Share of the agents that an agent should hear at most, S in the paper; no fewer than one.
         budget_weight: What an expected edge above that costs in the penalty.
         warmup: Number of training steps in which only the critic learns from utilities.
         graph_scale: Logits of the graph are so many times its parameters, so that one learning rate
             suits the graph and the critic.
-        gnn: Makes the graph encoders of gates and critic, which give H.
 
     Raises:
         ConfigError: A sparsity outside (0, 1].
@@ -172,7 +170,6 @@ class ValueNetwork(nn.Module):
     held, and is summed, for every one of these turns costs.
 
     Args:
-        encoder: Reads the question and the agents.
         num_steps: How often messages are passed within a round.
     """
 
@@ -216,9 +213,6 @@ class Attention(nn.Module):
     """Each slot attends to those it hears and to itself; weights are multiplied by the adjacency.
 
     The adjacency stands in numerator and denominator, so an edge that is absent has a gradient too.
-
-    Args:
-        hidden_dim: H.
     """
 
     def __init__(self, *, hidden_dim: int) -> None:

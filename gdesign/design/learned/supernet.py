@@ -36,7 +36,6 @@ class Supernet(Designer):
     the sum over layers, each given what was drawn before; its mean is that of the path, an upper bound of the design's.
 
     Args:
-        space: The agents on offer.
         operators: What may be drawn besides `exit`; those that no agent on offer can carry out never are. None for
             answer, cot, self_consistency, self_refine, debate and ensemble, and for program and test where agents on
             offer work so.

@@ -20,9 +20,7 @@ class Swarm(EdgeDesigner):
     Parameters follow the slot's identity, so they cannot be used on other agents.
 
     Args:
-        space: The agents to connect.
         initial_probability: Of every edge before training (p0 = 0.5 in the paper).
-        num_rounds: How often each agent gets the floor.
     """
 
     def __init__(self, *, space: Space, initial_probability: float = 0.5, num_rounds: int = 1) -> None:

@@ -5,8 +5,7 @@ features, and asks the agent whose predicted score, less lambda times its predic
 from the problem, so one fit serves every price of cost (the plug-in rule of RouterBench, Hu et al., arXiv 2403.12031,
 section 4, and of CARROT, arXiv 2502.03261).
 
-Shape letters: T training questions, B problems in a batch, N slots of a problem, S slots of the space, D text
-features.
+Shape letters: T training questions, B problems in a batch, N slots of a problem, S slots of the space, D text features.
 """
 
 from abc import abstractmethod
@@ -50,7 +49,6 @@ class Router(Searched):
     """All mass on the one agent that is predicted to be worth most on the question; of equals the lowest slot.
 
     Args:
-        space: The agents on offer.
         **buffers: Shapes of what is learned, by name; a length of 0 stands for the number of training questions.
     """
 
@@ -66,12 +64,7 @@ class Router(Searched):
 
     @abstractmethod
     def fit(self, table: Table, *, generator: torch.Generator) -> None:
-        """Learn what each agent scores and costs, and set `fitted`.
-
-        Args:
-            table: What there is to learn from.
-            generator: Where randomness comes from.
-        """
+        """Learn what each agent scores and costs, and set `fitted`."""
 
     @abstractmethod
     def predict(self, x: Float[Tensor, "B D"]) -> tuple[Float[Tensor, "B S"], Float[Tensor, "B S"]]:

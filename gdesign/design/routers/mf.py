@@ -37,7 +37,6 @@ class MatrixFactorization(Router):
     USD are not factorised: they follow a ridge regression on the same features.
 
     Args:
-        space: The agents on offer.
         num_factors: K.
         lr: Adam's step.
         weight_decay: Adam's (decoupled) weight decay.

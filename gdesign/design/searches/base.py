@@ -35,13 +35,7 @@ class Kept(fixed.Constant, base.Searched):
 
 
 class Questions:
-    """Every task with every seed below a number: seed by seed, each time in another random order.
-
-    Args:
-        tasks: The tasks.
-        num_samples: How many seeds.
-        generator: Draws the orders.
-    """
+    """Every task with every seed below a number: seed by seed, each time in another random order."""
 
     def __init__(self, tasks: Sequence[Task], *, num_samples: int, generator: torch.Generator) -> None:
         self._tasks = tasks

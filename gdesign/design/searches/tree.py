@@ -218,7 +218,6 @@ def moves(design: Design | None, candidates: Sequence[Agent], *, max_agents: int
     others, a gate by which it speaks only if they disagree. All designs of `small_designs` can be reached.
 
     Args:
-        design: Where to start.
         candidates: Ungated agents; none joins a design twice.
         max_agents: Size of the largest team.
     """
