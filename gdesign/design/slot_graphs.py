@@ -212,7 +212,6 @@ def _slot_graphs(found: Sequence[_Graph], *, like: Bool[Tensor, "B N"], num_late
 
 
 def _graphs(graphs: SlotGraphs, later: Later) -> Iterator[_Graph]:
-    """Yield slot graphs as Python values."""
     rows = zip(graphs.keep, graphs.decider.tolist(), graphs.adjacency, later.temporal, later.listens, strict=True)
     for keep, decider, spatial, temporal, listens in rows:
         slots, heard = keep.nonzero()[:, 0].tolist(), listens.tolist()

@@ -84,7 +84,6 @@ class WordEncoder:
 def _hashed(
     texts: Sequence[str], terms: Callable[[str], Iterable[tuple[int, float]]], dim: int
 ) -> Float[Tensor, "T D"]:
-    """Return unit vectors: for each term of a text its value, in the bucket of its code."""
     out = torch.zeros(len(texts), dim)
     for row, text in zip(out.numpy(), texts, strict=True):
         for code, value in terms(text):

@@ -76,8 +76,6 @@ async def work(request: Request, *, operator: str, task: Task, ask: Ask, tools: 
 
 
 class _Talk:
-    """The calls of one turn."""
-
     def __init__(self, request: Request, ask: Ask) -> None:
         self._first = request
         self._ask = ask
@@ -86,13 +84,11 @@ class _Talk:
         self.said = ""
 
     async def begin(self, *notes: str) -> str:
-        """Ask the first question, with notes at its end, and return what is said."""
         *messages, question = self._first.messages
         text = "\n".join((question.content, *notes))
         return await self._put(replace(self._first, messages=(*messages, Message(question.role, text))))
 
     async def go_on(self, words: str) -> str:
-        """Go on with the last words and return what is said to it."""
         messages = (*self._last.messages, Message("assistant", self.said), Message("user", words))
         return await self._put(replace(self._first, messages=messages))
 
@@ -104,13 +100,11 @@ class _Talk:
         return self.said
 
     def fail(self, error: LLMError) -> None:
-        """Take note that a call failed, unless it was the first."""
         if not self._replies:
             raise error
         self._faults += (*error.faults, "failed")
 
     def end(self, text: str) -> Reply:
-        """Return last words with what all calls took."""
         replies = self._replies
         live = [r for r in replies if r.label is Label.LIVE]
         return replace(
@@ -138,7 +132,6 @@ def _together(replies: Sequence[Reply]) -> Usage:
 
 
 async def _computed(talk: _Talk, task: Task, tools: Sandbox) -> Reply:
-    """Run the program that the agent writes; what it prints is the answer."""
     text = ""
     try:
         await talk.begin()
@@ -190,7 +183,6 @@ OWN_TESTS = (
 
 
 async def _tested(talk: _Talk, task: Task, tools: Sandbox) -> Reply:
-    """Try the program on tests and have it repaired; the best known program stands."""
     text, report = "", ""
     try:
         text = await talk.begin()
@@ -292,7 +284,6 @@ SATISFIED = "no fault found"
 
 
 async def _refined(talk: _Talk) -> Reply:
-    """Ask, have the answer criticised, and have it improved."""
     text = ""
     try:
         text = await talk.begin()
@@ -304,7 +295,6 @@ async def _refined(talk: _Talk) -> Reply:
 
 
 async def _reflected(talk: _Talk, task: Task, tools: Sandbox) -> Reply:
-    """Ask; after a failed test, or a doubt of its own, have the agent write down a lesson and begin anew with it."""
     text = ""
     tests = shown_tests(task.question)
     lessons: list[str] = []

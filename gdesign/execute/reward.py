@@ -102,7 +102,6 @@ def latency(run: Run) -> float:
 
 
 def _longest(run: Run, lengths: Sequence[float]) -> float:
-    """Return the length of the longest chain of turns that waited for each other."""
     heard = [run.design.heard(r) for r in range(1, run.design.num_rounds + 1)]
     end: dict[tuple[int, int], float] = {}
     for turn, length in zip(run.turns, lengths, strict=True):

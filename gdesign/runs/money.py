@@ -266,7 +266,6 @@ def _first_jobs(
 
 
 def _spread(values: Sequence[Any]) -> list[Any]:
-    """Return some values, evenly spread."""
     step = max(1, -(-len(values) // NUM_SAMPLES))
     return list(values[::step])
 

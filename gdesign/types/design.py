@@ -171,6 +171,10 @@ class Design:
         temporal = _by_hearer(n, self.temporal if round > 1 else (), round)
         return list(map(Heard, _by_hearer(n, self.spatial, round), temporal))
 
+    def deciders(self) -> list[int]:
+        """Return the agents whose last words may be the decision, or count in it."""
+        return _deciders(self.decision, self.agents, range(len(self.agents)))
+
 
 def _by_hearer(n: int, edges: Sequence[Edge], r: int) -> list[list[int]]:
     heard: list[list[int]] = [[] for _ in range(n)]
@@ -275,6 +279,19 @@ def _circle(heard_by: Sequence[Sequence[int]], waiting: Sequence[int]) -> str:
     return " -> ".join(str(j) for j in reversed(loop))
 
 
+def _deciders(decision: Decision, agents: Sequence[Agent], order: Sequence[int]) -> list[int]:
+    match decision.kind:
+        case "vote":
+            return list(order)
+        case "weighted_vote":
+            return [i for i, weight in enumerate(decision.weights) if weight != 0]
+        case "judge":
+            assert decision.judge is not None
+            return [decision.judge]
+        case "last":
+            return list(order[max(place for place, i in enumerate(order) if agents[i].gate is None) :])
+
+
 def _with_path_to_decision(
     agents: Sequence[Agent],
     spatial: Sequence[Edge],
@@ -284,22 +301,11 @@ def _with_path_to_decision(
     order: Sequence[int],
 ) -> set[int]:
     """Return the agents whose words can reach the decision, over the unrolled rounds."""
-    match decision.kind:
-        case "vote":
-            return set(order)
-        case "weighted_vote":
-            deciders = [i for i, w in enumerate(decision.weights) if w != 0]
-            if not deciders:
-                raise DesignError("weighted_vote needs a weight that is not zero")
-        case "judge":
-            assert decision.judge is not None
-            deciders = [decision.judge]
-        case "last":
-            deciders = []
-            for i in reversed(order):
-                deciders.append(i)
-                if agents[i].gate is None:
-                    break
+    if decision.kind == "vote":
+        return set(order)
+    deciders = _deciders(decision, agents, order)
+    if not deciders:
+        raise DesignError("weighted_vote needs a weight that is not zero")
     reached = set(deciders)
     for r in range(num_rounds, 0, -1):
         heard = _by_hearer(len(agents), spatial, r)

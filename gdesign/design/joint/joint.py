@@ -30,8 +30,8 @@ GOLDEN = 0.6180339887
 class Joint(Evidence):
     """Draw the designs that are expected to be worth most, given the question and the price of cost.
 
-    No parameter belongs to a slot, and evidence goes by names, so agents may be added later. `Listed` and `Evidence` have
-    the other settings.
+    No parameter belongs to a slot, and evidence goes by names, so agents may be added later. The other settings are
+    those of `Listed` and `Evidence`.
 
     Args:
         num_probes: How many training questions each agent is asked alone before training, 0 for none, None for all.

@@ -265,7 +265,6 @@ def _commonest(ids: Int[Tensor, "T C"], keep: Bool[Tensor, "T C"]) -> Int[Tensor
 def _logistic(
     told: Float[Tensor, "T F"], right: Float[Tensor, " T"], asked: Bool[Tensor, " T"], *, ridge: float = 3.0
 ) -> Float[Tensor, " T"]:
-    """Return the chance that an agent is right, by logistic regression on what is told, fitted where it was asked."""
     from sklearn.linear_model import LogisticRegression  # slow to import, and needed for agents added later alone
 
     x = (told - told.mean(0)).double()
@@ -284,7 +283,6 @@ def _logistic(
 def _ridge_of_logs(
     known: Float[Tensor, "T C"], usd: Float[Tensor, " T"], asked: Bool[Tensor, " T"], *, ridge: float = 5.0
 ) -> Float[Tensor, " T"]:
-    """Return what an agent's calls are expected to cost, by those of others; as much in all where it was asked."""
     x = (known + 1e-6).log().double()
     x = torch.cat([x - x.mean(0), torch.ones(len(x), 1, dtype=x.dtype)], dim=1)
     y = (usd[asked] + 1e-6).log().double()

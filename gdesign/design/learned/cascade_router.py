@@ -214,7 +214,6 @@ class CascadeRouter(Designer):
         return rows, self.kl_weight * divergence(mu, log_sigma)
 
     def _kinds(self, rows: "Encoded") -> tuple[Float[Tensor, "B Q"], Float[Tensor, "B Q C"]]:
-        """Return the log-probability of each mode, and of each number of agents given the mode."""
         fits = self._fits.to(rows.num.device)
         sizes = torch.arange(1, fits.shape[1] + 1, device=rows.num.device)
         fits = fits & (sizes <= rows.num[:, None, None])
@@ -251,7 +250,6 @@ class CascadeRouter(Designer):
         generator: torch.Generator | None,
         greedy: bool,
     ) -> Int[Tensor, "B K"]:
-        """Draw the agents of every team; what stands beyond its number is of no account."""
         team, free = self._start(rows, kind, count), rows.mask
         picks = []
         for _ in range(int(count.max())):
@@ -282,7 +280,6 @@ class CascadeRouter(Designer):
         count_log_prob: Float[Tensor, "B Q C"],
         ways: Sequence[Sequence["Way"]],
     ) -> Float[Tensor, " B"]:
-        """Return the log-probability of coming to each design in one of these ways."""
         device = rows.mask.device
         flat = [(b, q, slots) for b, row in enumerate(ways) for q, slots in row]
         if not flat:
@@ -319,7 +316,6 @@ class Encoded(Rows):
 
 
 def _roles(spaces: Sequence[Space], identity: Int[Tensor, "B N"]) -> Int[Tensor, "B N"]:
-    """Return a number for each slot's role, the same for the same role of a space."""
     numbers = {}
     for space in {id(s): s for s in spaces}.values():
         names = [slot.role for slot in space.slots]

@@ -125,7 +125,6 @@ class Prune(EdgeDesigner):
         left.view(-1)[rank[: round(self.prune_share * int(left.sum()))]] = False
 
     def _drop(self) -> None:
-        """Drop the agents whose edges, in and out, spatial and temporal, have the lowest mean logit."""
         total = torch.zeros_like(self.order_logits)
         count = torch.zeros_like(total)
         for logits, left in self._edges():

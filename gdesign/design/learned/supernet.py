@@ -127,7 +127,6 @@ class Supernet(Designer):
         generator: torch.Generator | None = None,
         greedy: bool = False,
     ) -> "Walk":
-        """Go through the layers, along given paths or drawing them."""
         num, width, device = len(rows.task), self._width(rows), rows.task.device
         row = torch.arange(num, device=device)
         kind = torch.arange(len(self._names), device=device).repeat_interleave(width)
@@ -159,7 +158,6 @@ class Supernet(Designer):
     def _log_prob(
         self, rows: "Encoded", standing: Sequence[Mapping[Agent, int]], designs: Sequence[Design]
     ) -> Float[Tensor, " B"]:
-        """Return the log-probability of designs: of all paths that build them, summed."""
         given: list[list[int]] = []
         owner: list[int] = []
         for b, (design, at) in enumerate(zip(designs, standing, strict=True)):
@@ -174,13 +172,11 @@ class Supernet(Designer):
         return or_impossible(summed(walk.log_prob.masked_fill(~walk.possible, NEVER), of, len(designs)))
 
     def _path(self, at: Mapping[Agent, int], steps: Sequence[Step], width: int) -> list[int]:
-        """Return steps as pairs of an operator and a node, filled up with exits."""
         task = width - 1
         pairs = [self._names.index(name) * width + (task if agent is None else at[agent]) for name, agent in steps]
         return pairs + [len(self._names) * width - 1] * (self.num_layers - len(steps))
 
     def _steps(self, agents: Sequence[Agent], path: Sequence[int], width: int) -> Iterator[Step]:
-        """Return pairs of an operator and a node as steps."""
         for kind, node in (divmod(pair, width) for pair in path):
             yield Step(self._names[kind], agents[node] if node < width - 1 else None)
 

@@ -109,7 +109,6 @@ class MatrixFactorization(Router):
     def _descend(
         self, start: Factors, table: Table, num_steps: int, *, judged: Table | None = None
     ) -> tuple[Factors, list[float]]:
-        """Return the factors after so many steps, and the loss on other questions after each step."""
         factors = Factors(*(p.clone().requires_grad_() for p in start))
         optimizer = torch.optim.AdamW(factors, lr=self._lr, weight_decay=self._weight_decay)
         losses = []

@@ -65,7 +65,6 @@ def _agent(candidate: Candidate, gate: Gate | None = None) -> Agent:
 
 
 def _acyclic(size: int) -> list[tuple[Edge, ...]]:
-    """Return the edges of every acyclic graph over labelled agents."""
     pairs = list(combinations(range(size), 2))
     graphs = []
     for choice in product((0, 1, 2), repeat=len(pairs)):

@@ -155,7 +155,6 @@ class Search(Kept):
 
 
 def _family(name: str, space: Space, num_voters: int) -> tuple[Shape, Int[Tensor, "C K"]]:
-    """Return the shape of a family's designs, and the slots in the places of each."""
     n = len(space.slots)
     slots = torch.arange(n)
     match name:

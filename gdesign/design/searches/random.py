@@ -106,7 +106,6 @@ class RandomSearch(Kept):
         self.index.fill_(alive[0])
 
     def _num_designs(self) -> int:
-        """Return how many designs can get `first_runs` in every round."""
         num = len(self.family)
         while num > 1 and num * _num_rounds(num) * self.first_runs > self.num_runs:
             num -= 1

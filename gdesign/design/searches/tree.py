@@ -120,7 +120,6 @@ class TreeSearch(Kept):
     def _select(
         self, root: "_Node", tried: dict[Design, "_Node"], num_questions: int, generator: torch.Generator
     ) -> "_Node | None":
-        """Return the node whose design is run next; None if there is none that has not seen every question."""
         node = root
         while True:
             if node.untried is None:
@@ -149,7 +148,6 @@ class TreeSearch(Kept):
             node = best
 
     def _expand(self, node: "_Node", tried: dict[Design, "_Node"]) -> "_Node | None":
-        """Add the next child whose design is nowhere in the tree yet; None if there is none."""
         while node.untried:
             move, design = node.untried.pop()
             if design not in tried:
