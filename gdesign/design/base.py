@@ -5,6 +5,7 @@ Shape letters: T problems in a batch, K designs drawn for each, B = T * K, N slo
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -63,14 +64,11 @@ class Draft:
         self.value = value
         self.expected = expected
         self._make = designs
-        self._designs: list[Design] | None = None
 
-    @property
+    @cached_property
     def designs(self) -> list[Design]:
         """The drawn designs, K a problem."""
-        if self._designs is None:
-            self._designs = self._make()
-        return self._designs
+        return self._make()
 
 
 class Designer(nn.Module, ABC):

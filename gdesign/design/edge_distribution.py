@@ -52,7 +52,6 @@ class EdgeDistribution(Rows):
     Attributes:
         order_logits: A higher one is picked earlier, and so speaks later.
         edge_logits: [i, j] is for slot j hearing slot i, should j be picked before i.
-        mask: Which slots are there.
         temporal_logits: [i, j] is for slot j hearing what slot i said in the round before; None for no temporal edges.
         listen_logits: [j, l] is for slot j listening to those it can hear in round l + 2; given with `temporal_logits`.
         penalty: The method's own regulariser; None for none.

@@ -33,7 +33,6 @@ class Space:
     """The agents a designer may place, and the width of their text features.
 
     Attributes:
-        pool: Where the agents come from.
         slots: The candidates, one a slot; a candidate may fill several.
         text_dim: D.
     """
@@ -219,9 +218,6 @@ class Dense(Rows):
     """A batch of problems as padded rows, for decoders.
 
     Attributes:
-        slots: Encodings of the slots.
-        task: Encodings of the task nodes.
-        mask: Which slots are there.
         slot: The slots' identities; 0 where padded.
         anchor: 1 where an anchor edge leads from slot i to slot j.
     """

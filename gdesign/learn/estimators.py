@@ -41,7 +41,6 @@ class Rollouts:
         log_prob: Of each design, with its gradient.
         utility: Of each run; holds no gradient.
         entropy: As the method defines it.
-        penalty: The method's own regulariser.
         weight: Of each task; 1 on average over the training tasks.
         teacher_log_prob: Of a given design for each task; None where none is imitated.
         value: What the method's critic expects each design to be worth, with its gradient; None without a critic.

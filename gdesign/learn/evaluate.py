@@ -4,7 +4,7 @@ Shape letters: Q questions, R resamples.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -50,7 +50,6 @@ def evaluate(
     num_samples: int = 1,
     batch_size: int = 64,
     phase: str = "test",
-    progress: Callable[[int], object] | None = None,
 ) -> list[Result]:
     """Run the greedy design of each task; return runs and outcomes by task, then seed.
 
@@ -59,16 +58,15 @@ def evaluate(
         usd_weight: lambda, which designers read.
         num_samples: How often each task is run, with seeds 0, 1, ...
         batch_size: Tasks run at once.
-        progress: Is told after each batch how many tasks it held.
     """
     results: list[Result] = []
-    for start in range(0, len(items), batch_size):
-        batch = items[start : start + batch_size]
-        designs = greedy(designer, problems, [item.seen for item in batch], usd_weight=usd_weight)
-        jobs = [Job(d, item.task, s) for d, item in zip(designs, batch, strict=True) for s in range(num_samples)]
-        results += arena.run(jobs, phase=phase)
-        if progress is not None:
-            progress(len(batch))
+    with tqdm(total=len(items), desc=phase, unit="task", leave=False, disable=None) as bar:
+        for start in range(0, len(items), batch_size):
+            batch = items[start : start + batch_size]
+            designs = greedy(designer, problems, [item.seen for item in batch], usd_weight=usd_weight)
+            jobs = [Job(d, item.task, s) for d, item in zip(designs, batch, strict=True) for s in range(num_samples)]
+            results += arena.run(jobs, phase=phase)
+            bar.update(len(batch))
     return results
 
 
@@ -79,32 +77,13 @@ def summarise(
     seconds: float = 0.0,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Return the numbers of `eval.json`.
+    """Return the numbers of `eval.json`; docs/metrics.md says what each is.
 
     Means are over questions, each by its task's weight; runs of one question are averaged first.
 
     Args:
         results: Runs and outcomes, by task.
         seed: Draws the resamples of the intervals.
-
-    Returns:
-        score: Mean score, in [0, 1].
-        usd: USD per 1,000 questions.
-        prompt_tokens, completion_tokens, calls, critical_path: Means a question.
-        utility: score - usd_weight * usd - token_weight * tokens - second_weight * seconds.
-        paid_usd: What of `usd` was asked live, so paid now; the rest came from a recording.
-        n: Number of questions.
-        label: The weakest label of the runs.
-        seconds: Wall-clock time of the evaluation.
-        unreadable: Number of runs whose decided answer could not be parsed.
-        failures: Number of calls that failed.
-        faults: Number of faults that were survived by asking again.
-        counted: Number of turns whose tokens were counted here, because the endpoint did not say.
-        latency: mean over questions, p50 and p95 over runs, in seconds; None where nobody measured.
-        interval: 95 % of the score, by a bootstrap over questions.
-        utility_interval: The same of the utility.
-        domains: score, usd, utility and n by domain.
-        num_distinct_designs: How many different designs were run.
     """
     assert results, "nothing was run"
     weight, table = _by_question(results, reward)
@@ -157,17 +136,15 @@ def evaluate_into(
     if not items:
         raise ConfigError(f"there are no tasks in the split {split}; choose another, or check the task's settings")
     began = perf_counter()
-    with tqdm(total=len(items), desc=split, unit="task", leave=False, disable=None) as bar:
-        results = evaluate(
-            designer,
-            items,
-            problems=problems,
-            arena=arena,
-            usd_weight=reward.usd_weight,
-            num_samples=num_samples,
-            phase=split,
-            progress=bar.update,
-        )
+    results = evaluate(
+        designer,
+        items,
+        problems=problems,
+        arena=arena,
+        usd_weight=reward.usd_weight,
+        num_samples=num_samples,
+        phase=split,
+    )
     summary = summarise(results, reward=reward, seconds=perf_counter() - began)
     summary |= {"split": split, "num_samples": num_samples, **asdict(reward), "training": dict(training)}
     if arena.isolation is not None:

@@ -88,9 +88,6 @@ class Spending:
 
     Attributes:
         runs: Number of executions of a design.
-        calls: Calls.
-        prompt_tokens: Sum over calls.
-        completion_tokens: Sum over calls.
         usd: At the pool's prices.
     """
 
@@ -308,15 +305,7 @@ def num_epochs(folder: Path) -> int:
 
 
 def spent(folder: Path) -> dict[str, int | float]:
-    """Return what training cost.
-
-    Returns:
-        runs, calls, usd: By the runs that ended, those of epochs that were gone through again included; calls of runs
-            that were broken off are not in it.
-        paid_usd: What of it was asked live, so paid then; the rest came from a recording.
-        faults: Number of faults that were survived by asking again; only where there were some.
-        seconds: How long it took.
-    """
+    """Return what training cost, as docs/metrics.md says of `training`; faults only where there were some."""
     total: dict[str, int | float] = dict(NOTHING_SPENT)
     if (folder / "runs.jsonl").is_file():
         rows = [row for row in read_runs(folder / "runs.jsonl") if row["phase"].startswith("fit:")]

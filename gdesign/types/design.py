@@ -1,7 +1,7 @@
 """Who takes part, who hears whom, when to stop: a design and its parts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from heapq import heapify, heappop, heappush
 from math import isfinite
@@ -33,8 +33,6 @@ class Agent:
     """One chosen node of a design, by the names its pool knows.
 
     Attributes:
-        role: Name of a role.
-        llm: Name of an LLM.
         operator: How it works (`answer`, `cot`, ...).
         gate: When it speaks; None for always.
     """
@@ -96,12 +94,10 @@ class Design:
     edge and every watch points from a lower to a higher index, and equal designs compare equal.
 
     Attributes:
-        agents: The chosen nodes.
         spatial: Edges heard within a round; with the watches they are acyclic.
         temporal: Edges heard from the round before; any direction, never from an agent to itself
             (every agent sees its own earlier reply anyway).
         num_rounds: How often each agent gets the floor.
-        decision: How the last words become one answer.
 
     Raises:
         DesignError: For a circle (it is named), an index out of range, or anything else that no executor could run.
@@ -147,12 +143,8 @@ class Design:
                 assert decision.judge is not None
                 decision = Decision(kind="judge", judge=new[decision.judge])
             if unsettled:
-                settled = Design(
-                    agents=agents,
-                    spatial=tuple(spatial),
-                    temporal=tuple(temporal),
-                    num_rounds=self.num_rounds,
-                    decision=decision,
+                settled = replace(
+                    self, agents=agents, spatial=tuple(spatial), temporal=tuple(temporal), decision=decision
                 )
                 agents, spatial, temporal = settled.agents, list(settled.spatial), list(settled.temporal)
                 decision = settled.decision
@@ -334,5 +326,4 @@ def _relabel(edges: Sequence[Edge], new: dict[int, int]) -> list[Edge]:
 def _relabel_gate(agent: Agent, new: dict[int, int]) -> Agent:
     if agent.gate is None:
         return agent
-    gate = Gate(watch=tuple(new[w] for w in agent.gate.watch), quorum=agent.gate.quorum)
-    return Agent(role=agent.role, llm=agent.llm, operator=agent.operator, gate=gate)
+    return replace(agent, gate=replace(agent.gate, watch=tuple(new[w] for w in agent.gate.watch)))

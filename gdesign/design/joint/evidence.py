@@ -48,9 +48,6 @@ class Evidence(Listed, Searched):
             was added later is.
         usd_weights: Prices of cost that designs are looked for at where there are more than can be listed.
         num_best: How many designs of each shape are kept there in each place and at each of these prices.
-
-    Raises:
-        ConfigError: See `Listed`.
     """
 
     def __init__(

@@ -39,7 +39,7 @@ class Joint(Evidence):
             agents added later always is: the critic has not learned what it means, and goes by what they replied.
 
     Raises:
-        ConfigError: See `Listed`; or `hidden` outside [0, 1].
+        ConfigError: As of `Listed`, or `hidden` outside [0, 1].
     """
 
     def __init__(

@@ -180,7 +180,6 @@ class Listing:
     """The designs that are listed over one space.
 
     Attributes:
-        vocabulary: Shapes and agents.
         teams: The agents in the places of each design, a table a shape.
         ends: Where each shape's designs end among all.
         index: The number of each design by shape and agents.

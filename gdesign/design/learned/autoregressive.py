@@ -254,7 +254,6 @@ class Steps:
     """What can happen next, for every set of a team's agents that holds the decider.
 
     Attributes:
-        team: The teams.
         first: Log-probability of each slot to decide.
         may_go: Whether another agent may come.
         stop: Logit of coming to an end where another may come.

@@ -148,7 +148,7 @@ class CascadeRouter(Designer):
             kind = categorical(mode_log_prob, generator, greedy)
             counts = count_log_prob[torch.arange(len(kind), device=kind.device), kind]
             count = categorical(counts, generator, greedy) + 1
-            picks = self._pick(rows, kind, count, generator=generator, greedy=greedy)
+        picks, _, of_picks = self._team(rows, kind, count, generator=generator, greedy=greedy)
         teams = [row[:n] for row, n in zip(picks.tolist(), count.tolist(), strict=True)]
 
         def designs() -> list[Design]:
@@ -161,7 +161,6 @@ class CascadeRouter(Designer):
             ways = [self._ways.same_as(q, team) for q, team in zip(kind.tolist(), teams, strict=True)]
         else:
             ways = [self._ways.of(d, at_slot) for d, at_slot in zip(designs(), agents, strict=True)]
-        of_picks = self._picks(rows, kind, count, picks)[1].sum(1)
         mode_p = mode_log_prob.exp()
         of_kinds = (mode_p * (categorical_entropy(count_log_prob) - mode_log_prob)).sum(1)
         return Draft(
@@ -192,8 +191,7 @@ class CascadeRouter(Designer):
         self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, mean: bool = False
     ) -> tuple["Encoded", Float[Tensor, " B"]]:
         encoded = dense(problem, self.encoder(problem))[each(problem.num_graphs, num_designs, problem.x.device)]
-        num = encoded.mask.sum(1)
-        self._check_size(int(num.min()))
+        self._check_size(int(encoded.mask.sum(1).min()))
         mu, log_sigma = self.mu(encoded.task), self.log_sigma(encoded.task).clamp(max=MAX_LOG_SIGMA)
         latent = mu
         if self.training and not mean:
@@ -209,20 +207,16 @@ class CascadeRouter(Designer):
             llm=llm,
             fit=(self.wanted_by_role(role) * llm).sum(-1),
             mask=encoded.mask,
-            num=num,
         )
         return rows, self.kl_weight * divergence(mu, log_sigma)
 
     def _kinds(self, rows: "Encoded") -> tuple[Float[Tensor, "B Q"], Float[Tensor, "B Q C"]]:
-        fits = self._fits.to(rows.num.device)
-        sizes = torch.arange(1, fits.shape[1] + 1, device=rows.num.device)
-        fits = fits & (sizes <= rows.num[:, None, None])
+        fits = self._fits.to(rows.mask.device)
+        sizes = torch.arange(1, fits.shape[1] + 1, device=rows.mask.device)
+        fits = fits & (sizes <= rows.mask.sum(1)[:, None, None])
         mode_log_prob = self.mode(rows.latent).masked_fill(~fits.any(-1), NEVER).log_softmax(-1)
         hidden = torch.relu(self.begin(rows.latent)[:, None] + self.of_mode.weight)
         return mode_log_prob, self.count(hidden).masked_fill(~fits, NEVER).log_softmax(-1)
-
-    def _start(self, rows: "Encoded", kind: Int[Tensor, " B"], count: Int[Tensor, " B"]) -> Float[Tensor, "B H"]:
-        return torch.tanh(self.begin(rows.latent) + self.of_mode(kind) + self.of_count(count - 1))
 
     def _agent(self, rows: "Encoded", team: Float[Tensor, "B H"], free: Bool[Tensor, "B N"]) -> Float[Tensor, "B N"]:
         """Return the log-probability of each slot to be the next agent.
@@ -236,42 +230,30 @@ class CascadeRouter(Designer):
         log_prob: Tensor = logits.masked_fill(~free, NEVER).log_softmax(-1)
         return log_prob
 
-    def _after(self, rows: "Encoded", team: Float[Tensor, "B H"], pick: Int[Tensor, " B"]) -> Float[Tensor, "B H"]:
-        chosen = rows.slots[torch.arange(len(pick), device=pick.device), pick]
-        told: Tensor = self.remember(chosen, team)
-        return told
-
-    def _pick(
+    def _team(
         self,
         rows: "Encoded",
-        kind: Int[Tensor, " B"],
-        count: Int[Tensor, " B"],
+        kind: Int[Tensor, " G"],
+        count: Int[Tensor, " G"],
+        given: Int[Tensor, "G K"] | None = None,
         *,
-        generator: torch.Generator | None,
-        greedy: bool,
-    ) -> Int[Tensor, "B K"]:
-        team, free = self._start(rows, kind, count), rows.mask
-        picks = []
-        for _ in range(int(count.max())):
-            picks.append(categorical(self._agent(rows, team, free), generator, greedy))
-            team = self._after(rows, team, picks[-1])
-            free = free & ~one_hot(picks[-1], free.shape[1]).bool()
-        return torch.stack(picks, dim=1)
-
-    def _picks(
-        self, rows: "Encoded", kind: Int[Tensor, " G"], count: Int[Tensor, " G"], picks: Int[Tensor, "G K"]
-    ) -> tuple[Float[Tensor, "G K"], Float[Tensor, "G K"]]:
-        """Return log-probability and entropy of every pick; 0 beyond the number of agents."""
-        team, free = self._start(rows, kind, count), rows.mask
-        log_probs, entropies = [], []
-        for k, pick in enumerate(picks.T):
-            there = k < count
+        generator: torch.Generator | None = None,
+        greedy: bool = False,
+    ) -> tuple[Int[Tensor, "G K"], Float[Tensor, " G"], Float[Tensor, " G"]]:
+        """Return picks, drawn unless given, with log-probability and entropy of those that count."""
+        team = torch.tanh(self.begin(rows.latent) + self.of_mode(kind) + self.of_count(count - 1))
+        row = torch.arange(len(kind), device=kind.device)
+        free = rows.mask
+        picks, log_probs, entropies = [], [], []
+        for k in range(int(count.max())):
             log_prob = self._agent(rows, team, free)
-            log_probs.append(log_prob.gather(1, pick[:, None])[:, 0].masked_fill(~there, 0.0))
-            entropies.append(categorical_entropy(log_prob).masked_fill(~there, 0.0))
-            team = self._after(rows, team, pick)
+            pick = categorical(log_prob.detach(), generator, greedy) if given is None else given[:, k]
+            picks.append(pick)
+            log_probs.append(log_prob[row, pick].masked_fill(k >= count, 0.0))
+            entropies.append(categorical_entropy(log_prob).masked_fill(k >= count, 0.0))
+            team = self.remember(rows.slots[row, pick], team)
             free = free & ~one_hot(pick, free.shape[1]).bool()
-        return torch.stack(log_probs, dim=1), torch.stack(entropies, dim=1)
+        return torch.stack(picks, dim=1), torch.stack(log_probs, dim=1).sum(1), torch.stack(entropies, dim=1).sum(1)
 
     def _log_prob(
         self,
@@ -287,7 +269,7 @@ class CascadeRouter(Designer):
         longest = max(len(slots) for *_, slots in flat)
         owner, kind, count = torch.tensor([(b, q, len(s)) for b, q, s in flat], device=device).T
         picks = torch.tensor([[*s, *[0] * (longest - len(s))] for *_, s in flat], device=device)
-        of_picks = self._picks(rows[owner], kind, count, picks)[0].sum(1)
+        _, of_picks, _ = self._team(rows[owner], kind, count, picks)
         of_kind = mode_log_prob[owner, kind] + count_log_prob[owner, kind, count - 1]
         return or_impossible(summed(of_kind + of_picks, owner, len(ways)))
 
@@ -298,12 +280,9 @@ class Encoded(Rows):
 
     Attributes:
         latent: What is known of the question.
-        slots: Encodings of the slots.
         role: What is offered with the role of each slot: the mean of all slots with that role.
         llm: What is offered with its LLM and operator.
         fit: How well these suit the role.
-        mask: Which slots are there.
-        num: How many.
     """
 
     latent: Float[Tensor, "B H"]
@@ -312,7 +291,6 @@ class Encoded(Rows):
     llm: Float[Tensor, "B N H"]
     fit: Float[Tensor, "B N"]
     mask: Bool[Tensor, "B N"]
-    num: Int[Tensor, " B"]
 
 
 def _roles(spaces: Sequence[Space], identity: Int[Tensor, "B N"]) -> Int[Tensor, "B N"]:

@@ -21,7 +21,6 @@ class Work:
 
     Attributes:
         agents: Placed so far.
-        spatial: Who hears whom.
         solutions: The agents whose answers stand; the newest last.
     """
 

@@ -33,10 +33,8 @@ class Table(Rows):
     """What every agent alone came to on each training question.
 
     Attributes:
-        x: Text features of the questions.
         scores: Of each slot's agent, in [0, 1].
         usd: Of each slot's agent, a question.
-        weight: Of the questions.
     """
 
     x: Float[Tensor, "T D"]

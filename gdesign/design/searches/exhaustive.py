@@ -28,9 +28,7 @@ class Found:
     """One row of what a search found.
 
     Attributes:
-        design: The design.
         utility: Weighted mean of score - usd_weight * 1,000 * usd over the questions.
-        score: Weighted mean score.
         usd: Weighted mean USD a question.
     """
 

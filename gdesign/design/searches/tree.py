@@ -9,7 +9,7 @@ Shape letters: M moves, the most that a design can be away from the empty one.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import permutations
 
 import torch
@@ -250,8 +250,7 @@ def moves(design: Design | None, candidates: Sequence[Agent], *, max_agents: int
 
 
 def _gated(agent: Agent, watch: Sequence[int]) -> Agent:
-    gate = Gate(watch=tuple(watch), quorum=len(watch))
-    return Agent(role=agent.role, llm=agent.llm, operator=agent.operator, gate=gate)
+    return replace(agent, gate=Gate(watch=tuple(watch), quorum=len(watch)))
 
 
 def _reaches(spatial: Sequence[Edge], src: int, dst: int) -> bool:
