@@ -140,7 +140,6 @@ def from_designs(
 
     Args:
         num_rounds: How often each agent gets the floor, at most where `temporal`.
-        temporal: Whether the family has temporal edges.
     """
     found: list[_Graph] = []
     owner: list[int] = []

@@ -171,8 +171,6 @@ class MiniLM:
 
     Args:
         layer: Whose token states are taken, of 6; earlier ones say more of how a text is written than of what it means.
-        batch_size: Texts encoded at once.
-        device: Where the model stands.
 
     Raises:
         ConfigError: The package is not installed, or there is no such layer.

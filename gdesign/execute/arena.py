@@ -39,10 +39,6 @@ class Arena(Protocol):
 
         Args:
             jobs: What to run; what is named several times is run once.
-            phase: What it is done for.
-            step: Training step.
-            on_run: Is told each run; None for nobody.
-
         """
 
 

@@ -51,7 +51,6 @@ class TaskData(L.LightningDataModule):
 
     Args:
         validation: Tasks that early stopping and the choice of a checkpoint see.
-        batch_size: Tasks a training step.
         validation_batch_size: Tasks run at once in validation.
         shuffle_questions: A control: the designer reads the question of another task than the one its design is run on.
         seed: Orders the tasks, and permutes the questions.

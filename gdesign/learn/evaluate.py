@@ -26,18 +26,6 @@ from gdesign.learn.data import Item
 from gdesign.types import Job, Outcome
 
 NUM_RESAMPLES = 2000
-MEANS = (
-    "score",
-    "usd",
-    "utility",
-    "prompt_tokens",
-    "completion_tokens",
-    "calls",
-    "critical_path",
-    "paid_usd",
-    "latency",
-)
-"""The columns that are averaged over questions; USD are per 1,000 of them."""
 
 
 def evaluate(
@@ -57,7 +45,6 @@ def evaluate(
         items: The tasks, and what the designer reads of them.
         usd_weight: lambda, which designers read.
         num_samples: How often each task is run, with seeds 0, 1, ...
-        batch_size: Tasks run at once.
     """
     results: list[Result] = []
     with tqdm(total=len(items), desc=phase, unit="task", leave=False, disable=None) as bar:
@@ -82,12 +69,12 @@ def summarise(
     Means are over questions, each by its task's weight; runs of one question are averaged first.
 
     Args:
-        results: Runs and outcomes, by task.
         seed: Draws the resamples of the intervals.
     """
     assert results, "nothing was run"
     weight, table = _by_question(results, reward)
-    summary: dict[str, Any] = dict(zip(MEANS, weighted_mean(table, weight).tolist(), strict=True))
+    names = _row(results[0][1], reward)
+    summary: dict[str, Any] = dict(zip(names, weighted_mean(table, weight).tolist(), strict=True))
     latencies = torch.tensor([o.seconds for _, o in results], dtype=torch.float64)
     p50, p95 = torch.quantile(latencies, torch.tensor([0.5, 0.95], dtype=torch.float64)).tolist()
     measured = {"mean": summary["latency"], "p50": p50, "p95": p95}
@@ -165,16 +152,24 @@ def _by_question(results: Sequence[Result], reward: Reward) -> tuple[Float[Tenso
     for _, group in groupby(results, key=lambda x: (x[0].task.benchmark, x[0].task.id)):
         same = list(group)
         weights.append(same[0][0].task.weight)
-        columns = zip(*(_row(outcome, reward) for _, outcome in same), strict=True)
+        columns = zip(*(_row(outcome, reward).values() for _, outcome in same), strict=True)
         rows.append([sum(column) / len(same) for column in columns])
     return torch.tensor(weights, dtype=torch.float64), torch.tensor(rows, dtype=torch.float64)
 
 
-def _row(o: Outcome, reward: Reward) -> tuple[int | float, ...]:
-    """Return what `MEANS` names."""
-    usd, paid_usd = 1000 * o.usd, 1000 * o.paid_usd
-    tokens = (o.prompt_tokens, o.completion_tokens)
-    return (o.score, usd, reward.utility(o), *tokens, o.calls, o.critical_path, paid_usd, o.seconds)
+def _row(o: Outcome, reward: Reward) -> dict[str, int | float]:
+    """Return what is averaged over questions; USD are per 1,000 of them."""
+    return {
+        "score": o.score,
+        "usd": 1000 * o.usd,
+        "utility": reward.utility(o),
+        "prompt_tokens": o.prompt_tokens,
+        "completion_tokens": o.completion_tokens,
+        "calls": o.calls,
+        "critical_path": o.critical_path,
+        "paid_usd": 1000 * o.paid_usd,
+        "latency": o.seconds,
+    }
 
 
 def weighted_mean(table: Float[Tensor, "Q C"], weight: Float[Tensor, " Q"]) -> Float[Tensor, " C"]:

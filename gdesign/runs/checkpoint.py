@@ -44,11 +44,7 @@ def save(designer: Designer, path: str | Path, *, seconds: float = 0.0) -> None:
 
 
 def write(content: Mapping[str, Any], path: str | Path) -> None:
-    """Put a checkpoint in its place, with its folder, or leave there what was there: whatever ends the process.
-
-    Args:
-        content: Tensors and plain values.
-    """
+    """Put a checkpoint in its place, with its folder, or leave there what was there: whatever ends the process."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}")

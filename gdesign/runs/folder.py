@@ -79,7 +79,6 @@ def as_typed(script: str, *, swept: Sequence[str], out: str) -> str:
     """Return the command that this process runs, as it can be typed again.
 
     Args:
-        script: `train.py` or `eval.py`.
         swept: Of a sweep, the overrides of this one of its runs; none outside a sweep.
         out: The run folder, which a sweep chooses and the command names then.
     """
@@ -148,8 +147,6 @@ def with_overrides(saved: DictConfig, config: DictConfig, overrides: Sequence[st
     Another task is read as the saved one was, recorded or live, unless the command line says otherwise.
 
     Args:
-        saved: The config of a run folder.
-        config: What Hydra composed from the command line.
         overrides: The command line, `key=value`, `key.part=value` or `group=choice`.
 
     Raises:

@@ -185,11 +185,7 @@ def estimate_training(
 def estimate_evaluation(
     designer: Designer, problems: ProblemEncoder, tasks: Sequence[Task], *, config: DictConfig
 ) -> Estimate:
-    """Return about what an evaluation will cost.
-
-    Args:
-        designer: Its greedy designs are what is run.
-    """
+    """Return about what an evaluation will cost."""
     some = _spread(tasks)
     designs = greedy(designer, problems, some, usd_weight=config.reward.usd_weight)
     lengths = _Lengths.of(config)

@@ -15,11 +15,13 @@ of a shape, Q prices of cost, V ways to reply, F numbers that are told.
 """
 
 from collections.abc import Sequence
+from copy import copy
 from itertools import product
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.functional import normalize
 
 from gdesign.design.joint.vocabulary import Shape, compose
 
@@ -29,35 +31,16 @@ SAME = 1 - 1e-6
 """Cosine above which two texts are one."""
 
 
-class Profiles(nn.Module):
+class Profiles:
     """Single replies of C agents to T questions, attended to by the predicted profile of a new one.
 
     Args:
-        x: Text features of the past questions.
-        ids: Equal for equal answers to one question; -1 for an unreadable one.
-        scores: Of each agent alone.
+        ids: Equal for equal answers to one question; -1 for an unreadable one. What is not named here is as in `Record`.
         usd: Of each agent alone, USD for 1,000 questions.
         seen: Which replies are known; all, of some agents.
         added: Which agents came after the others; none unless given.
-        weight: Of the questions.
         num_factors: R at most; this and the other settings as in `gdesign.design.joint.evidence.Evidence`.
     """
-
-    directions: Float[Tensor, "T D"]
-    ids: Int[Tensor, "V T C"]
-    scores: Float[Tensor, "V T C"]
-    chance: Float[Tensor, "V T C"]
-    usd: Float[Tensor, "T C"]
-    part: Bool[Tensor, " C"]
-    added: Bool[Tensor, " C"]
-    weight: Float[Tensor, " T"]
-    keys: Float[Tensor, "T R"]
-    map: Float[Tensor, "D R"]
-    scale: Float[Tensor, " R"]
-    level: Float[Tensor, " T"]
-    mean: Float[Tensor, " C"]
-    score_map: Float[Tensor, "D C"]
-    unseen_scores: Float[Tensor, "T C"]
 
     def __init__(
         self,
@@ -75,7 +58,6 @@ class Profiles(nn.Module):
         spread: float = 1.5,
         text_weight: float = 3.0,
     ) -> None:
-        super().__init__()
         whole = seen.all(0)
         ids, scores, chance, usd = _expected(x, ids, scores, usd, seen, text_weight)
         outcomes = torch.cat([(chance * scores).sum(0), cost_weight * (usd + 1e-6).log()], dim=1).double()
@@ -96,25 +78,25 @@ class Profiles(nn.Module):
         weights, unseen = fitted(keys)
         scale = spread * (keys - unseen).square().mean(0).clamp_min(1e-6)
         score_map, unseen_scores = fitted(centred[:, : len(whole)])
-        self.register_buffer("directions", nn.functional.normalize(x, dim=1))  # not all encoders give unit vectors
-        self.register_buffer("ids", ids)
-        self.register_buffer("scores", scores)
-        self.register_buffer("chance", chance)
-        self.register_buffer("usd", usd)
-        self.register_buffer("part", ~whole)
-        self.register_buffer("added", torch.zeros_like(whole) if added is None else added)
-        self.register_buffer("weight", weight / weight.sum())
-        self.register_buffer("keys", keys.to(x))
-        self.register_buffer("map", weights.to(x))
-        self.register_buffer("mean", mean[: len(whole)].to(x))
-        self.register_buffer("score_map", score_map.to(x))
-        self.register_buffer("unseen_scores", unseen_scores.to(x))
-        self.register_buffer("scale", scale.to(x))
+        self.directions = normalize(x, dim=1)  # not all encoders give unit vectors
+        self.ids = ids
+        self.scores = scores
+        self.chance = chance
+        self.usd = usd
+        self.part = ~whole
+        self.added = torch.zeros_like(whole) if added is None else added
+        self.weight = weight / weight.sum()
+        self.keys: Tensor = keys.to(x)
+        self.map = weights.to(x)
+        self.mean = mean[: len(whole)].to(x)
+        self.score_map = score_map.to(x)
+        self.unseen_scores = unseen_scores.to(x)
+        self.scale: Tensor = scale.to(x)
         # A profile that is common is likely to be near any prediction; it counts no more for that.
-        self.register_buffer("level", torch.log(self.weight) - self._near(unseen.to(x)).logsumexp(0))
+        self.level = torch.log(self.weight) - self._near(unseen.to(x)).logsumexp(0)
         self._spectrum = unseen.to(x)
 
-    def forward(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B T"]:
+    def __call__(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B T"]:
         """Return how much each past question counts for questions with these features; its own record never."""
         logits = self._near(x @ self.map) + self.level
         itself = self._alike(x) > SAME
@@ -122,9 +104,15 @@ class Profiles(nn.Module):
         attention: Tensor = logits.masked_fill(itself, -torch.inf).softmax(-1)
         return attention
 
+    def to(self, device: torch.device) -> "Profiles":
+        """Return the same with its tensors there."""
+        moved = copy(self)
+        vars(moved).update({k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)})
+        return moved
+
     def _alike(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B T"]:
         """Return the cosine between questions and those of the past."""
-        out: Tensor = nn.functional.normalize(x, dim=1) @ self.directions.mT
+        out: Tensor = normalize(x, dim=1) @ self.directions.mT
         return out
 
     def _near(self, profile: Float[Tensor, "B R"]) -> Float[Tensor, "B T"]:

@@ -71,7 +71,6 @@ class Vocabulary:
 
     Args:
         space: The agents on offer; slots of one candidate count once.
-        reuse: Whether a candidate may stand in several places of a design.
 
     Raises:
         ConfigError: An unknown shape, or the candidates are too few for every shape.

@@ -224,11 +224,7 @@ class Team:
 
 
 class NotNone:
-    """Independent edges, given that there is at least one.
-
-    Args:
-        there: Which edges there could be.
-    """
+    """Independent edges, given that there is at least one."""
 
     def __init__(self, logits: Float[Tensor, "*S K"], there: Bool[Tensor, "*S K"]) -> None:
         self.logits = logits

@@ -85,7 +85,6 @@ class CascadeRouter(Designer):
 
     Args:
         modes: What may be drawn, names of `MODES`.
-        max_agents: Size of the largest team.
         kl_weight: Weight of the latents' divergence from a standard normal in the penalty.
 
     Raises:
@@ -310,11 +309,7 @@ Way = tuple[int, tuple[int, ...]]
 
 
 class Ways:
-    """All draws that give the same design: modes coincide for few agents, and in some the order is free.
-
-    Args:
-        fits: Which of them takes how many agents, from one on.
-    """
+    """All draws that give the same design: modes coincide for few agents, and in some the order is free."""
 
     def __init__(self, modes: Sequence[Mode], fits: Bool[Tensor, "Q C"]) -> None:
         self._modes = modes

@@ -25,12 +25,10 @@ class Prune(EdgeDesigner):
     probability 0 from then on.
 
     Args:
-        initial_probability: Of every edge before training.
         num_rounds: How often each agent gets the floor at most; with 1 there are no temporal edges.
         prune_after: Number of training steps after which edges are pruned; None for never.
         prune_share: Share of the edges left that is pruned, of spatial and temporal ones each, in [0, 1).
         drop_after: Number of training steps after which agents are dropped (AgentDropout); None for never.
-        num_drop: How many agents are dropped.
         tolerance: Distance from the full graph that the penalty does not count (0.1 in AgentDropout's code).
 
     Raises:

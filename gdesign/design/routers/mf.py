@@ -38,9 +38,7 @@ class MatrixFactorization(Router):
 
     Args:
         num_factors: K.
-        lr: Adam's step.
         weight_decay: Adam's (decoupled) weight decay.
-        max_steps: The most steps.
         held_out: Share of the questions on which their number is chosen.
     """
 

@@ -103,10 +103,7 @@ def fit_ridge(
     """Return slope and intercept of a weighted ridge regression whose intercept is not shrunk.
 
     Args:
-        x: Features.
-        y: Targets.
         judged: The targets whose squared leave-one-out error chooses the strength.
-        weight: Of the rows.
         strengths: Candidates, relative to the largest eigenvalue of the scatter.
     """
     from sklearn import linear_model  # slow to import, and needed in training alone

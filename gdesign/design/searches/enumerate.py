@@ -15,8 +15,6 @@ def small_designs(pool: AgentPool, max_agents: int = 3, *, messages: bool = True
 
     Args:
         max_agents: Size of the largest team; the number of graphs grows as 1, 3, 25, 543.
-        messages: Whether agents may hear each other.
-        copies: Whether a candidate may stand in a team more than once.
     """
     found: dict[Design, None] = {}
     for size in range(1, max_agents + 1):

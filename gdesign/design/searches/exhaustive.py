@@ -50,7 +50,6 @@ class Search(Kept):
         space: The agents on offer, each candidate in one slot.
         families: `singles`; `votes` of `num_voters` agents, ties to the lowest slot; `cascades`, in
             which two agents speak and a third decides if they disagree.
-        num_voters: Size of a vote.
 
     Raises:
         ConfigError: An unknown family, no design in any family, or a candidate that fills several
@@ -115,7 +114,6 @@ class Search(Kept):
             usd: `outcome.usd`, USD for one question.
             weight: `task.weight`; None for equal weights.
             usd_weight: lambda for USD per 1,000 questions, as in `gdesign.execute.reward.utility`.
-            num_best: How many designs to report.
 
         Returns:
             The best designs, best first; of equals the one enumerated first.

@@ -36,9 +36,7 @@ class TreeSearch(Kept):
     Args:
         space: The agents on offer; a candidate in several slots counts once.
         num_runs: How many runs the search takes: exactly, unless all designs have seen everything before.
-        max_agents: Size of the largest team.
         exploration: c in UCT's mean + c sqrt(ln(visits of the parent) / visits).
-        widening: See above.
         num_parallel: How many runs are asked for at once; until it is back, a run counts as worth 0.
         num_samples: How many distinct answers an identical request may get: each question is run with the seeds
             below it.
@@ -217,7 +215,6 @@ def moves(design: Design | None, candidates: Sequence[Agent], *, max_agents: int
 
     Args:
         candidates: Ungated agents; none joins a design twice.
-        max_agents: Size of the largest team.
     """
     if design is None:
         yield from (Design(agents=(agent,)) for agent in candidates)
