@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
+from gdesign.design.draws import RNG
 from gdesign.encode.problem import ProblemEncoder, Space
 from gdesign.errors import ConfigError
 from gdesign.types import Design, Job, Outcome, Run, Task
@@ -84,9 +85,7 @@ class Designer(nn.Module, ABC):
         self.space = space
 
     @abstractmethod
-    def forward(
-        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
-    ) -> Draft:
+    def forward(self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, greedy: bool = False) -> Draft:
         """Draw designs for each problem, which is encoded once.
 
         Args:

@@ -24,7 +24,7 @@ from torch.nn.functional import logsigmoid
 from torch_geometric.data import Batch
 
 from gdesign.design.base import Designer, Draft
-from gdesign.design.draws import NEVER, bernoulli, bernoulli_entropy, gumbel, or_impossible, summed
+from gdesign.design.draws import NEVER, RNG, bernoulli, bernoulli_entropy, gumbel, or_impossible, summed
 from gdesign.design.slot_graphs import (
     Later,
     SlotGraphs,
@@ -72,7 +72,7 @@ class EdgeDistribution(Rows):
     def _pairs(self) -> Bool[Tensor, "B N N"]:
         return pairs_of(self.mask)
 
-    def sample(self, *, generator: torch.Generator | None = None, greedy: bool = False) -> SlotGraphs:
+    def sample(self, *, generator: RNG = None, greedy: bool = False) -> SlotGraphs:
         """Draw one graph a problem; greedily, the likeliest order and every edge above one half."""
         with torch.no_grad():
             keys = self.order_logits
@@ -225,7 +225,7 @@ class EdgeDesigner(Designer):
 
     @abstractmethod
     def distribution(
-        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, mean: bool = False
+        self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, mean: bool = False
     ) -> EdgeDistribution:
         """Return the distribution over graphs of each design, or of each problem where nothing is drawn before them.
 
@@ -236,9 +236,7 @@ class EdgeDesigner(Designer):
             mean: Take the noise's mean, as in evaluation mode, instead of drawing it.
         """
 
-    def forward(
-        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
-    ) -> Draft:
+    def forward(self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, greedy: bool = False) -> Draft:
         """Draw designs for each problem; greedily, by the likeliest order and every edge above one half."""
         edges = self.distribution(problem, num_designs=num_designs, generator=generator)
         if len(edges.mask) < num_designs * problem.num_graphs:

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from gdesign.design.base import Designer, Draft
+from gdesign.design.draws import RNG
 from gdesign.encode.problem import Space
 from gdesign.errors import ConfigError
 from gdesign.types import Design
@@ -27,9 +28,7 @@ class Constant(Designer):
     def design(self) -> Design:
         """The design."""
 
-    def forward(
-        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
-    ) -> Draft:
+    def forward(self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, greedy: bool = False) -> Draft:
         """Return the design as often as designs are drawn."""
         num: int = problem.num_graphs * num_designs
         design = self.design

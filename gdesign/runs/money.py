@@ -314,13 +314,10 @@ def spent(folder: Path) -> dict[str, int | float]:
 
 def bill(rows: Iterable[Mapping[str, Any]]) -> dict[str, int | float]:
     """Return runs, calls, usd and paid_usd of some lines of a runs file, and faults where there were some."""
-    total: dict[str, int | float] = {"runs": 0, "calls": 0, "usd": 0.0, "paid_usd": 0.0}
-    faults = 0
-    for row in rows:
-        total["runs"] += 1
-        total["calls"] += row["calls"]
-        total["usd"] += row["usd"]
-        # earlier versions did not write what was paid; what is live was
-        total["paid_usd"] += row.get("paid_usd", row["usd"] if row["label"] == "live" else 0.0)
-        faults += row.get("faults", 0)
+    rows = list(rows)
+    # earlier versions did not write what was paid; what is live was
+    paid = (row.get("paid_usd", row["usd"] if row["label"] == "live" else 0.0) for row in rows)
+    calls, usd = sum(row["calls"] for row in rows), sum((row["usd"] for row in rows), 0.0)
+    faults = sum(row.get("faults", 0) for row in rows)
+    total = {"runs": len(rows), "calls": calls, "usd": usd, "paid_usd": sum(paid, 0.0)}
     return total | ({"faults": faults} if faults else {})

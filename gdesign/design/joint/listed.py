@@ -20,7 +20,7 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from gdesign.design.base import Designer, Draft, Expected
-from gdesign.design.draws import NEVER
+from gdesign.design.draws import NEVER, RNG
 from gdesign.design.joint.vocabulary import Vocabulary
 from gdesign.design.slot_graphs import each
 from gdesign.encode.problem import Space
@@ -117,9 +117,7 @@ class Listed(Designer):
             log_p = torch.logaddexp(log_p + math.log1p(-self.explored), even.log())
         return Distribution(expected, worth, log_p, present)
 
-    def forward(
-        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
-    ) -> Draft:
+    def forward(self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, greedy: bool = False) -> Draft:
         """Draw designs for each problem; greedily, the one expected to be worth most."""
         listing, (expected, worth, log_p, present) = self.listing(problem.space[0]), self.distribution(problem)
         row = each(problem.num_graphs, num_designs, log_p.device)

@@ -35,7 +35,7 @@ class Profiles:
     """Single replies of C agents to T questions, attended to by the predicted profile of a new one.
 
     Args:
-        ids: Equal for equal answers to one question; -1 for an unreadable one. What is not named here is as in `Record`.
+        ids: Equal for equal answers to one question; -1 for an unreadable one. What is not named is as in `Record`.
         usd: Of each agent alone, USD for 1,000 questions.
         seen: Which replies are known; all, of some agents.
         added: Which agents came after the others; none unless given.

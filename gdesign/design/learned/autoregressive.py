@@ -23,6 +23,7 @@ from torch_geometric.data import Batch
 from gdesign.design.base import Designer, Draft
 from gdesign.design.draws import (
     NEVER,
+    RNG,
     bernoulli,
     bernoulli_entropy,
     categorical,
@@ -71,9 +72,7 @@ class Autoregressive(Designer):
         self.meanwhile = nn.Linear(hidden_dim, hidden_dim, bias=False)
         self.edge = nn.Linear(hidden_dim, 1)
 
-    def forward(
-        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
-    ) -> Draft:
+    def forward(self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, greedy: bool = False) -> Draft:
         """Draw designs for each problem; greedily, the likeliest choice at every step.
 
         The entropy is that of every choice along the drawn order; its mean over draws is the
@@ -129,7 +128,7 @@ class Autoregressive(Designer):
         logits: Tensor = self.edge(torch.relu(hidden + self.meanwhile(context)[:, :, None, None]))[..., 0]
         return logits
 
-    def _sample(self, rows: Dense, *, generator: torch.Generator | None, greedy: bool) -> "Team":
+    def _sample(self, rows: Dense, *, generator: RNG, greedy: bool) -> "Team":
         with torch.no_grad():
             num, n = rows.mask.shape
             most = min(self.max_agents, n)
@@ -319,7 +318,7 @@ def _sets(k: int) -> Bool[Tensor, "M K"]:
     return torch.cat([torch.ones_like(index).bool(), (index >> torch.arange(k - 1) & 1).bool()], dim=1)
 
 
-def _not_none(logits: Float[Tensor, "B K"], generator: torch.Generator | None, greedy: bool) -> Bool[Tensor, "B K"]:
+def _not_none(logits: Float[Tensor, "B K"], generator: RNG, greedy: bool) -> Bool[Tensor, "B K"]:
     """Draw independent edges given that there is at least one: the last of them, then those before it."""
     k = logits.shape[1]
     if greedy:

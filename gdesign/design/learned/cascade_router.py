@@ -23,6 +23,7 @@ from gdesign.design.base import Designer, Draft
 from gdesign.design.draws import (
     MAX_LOG_SIGMA,
     NEVER,
+    RNG,
     categorical,
     categorical_entropy,
     divergence,
@@ -131,9 +132,7 @@ class CascadeRouter(Designer):
         self.wanted_by_role = nn.Linear(hidden_dim, hidden_dim, bias=False)
         self.offered_llm = nn.Linear(hidden_dim, hidden_dim, bias=False)
 
-    def forward(
-        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
-    ) -> Draft:
+    def forward(self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, greedy: bool = False) -> Draft:
         """Draw designs for each problem; in training mode the latents are drawn too.
 
         Greedily, the likeliest mode, then the likeliest number, then the likeliest agent each time. The
@@ -187,7 +186,7 @@ class CascadeRouter(Designer):
             )
 
     def _read(
-        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, mean: bool = False
+        self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, mean: bool = False
     ) -> tuple["Encoded", Float[Tensor, " B"]]:
         encoded = dense(problem, self.encoder(problem))[each(problem.num_graphs, num_designs, problem.x.device)]
         self._check_size(int(encoded.mask.sum(1).min()))
@@ -236,7 +235,7 @@ class CascadeRouter(Designer):
         count: Int[Tensor, " G"],
         given: Int[Tensor, "G K"] | None = None,
         *,
-        generator: torch.Generator | None = None,
+        generator: RNG = None,
         greedy: bool = False,
     ) -> tuple[Int[Tensor, "G K"], Float[Tensor, " G"], Float[Tensor, " G"]]:
         """Return picks, drawn unless given, with log-probability and entropy of those that count."""

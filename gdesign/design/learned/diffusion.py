@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
+from gdesign.design.draws import RNG
 from gdesign.design.edge_distribution import EdgeDesigner, EdgeDistribution
 from gdesign.design.slot_graphs import each, pairs_of
 from gdesign.encode.graph import GNN, GraphEncoder
@@ -51,7 +52,7 @@ class Diffusion(EdgeDesigner):
         self.order = nn.Linear(width, 1, bias=False)  # a shift of all scores changes nothing
 
     def distribution(
-        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, mean: bool = False
+        self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, mean: bool = False
     ) -> EdgeDistribution:
         """Return the distribution over graphs; in training mode each design is denoised from noise of its own."""
         encoded = self.encoder(problem)

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
-from gdesign.design.draws import MAX_LOG_SIGMA, divergence, normal
+from gdesign.design.draws import MAX_LOG_SIGMA, RNG, divergence, normal
 from gdesign.design.edge_distribution import EdgeDesigner, EdgeDistribution
 from gdesign.design.slot_graphs import each, pairs_of
 from gdesign.encode.graph import GNN, GraphEncoder
@@ -73,7 +73,7 @@ class GDesigner(EdgeDesigner):
         )
 
     def distribution(
-        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, mean: bool = False
+        self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, mean: bool = False
     ) -> EdgeDistribution:
         """Return the distribution over graphs of each design; in training mode each has latents of its own."""
         encoded = self.encoder(problem)

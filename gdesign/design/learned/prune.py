@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
-from gdesign.design.draws import ALWAYS, NEVER
+from gdesign.design.draws import ALWAYS, NEVER, RNG
 from gdesign.design.edge_distribution import EdgeDesigner, EdgeDistribution
 from gdesign.encode.problem import Space, dense
 from gdesign.errors import ConfigError
@@ -73,7 +73,7 @@ class Prune(EdgeDesigner):
         self.register_buffer("dropped", torch.zeros(n, dtype=torch.bool))
 
     def distribution(
-        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, mean: bool = False
+        self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, mean: bool = False
     ) -> EdgeDistribution:
         """Return the distribution over graphs; it does not look at the question.
 

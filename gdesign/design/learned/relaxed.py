@@ -18,6 +18,7 @@ from torch.func import functional_call
 from torch_geometric.data import Batch
 
 from gdesign.design.base import Draft
+from gdesign.design.draws import RNG
 from gdesign.design.edge_distribution import EdgeDesigner, EdgeDistribution
 from gdesign.design.slot_graphs import SlotGraphs, each
 from gdesign.encode.graph import GNN, GraphEncoder
@@ -75,7 +76,7 @@ class Relaxed(EdgeDesigner):
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
 
     def distribution(
-        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, mean: bool = False
+        self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, mean: bool = False
     ) -> EdgeDistribution:
         """Return the distribution over graphs; only the gates look at the question."""
         rows = dense(problem, problem.features)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from gdesign.design.base import Designer, Draft, refuse_below_one
-from gdesign.design.draws import NEVER, categorical, categorical_entropy, or_impossible, summed
+from gdesign.design.draws import NEVER, RNG, categorical, categorical_entropy, or_impossible, summed
 from gdesign.design.learned.supernet_operators import OPERATORS, RUN_CODE, USUAL, Operator, Step, build, paths
 from gdesign.design.slot_graphs import each, slot_agents
 from gdesign.encode.graph import GNN, GraphEncoder
@@ -85,9 +85,7 @@ class Supernet(Designer):
         self.register_buffer("_adds", torch.tensor([k.adds for k in kinds]), persistent=False)
         self.register_buffer("_able", torch.tensor([_able(k) for k in kinds]), persistent=False)
 
-    def forward(
-        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
-    ) -> Draft:
+    def forward(self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, greedy: bool = False) -> Draft:
         """Draw designs for each problem; greedily, the likeliest operator and agent in each layer."""
         rows = self._read(problem)[each(problem.num_graphs, num_designs, problem.x.device)]
         drawn = self._walk(rows, generator=generator, greedy=greedy)
@@ -124,7 +122,7 @@ class Supernet(Designer):
         rows: "Encoded",
         *,
         given: Int[Tensor, "G L"] | None = None,
-        generator: torch.Generator | None = None,
+        generator: RNG = None,
         greedy: bool = False,
     ) -> "Walk":
         num, width, device = len(rows.task), self._width(rows), rows.task.device

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch_geometric.data import Batch
 
+from gdesign.design.draws import RNG
 from gdesign.design.edge_distribution import EdgeDesigner, EdgeDistribution
 from gdesign.encode.problem import Space, dense
 
@@ -31,7 +32,7 @@ class Swarm(EdgeDesigner):
         self.order_logits = nn.Parameter(torch.zeros(n))
 
     def distribution(
-        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, mean: bool = False
+        self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, mean: bool = False
     ) -> EdgeDistribution:
         """Return the distribution over graphs; it does not look at the question."""
         rows = dense(problem, problem.features)

@@ -20,6 +20,7 @@ from torch_geometric.data import Batch
 
 from gdesign.agents import teams
 from gdesign.design.base import Draft, Searched, Trials
+from gdesign.design.draws import RNG
 from gdesign.encode.problem import ProblemEncoder, Rows, Space
 from gdesign.errors import ConfigError
 from gdesign.types import Design, Job, Task
@@ -83,9 +84,7 @@ class Router(Searched):
         )
         self.fit(table, generator=generator)
 
-    def forward(
-        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
-    ) -> Draft:
+    def forward(self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, greedy: bool = False) -> Draft:
         """Return the agent that is predicted to be worth most, as often as designs are drawn."""
         chosen = self._chosen(problem).repeat_interleave(num_designs)
         log_prob = torch.zeros(len(chosen), device=problem.x.device)
