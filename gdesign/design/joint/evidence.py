@@ -164,14 +164,12 @@ class Evidence(Listed, Searched):
         scores = torch.tensor([outcome.score for _, outcome in results]).view(shape)
         usd = 1000 * torch.tensor([outcome.usd for _, outcome in results]).view(shape)
         answers = [texts[i : i + len(new)] for i in range(0, len(texts), len(new))]
+        places = rows[chosen]
         if record is None:
             weight = torch.tensor([tasks[i].weight for i in chosen.tolist()])
-            asked = [names[i] for i in chosen.tolist()]
-            self._record = Record.of(
-                agents=new, tasks=asked, x=x[chosen], answers=answers, scores=scores, usd=usd, weight=weight
-            )
-        else:
-            self._record = record.joined(new, rows=rows[chosen], answers=answers, scores=scores, usd=usd)
+            record = Record.empty(tasks=[names[i] for i in chosen.tolist()], x=x[chosen], weight=weight)
+            places = torch.arange(len(chosen))
+        self._record = record.joined(new, rows=places, answers=answers, scores=scores, usd=usd)
         self._forget()
 
     def get_extra_state(self) -> Mapping[str, Any]:

@@ -183,9 +183,6 @@ class Autoregressive(Designer):
         )
 
 
-# --------------------------------------------------------------------------- teams
-
-
 @dataclass(frozen=True, kw_only=True)
 class Team:
     """One graph a row: the decider first, every agent in a place of its own.
@@ -270,7 +267,7 @@ class Steps:
         members = _sets(k).to(slots.device)
         m = len(members)
         step = (
-            self._go[..., None]
+            logsigmoid(-self.stop).masked_fill(~self.may_go, NEVER)[..., None]
             + self.offers.gather(2, slots[:, None].expand(-1, m, -1))
             + self.hearers.log_prob(hears[:, None].expand(-1, m, -1, -1))
         )
@@ -285,7 +282,8 @@ class Steps:
         for _ in range(k - 1):  # after so many rounds the sets with one agent more are right
             total = torch.cat([decider, (total[:, before] + arrive)[:, 1:].logsumexp(-1)], dim=1)
         everybody = (there[:, 1:] * bit).sum(1, keepdim=True)
-        out = (total + self._end).gather(1, everybody)[:, 0]
+        end = logsigmoid(self.stop).masked_fill(~self.may_go, 0.0)
+        out = (total + end).gather(1, everybody)[:, 0]
         return or_impossible(out)
 
     def entropy_in_order(self) -> Float[Tensor, " G"]:
@@ -302,14 +300,6 @@ class Steps:
             + (on * (there & self.may_go[:, prefix])).sum(1)
             + edges.masked_fill(~there[:, 1:], 0.0).sum(1)
         )
-
-    @property
-    def _go(self) -> Float[Tensor, "G M"]:
-        return logsigmoid(-self.stop).masked_fill(~self.may_go, NEVER)
-
-    @property
-    def _end(self) -> Float[Tensor, "G M"]:
-        return logsigmoid(self.stop).masked_fill(~self.may_go, 0.0)
 
 
 def _sets(k: int) -> Bool[Tensor, "M K"]:

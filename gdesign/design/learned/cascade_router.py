@@ -44,9 +44,6 @@ NUM_TURNS = 2
 """How often agents speak in a debate or a reflection, as in the released code's debate."""
 
 
-# --------------------------------------------------------------------------- modes
-
-
 @dataclass(frozen=True, kw_only=True)
 class Mode:
     """A way to work together.
@@ -73,9 +70,6 @@ MODES = {
     "cascade": Mode(make=teams.cascade, fewest=3),
 }
 """Ways to work together, by the names that configurations give."""
-
-
-# --------------------------------------------------------------------------- designer
 
 
 class CascadeRouter(Designer):
@@ -298,9 +292,6 @@ def _roles(spaces: Sequence[Space], identity: Int[Tensor, "B N"]) -> Int[Tensor,
         numbers[id(space)] = [names.index(name) for name in names]
     rows = [[numbers[id(s)][i] for i in row] for s, row in zip(spaces, identity.tolist(), strict=True)]
     return torch.tensor(rows, device=identity.device)
-
-
-# --------------------------------------------------------------------------- ways to the same design
 
 
 Way = tuple[int, tuple[int, ...]]

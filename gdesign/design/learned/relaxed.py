@@ -118,9 +118,6 @@ class Relaxed(EdgeDesigner):
         self.steps.fill_(num_steps)
 
 
-# --------------------------------------------------------------------------- the relaxation
-
-
 @dataclass(frozen=True, kw_only=True)
 class Relaxation:
     """Drawn graphs as numbers, 0 or 1, which may carry the gradient of their probabilities.
@@ -159,9 +156,6 @@ def relax(graphs: SlotGraphs, edges: EdgeDistribution) -> tuple[Relaxation, Rela
     drawn = {name: there.to(edges.edge_logits) for name, there in hard.items()}
     relaxed = {name: there + soft[name] - soft[name].detach() for name, there in drawn.items()}
     return Relaxation(**drawn, **rest), Relaxation(**relaxed, **rest)
-
-
-# --------------------------------------------------------------------------- the critic
 
 
 class ValueNetwork(nn.Module):
