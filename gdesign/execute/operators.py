@@ -3,7 +3,7 @@
 `program`: program of thought (Chen et al., arXiv 2211.12588), run in a sandbox. `test`: the program is tried on the
 tests that the question shows, or on some that the agent writes, and repaired (as CodeT and Self-Debugging do: arXiv
 2207.10397, 2304.05128). `self_refine`: Madaan et al., arXiv 2303.17651. `reflect`: Reflexion, Shinn et al., arXiv
-2303.11366. Prompts are our own.
+2303.11366. Prompts (gdesign/agents/prompts.yaml) are our own.
 """
 
 import ast
@@ -14,7 +14,7 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from gdesign.agents.prompt import quoted
+from gdesign.agents.prompt import TURNS, quoted
 from gdesign.errors import LLMError, UnsupportedRequestError
 from gdesign.sandbox import Result, Sandbox
 from gdesign.tasks.base import Benchmark, RunsPrograms
@@ -148,10 +148,7 @@ async def _computed(talk: _Talk, task: Task, tools: Sandbox) -> Reply:
             wrong = _last_lines(done.stderr) or done.detail or "It prints nothing."
             text = f"{text}\n\nThe program does not work ({done.why}):\n{quoted(wrong)}"
             if not last:
-                await talk.go_on(
-                    f"The program was run and gave no answer ({done.why}):\n\n{quoted(wrong)}\n\n"
-                    "Write the whole program again without this mistake, in one ```python block."
-                )
+                await talk.go_on(TURNS["program_failed"].format(why=done.why, wrong=quoted(wrong)))
     except LLMError as error:
         talk.fail(error)
     return talk.end(text)
@@ -176,11 +173,6 @@ def _same_each_time(text: str) -> str:
 
 # --------------------------------------------------------------------------- tests
 
-OWN_TESTS = (
-    "Before your program is run: write up to five tests for it that follow from the question alone, each one line "
-    "`assert ...`, all in one ```python block, without the program."
-)
-
 
 async def _tested(talk: _Talk, task: Task, tools: Sandbox) -> Reply:
     text, report = "", ""
@@ -189,18 +181,14 @@ async def _tested(talk: _Talk, task: Task, tools: Sandbox) -> Reply:
         written = program(text)
         tests = shown_tests(task.question)
         if written is not None and not tests:
-            tests = shown_tests(await talk.go_on(OWN_TESTS))
+            tests = shown_tests(await talk.go_on(TURNS["own_tests"]))
         for left in reversed(range(NUM_REPAIRS + 1)):
             if written is None or not tests:
                 break
             report = await _trial(written, tests, tools)
             if not report or not left:
                 break
-            text = await talk.go_on(
-                f"Your program was tried on tests:\n\n{quoted(report)}\n\n"
-                "If a test follows from the question, write the whole program again so that it passes, in one "
-                "```python block. If the program is right and the test is not, write the program as it was."
-            )
+            text = await talk.go_on(TURNS["repair"].format(report=quoted(report)))
             written, report = program(text), ""
     except LLMError as error:
         talk.fail(error)
@@ -270,15 +258,6 @@ async def _trial(written: str, tests: Sequence[str], tools: Sandbox) -> str:
 
 # --------------------------------------------------------------------------- second thoughts
 
-CRITICISE = (
-    "Criticise your answer: what is wrong, missing or not shown? Name each fault and how to mend it, without giving a "
-    "new answer yet. If there is nothing to mend, reply with the one line `No fault found.`"
-)
-IMPROVE = "Now give the improved answer, complete and in the form that was asked for at the beginning."
-REFLECT = (
-    "In a few sentences: what did you get wrong, and what will you do otherwise when you try again? Give no new answer "
-    "yet."
-)
 LESSON = "# What you learned from an earlier try"
 SATISFIED = "no fault found"
 
@@ -287,8 +266,8 @@ async def _refined(talk: _Talk) -> Reply:
     text = ""
     try:
         text = await talk.begin()
-        if SATISFIED not in (await talk.go_on(CRITICISE)).lower():
-            text = await talk.go_on(IMPROVE)
+        if SATISFIED not in (await talk.go_on(TURNS["criticise"])).lower():
+            text = await talk.go_on(TURNS["improve"])
     except LLMError as error:
         talk.fail(error)
     return talk.end(text)
@@ -303,14 +282,14 @@ async def _reflected(talk: _Talk, task: Task, tools: Sandbox) -> Reply:
         for _ in range(NUM_REPAIRS):
             written = program(text) if tests else None
             if written is None:
-                lesson = await talk.go_on(CRITICISE)
+                lesson = await talk.go_on(TURNS["criticise"])
                 if SATISFIED in lesson.lower():
                     break
             else:
                 report = await _trial(written, tests, tools)
                 if not report:
                     break
-                lesson = await talk.go_on(f"Your program was tried on tests:\n\n{quoted(report)}\n\n{REFLECT}")
+                lesson = await talk.go_on(TURNS["reflect"].format(report=quoted(report)))
             lessons.append(lesson)
             text = await talk.begin("", LESSON, *(line for lesson in lessons for line in ("", quoted(lesson))))
     except LLMError as error:
