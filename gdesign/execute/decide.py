@@ -33,6 +33,5 @@ def decide(decision: Decision, last_words: Sequence[Turn | None]) -> Turn | None
             votes[turn.answer] = votes.get(turn.answer, 0.0) + weights[turn.agent]
     if not votes:
         return voters[0] if voters else None
-    best = max(votes.values())  # ties: dicts keep the order in which agents first gave an answer
-    winner = next(answer for answer, weight in votes.items() if weight == best)
+    winner = max(votes, key=votes.__getitem__)  # ties: dicts keep the order in which agents first gave an answer
     return next(t for t in voters if t.answer == winner)

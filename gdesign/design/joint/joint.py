@@ -101,5 +101,4 @@ class Joint(Evidence):
             return added.expand(len(question), -1)
         digits = 1e4 * question.sum(1, keepdim=True).double()
         agents = torch.arange(1, len(added) + 1, device=added.device)
-        out: Tensor = ((digits + agents * GOLDEN).frac().abs() < self.hidden) | added
-        return out
+        return ((digits + agents * GOLDEN).frac().abs() < self.hidden) | added

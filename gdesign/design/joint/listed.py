@@ -141,8 +141,7 @@ class Listed(Designer):
         log_p = log_p.masked_fill(~present, -torch.inf)
         impossible = log_p.new_full((len(log_p), 1), -torch.inf)
         number = torch.tensor([listing.find(design) for design in designs], device=log_p.device)
-        out: Tensor = torch.cat([log_p, impossible], dim=1).gather(1, number[:, None])[:, 0]
-        return out
+        return torch.cat([log_p, impossible], dim=1).gather(1, number[:, None])[:, 0]
 
     def expect(self, problem: Batch, designs: Sequence[Design], *, of: Int[Tensor, " B"] | None = None) -> Expected:
         """Return the score, and the USD for 1,000 questions, expected of given designs; see `Designer.expect`.

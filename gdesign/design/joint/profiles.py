@@ -101,8 +101,7 @@ class Profiles:
         logits = self._near(x @ self.map) + self.level
         itself = self._alike(x) > SAME
         itself &= ~itself.all(1, keepdim=True)  # where there is no other record, its own must do
-        attention: Tensor = logits.masked_fill(itself, -torch.inf).softmax(-1)
-        return attention
+        return logits.masked_fill(itself, -torch.inf).softmax(-1)
 
     def to(self, device: torch.device) -> "Profiles":
         """Return the same with its tensors there."""
@@ -112,8 +111,7 @@ class Profiles:
 
     def _alike(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B T"]:
         """Return the cosine between questions and those of the past."""
-        out: Tensor = normalize(x, dim=1) @ self.directions.mT
-        return out
+        return normalize(x, dim=1) @ self.directions.mT
 
     def _near(self, profile: Float[Tensor, "B R"]) -> Float[Tensor, "B T"]:
         return -((profile[:, None] - self.keys).square() / (2 * self.scale)).sum(-1)
@@ -129,8 +127,7 @@ class Profiles:
         """
         likeness, itself = self._alike(x).max(1)
         known = (likeness > SAME)[:, None]
-        out: Tensor = (torch.where(known, self.unseen_scores[itself], x @ self.score_map) + self.mean).clamp(0.0, 1.0)
-        return out
+        return (torch.where(known, self.unseen_scores[itself], x @ self.score_map) + self.mean).clamp(0.0, 1.0)
 
     def outcomes(self, shape: Shape, teams: Int[Tensor, "L K"]) -> tuple[Float[Tensor, "T L"], Float[Tensor, "T L"]]:
         """Return the expected score, and USD for 1,000 questions, of designs without messages."""
@@ -202,8 +199,7 @@ class Profiles:
         for _ in range(min(num, len(points)) - 1):
             distance = torch.minimum(distance, (points - points[chosen[-1]]).square().sum(1))
             chosen.append(int(distance.argmax()))
-        places: Tensor = self._spectrum[chosen]
-        return places
+        return self._spectrum[chosen]
 
 
 def _expected(
@@ -246,8 +242,7 @@ def _commonest(ids: Int[Tensor, "T C"], keep: Bool[Tensor, "T C"]) -> Int[Tensor
     votes = ((ids[:, :, None] == ids[:, None]) & keep[:, None]).sum(-1) * keep
     most = votes.argmax(1)
     answer = ids.gather(1, most[:, None])[:, 0]
-    out: Tensor = torch.where(votes.gather(1, most[:, None])[:, 0] > 0, answer, -1)
-    return out
+    return torch.where(votes.gather(1, most[:, None])[:, 0] > 0, answer, -1)
 
 
 def _logistic(
