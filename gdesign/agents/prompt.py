@@ -15,6 +15,9 @@ OPERATORS: dict[str, str] = _PROMPTS["operators"]
 SEVERAL_CALLS = ("program", "test", "self_refine", "reflect")
 """The operators that go on after the first reply; see `gdesign.execute.operators`."""
 
+TURNS: dict[str, str] = _PROMPTS["turns"]
+"""What an agent is told after it spoke, by operators of several calls."""
+
 ATTACKS: dict[str, str] = _PROMPTS["attacks"]
 """What each attack puts at the end of the system prompt of an agent that was turned."""
 

@@ -5,6 +5,7 @@ Shape letters: T problems in a batch, K designs drawn for each, B = T * K, N slo
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -12,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
+from gdesign.design.draws import RNG
 from gdesign.encode.problem import ProblemEncoder, Space
 from gdesign.errors import ConfigError
 from gdesign.types import Design, Job, Outcome, Run, Task
@@ -63,14 +65,11 @@ class Draft:
         self.value = value
         self.expected = expected
         self._make = designs
-        self._designs: list[Design] | None = None
 
-    @property
+    @cached_property
     def designs(self) -> list[Design]:
         """The drawn designs, K a problem."""
-        if self._designs is None:
-            self._designs = self._make()
-        return self._designs
+        return self._make()
 
 
 class Designer(nn.Module, ABC):
@@ -86,9 +85,7 @@ class Designer(nn.Module, ABC):
         self.space = space
 
     @abstractmethod
-    def forward(
-        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
-    ) -> Draft:
+    def forward(self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, greedy: bool = False) -> Draft:
         """Draw designs for each problem, which is encoded once.
 
         Args:
@@ -102,16 +99,13 @@ class Designer(nn.Module, ABC):
     def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " T"]:
         """Return the log-probability of one given design a problem; -inf where it cannot be drawn.
 
-        It scores designs, not the internal choices that led to them: choices that give the same
-        design are summed.
+        It scores designs, not the internal choices that led to them: choices that give the same design are summed.
         """
 
     def expect(self, problem: Batch, designs: Sequence[Design], *, of: Int[Tensor, " B"] | None = None) -> Expected:
         """Return the score, and the USD for 1,000 questions, expected of given designs.
 
         Args:
-            problem: A batch of T problems.
-            designs: B of them.
             of: The problem of each design; None for one design a problem, in their order.
 
         Raises:
@@ -124,7 +118,6 @@ class Designer(nn.Module, ABC):
 
         Args:
             problem: A batch of one problem, whose own price does not count.
-            usd_weights: Prices of cost.
 
         Raises:
             ConfigError: The method expects nothing of a design.
@@ -163,5 +156,11 @@ class Searched(Designer):
             tasks: Everything there is to learn from.
             problems: Encodes tasks, for methods that look at the question.
             usd_weight: lambda, for USD per 1,000 questions.
-            generator: Where randomness comes from.
         """
+
+
+def refuse_below_one(**numbers: int | float) -> None:
+    """Raise ConfigError for a number that is not 1 or more."""
+    for name, number in numbers.items():
+        if number < 1:
+            raise ConfigError(f"{name} must be 1 or more; got {number}")

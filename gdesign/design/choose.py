@@ -37,9 +37,6 @@ def held(
     """Return the design that the designer holds best for each task, and what it expects of it.
 
     Args:
-        designer: Says which.
-        problems: Encodes tasks.
-        tasks: The tasks.
         usd_weight: lambda, one for all or one a task.
     """
     prices = [float(usd_weight)] * len(tasks) if isinstance(usd_weight, int | float) else list(usd_weight)
@@ -62,9 +59,6 @@ def within(designer: Designer, problems: ProblemEncoder, task: Task, *, max_usd:
     """Return the design held best for a task at the lowest price of cost that keeps it within a budget.
 
     Args:
-        designer: One that says what it expects a design to cost.
-        problems: Encodes tasks.
-        task: The task.
         max_usd: The most that may be expected, USD for 1,000 questions.
         lowest: The lowest price of cost that is looked at.
 

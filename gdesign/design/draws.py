@@ -5,8 +5,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import softplus
 
+RNG = torch.Generator | None
+"""Where randomness comes from; None for torch's own."""
+
 NEVER = -1e9
 """Stands for log 0 inside sums, where an infinity would turn gradients into NaN."""
+
+MAX_LOG_SIGMA = 1.0
+"""Without a penalty nothing else keeps the noise of latents from growing."""
 
 ALWAYS = -NEVER
 """The logit of what is certain."""
@@ -21,9 +27,7 @@ def summed(log_prob: Float[Tensor, " G"], owner: Int[Tensor, " G"], num: int) ->
     """Return, for each of so many owners, the log of the sum of its probabilities; -inf where it has none.
 
     Args:
-        log_prob: Log-probabilities.
         owner: Whose each is, in rising order.
-        num: How many owners there are.
     """
     owner = owner.contiguous()
     column = torch.arange(len(owner), device=owner.device) - torch.searchsorted(owner, owner)
@@ -31,14 +35,14 @@ def summed(log_prob: Float[Tensor, " G"], owner: Int[Tensor, " G"], num: int) ->
     return log_prob.new_full((num, width), -torch.inf).index_put((owner, column), log_prob).logsumexp(1)
 
 
-def categorical(logits: Float[Tensor, "B N"], generator: torch.Generator | None, greedy: bool) -> Int[Tensor, " B"]:
+def categorical(logits: Float[Tensor, "B N"], generator: RNG, greedy: bool) -> Int[Tensor, " B"]:
     """Draw one of N a row; greedily, the likeliest."""
     if greedy:
         return logits.argmax(-1)
     return torch.multinomial(logits.softmax(-1), 1, generator=generator)[:, 0]
 
 
-def bernoulli(logits: Float[Tensor, "*S"], generator: torch.Generator | None, greedy: bool) -> Bool[Tensor, "*S"]:
+def bernoulli(logits: Float[Tensor, "*S"], generator: RNG, greedy: bool) -> Bool[Tensor, "*S"]:
     """Draw yes or no; greedily, yes where it is likelier."""
     if greedy:
         return logits > 0
@@ -46,7 +50,7 @@ def bernoulli(logits: Float[Tensor, "*S"], generator: torch.Generator | None, gr
     return u < torch.sigmoid(logits)
 
 
-def gumbel(like: Float[Tensor, "*S"], generator: torch.Generator | None) -> Float[Tensor, "*S"]:
+def gumbel(like: Float[Tensor, "*S"], generator: RNG) -> Float[Tensor, "*S"]:
     """Draw standard Gumbel noise; the order of logits with noise added is one by Plackett-Luce."""
     u = torch.rand(like.shape, generator=generator, device=like.device, dtype=like.dtype)
     tiny = torch.finfo(like.dtype).tiny
@@ -64,9 +68,7 @@ def bernoulli_entropy(logits: Float[Tensor, "*S"]) -> Float[Tensor, "*S"]:
     return softplus(logits) - p * logits
 
 
-def normal(
-    mu: Float[Tensor, "*S H"], log_sigma: Float[Tensor, "*S H"], generator: torch.Generator | None
-) -> Float[Tensor, "*S H"]:
+def normal(mu: Float[Tensor, "*S H"], log_sigma: Float[Tensor, "*S H"], generator: RNG) -> Float[Tensor, "*S H"]:
     """Draw latents, with the gradient of both parameters."""
     return mu + torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype) * log_sigma.exp()
 

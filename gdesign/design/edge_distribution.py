@@ -1,10 +1,9 @@
 """Acyclic communication graphs as a distribution: an order, an edge between each ordered pair, one decider.
 
-The order is drawn backwards by Plackett-Luce (Luce 1959; GPTSwarm, arXiv 2402.16823, learns an order
-likewise): the first pick speaks last and decides. Then each agent hears each agent picked after it
-with that pair's own probability, so no draw can hold a circle and no pair is ever searched for one.
-Agents without a path to the decider are left out of the design; all draws that give the same design
-are summed, so probabilities are those of designs.
+The order is drawn backwards by Plackett-Luce (Luce 1959; GPTSwarm, arXiv 2402.16823, learns an order likewise): the
+first pick speaks last and decides. Then each agent hears each agent picked after it with that pair's own probability,
+so no draw can hold a circle and no pair is ever searched for one. Agents without a path to the decider are left out of
+the design; all draws that give the same design are summed, so probabilities are those of designs.
 
 With a temporal part, each slot may also hear each other slot's words of the round before, and a slot
 listens to anybody in a later round only with a probability of its own; in the first round all listen.
@@ -13,8 +12,10 @@ After the last round in which somebody is heard, no further round is held.
 Shape letters: B problems in a batch, N slots, L rounds after the first, G slot graphs, M = 2^N sets of slots.
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -22,8 +23,8 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 from torch_geometric.data import Batch
 
-from gdesign.design.base import Draft
-from gdesign.design.draws import NEVER, bernoulli, bernoulli_entropy, gumbel, or_impossible, summed
+from gdesign.design.base import Designer, Draft
+from gdesign.design.draws import NEVER, RNG, bernoulli, bernoulli_entropy, gumbel, or_impossible, summed
 from gdesign.design.slot_graphs import (
     Later,
     SlotGraphs,
@@ -31,10 +32,12 @@ from gdesign.design.slot_graphs import (
     each,
     from_designs,
     last_rounds,
+    pairs_of,
     reaches,
     slot_agents,
     to_designs,
 )
+from gdesign.encode.problem import Rows, Space
 from gdesign.errors import ConfigError
 from gdesign.types import Agent, Design
 
@@ -42,39 +45,34 @@ MAX_EXACT = 12
 """Up to this many slots the orders are summed exactly (2^N sets); beyond, a draw carries its own order."""
 
 
-class EdgeDistribution:
+@dataclass(frozen=True, kw_only=True)
+class EdgeDistribution(Rows):
     """Independent edges along an order drawn by Plackett-Luce.
 
-    Args:
+    Attributes:
         order_logits: A higher one is picked earlier, and so speaks later.
         edge_logits: [i, j] is for slot j hearing slot i, should j be picked before i.
-        mask: Which slots are there.
-        temporal_logits: [i, j] is for slot j hearing what slot i said in the round before; None for no
-            temporal edges.
-        listen_logits: [j, l] is for slot j listening to those it can hear in round l + 2; given with
-            `temporal_logits`.
+        temporal_logits: [i, j] is for slot j hearing what slot i said in the round before; None for no temporal edges.
+        listen_logits: [j, l] is for slot j listening to those it can hear in round l + 2; given with `temporal_logits`.
+        penalty: The method's own regulariser; None for none.
     """
 
-    def __init__(
-        self,
-        *,
-        order_logits: Float[Tensor, "B N"],
-        edge_logits: Float[Tensor, "B N N"],
-        mask: Bool[Tensor, "B N"],
-        temporal_logits: Float[Tensor, "B N N"] | None = None,
-        listen_logits: Float[Tensor, "B N L"] | None = None,
-    ) -> None:
-        assert (temporal_logits is None) == (listen_logits is None)
-        self.order_logits = order_logits.masked_fill(~mask, NEVER)
-        self.edge_logits = edge_logits
-        self.mask = mask
-        self.temporal_logits = temporal_logits
-        self.listen_logits = listen_logits
-        n = mask.shape[1]
-        off_diagonal = ~torch.eye(n, dtype=torch.bool, device=mask.device)
-        self._pairs = mask[:, :, None] & mask[:, None, :] & off_diagonal
+    order_logits: Float[Tensor, "B N"]
+    edge_logits: Float[Tensor, "B N N"]
+    mask: Bool[Tensor, "B N"]
+    temporal_logits: Float[Tensor, "B N N"] | None = None
+    listen_logits: Float[Tensor, "B N L"] | None = None
+    penalty: Float[Tensor, " B"] | None = None
 
-    def sample(self, *, generator: torch.Generator | None = None, greedy: bool = False) -> SlotGraphs:
+    def __post_init__(self) -> None:
+        assert (self.temporal_logits is None) == (self.listen_logits is None)
+        object.__setattr__(self, "order_logits", self.order_logits.masked_fill(~self.mask, NEVER))
+
+    @cached_property
+    def _pairs(self) -> Bool[Tensor, "B N N"]:
+        return pairs_of(self.mask)
+
+    def sample(self, *, generator: RNG = None, greedy: bool = False) -> SlotGraphs:
         """Draw one graph a problem; greedily, the likeliest order and every edge above one half."""
         with torch.no_grad():
             keys = self.order_logits
@@ -155,16 +153,6 @@ class EdgeDistribution:
         assert self.temporal_logits is not None
         return torch.sigmoid(self.temporal_logits).masked_fill(~self._pairs, 0.0)
 
-    def __getitem__(self, rows: Int[Tensor, " G"]) -> "EdgeDistribution":
-        """Return the distributions of some problems, in that order."""
-        return EdgeDistribution(
-            order_logits=self.order_logits[rows],
-            edge_logits=self.edge_logits[rows],
-            mask=self.mask[rows],
-            temporal_logits=None if self.temporal_logits is None else self.temporal_logits[rows],
-            listen_logits=None if self.listen_logits is None else self.listen_logits[rows],
-        )
-
     def _pair_log_prob(self, graphs: SlotGraphs) -> Float[Tensor, "B N N"]:
         """Return [v, u]: what v adds where it is picked after u, so that u could hear v.
 
@@ -223,62 +211,65 @@ class EdgeDistribution:
         return or_impossible(out)
 
 
-def draw(
-    edges: EdgeDistribution,
-    problem: Batch,
-    *,
-    num_rounds: int,
-    num_designs: int = 1,
-    generator: torch.Generator | None = None,
-    greedy: bool = False,
-    penalty: Float[Tensor, " _"] | None = None,
-) -> Draft:
-    """Draw designs from each distribution; their entropy is that of the order and all edges.
+class EdgeDesigner(Designer):
+    """Draws designs from edges along an order; the entropy of a draft is that of the order and all edges.
 
     Args:
-        edges: One distribution a design, or one a problem, from which `num_designs` are drawn.
-        problem: T problems.
-        num_rounds: How often each agent gets the floor.
-        num_designs: K.
-        generator: Where randomness comes from.
-        greedy: Take the likeliest order, and every edge above one half.
-        penalty: Of each of the distributions, for the draft.
+        space: The agents to connect.
+        num_rounds: How often each agent gets the floor; at most so often where there are temporal edges.
     """
-    if len(edges.mask) < num_designs * problem.num_graphs:
-        rows = each(problem.num_graphs, num_designs, edges.mask.device)
-        edges, penalty = edges[rows], None if penalty is None else penalty[rows]
-    graphs = edges.sample(generator=generator, greedy=greedy)
-    return draft_of(graphs, edges, problem, num_rounds=num_rounds, penalty=penalty)
 
+    def __init__(self, *, space: Space, num_rounds: int) -> None:
+        super().__init__(space=space)
+        self.num_rounds = num_rounds
 
-def draft_of(
-    graphs: SlotGraphs,
-    edges: EdgeDistribution,
-    problem: Batch,
-    *,
-    num_rounds: int,
-    penalty: Float[Tensor, " B"] | None = None,
-    value: Float[Tensor, " B"] | None = None,
-) -> Draft:
-    """Return the draft of graphs that were drawn from these edges."""
-    assert graphs.order is not None
-    agents = slot_agents(problem, len(graphs.decider) // problem.num_graphs)
+    @abstractmethod
+    def distribution(
+        self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, mean: bool = False
+    ) -> EdgeDistribution:
+        """Return the distribution over graphs of each design, or of each problem where nothing is drawn before them.
 
-    def designs() -> list[Design]:
-        return to_designs(graphs, agents, num_rounds=num_rounds)
+        Args:
+            problem: A batch of T problems.
+            num_designs: K.
+            generator: Draws noise (latents, the start of a diffusion) in training mode; None for torch's own.
+            mean: Take the noise's mean, as in evaluation mode, instead of drawing it.
+        """
 
-    if distinct(agents) or graphs.keep.shape[1] > MAX_EXACT:
-        log_prob = edges.log_prob(graphs)
-    else:  # several slots hold one candidate, so several graphs may give the design
-        log_prob = design_log_prob(edges, agents, designs(), num_rounds=num_rounds)
-    return Draft(
-        designs=designs,
-        log_prob=log_prob,
-        entropy=edges.entropy(graphs.order),
-        penalty=penalty,
-        soft=edges.edge_probability(),
-        value=value,
-    )
+    def forward(self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, greedy: bool = False) -> Draft:
+        """Draw designs for each problem; greedily, by the likeliest order and every edge above one half."""
+        edges = self.distribution(problem, num_designs=num_designs, generator=generator)
+        if len(edges.mask) < num_designs * problem.num_graphs:
+            edges = edges[each(problem.num_graphs, num_designs, edges.mask.device)]
+        return self.draft(problem, edges, edges.sample(generator=generator, greedy=greedy))
+
+    def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " T"]:
+        """Return the log-probability of one given design a problem, given the noise's mean; -inf where impossible.
+
+        In training mode it differs from the log-probability of a draft whose method draws noise.
+        """
+        edges = self.distribution(problem, mean=True)
+        return design_log_prob(edges, slot_agents(problem), designs, num_rounds=self.num_rounds)
+
+    def draft(self, problem: Batch, edges: EdgeDistribution, graphs: SlotGraphs) -> Draft:
+        """Return the draft of graphs that were drawn from these edges, one a design."""
+        assert graphs.order is not None
+        agents = slot_agents(problem, len(graphs.decider) // problem.num_graphs)
+
+        def designs() -> list[Design]:
+            return to_designs(graphs, agents, num_rounds=self.num_rounds)
+
+        if distinct(agents) or graphs.keep.shape[1] > MAX_EXACT:
+            log_prob = edges.log_prob(graphs)
+        else:  # several slots hold one candidate, so several graphs may give the design
+            log_prob = design_log_prob(edges, agents, designs(), num_rounds=self.num_rounds)
+        return Draft(
+            designs=designs,
+            log_prob=log_prob,
+            entropy=edges.entropy(graphs.order),
+            penalty=edges.penalty,
+            soft=edges.edge_probability(),
+        )
 
 
 def design_log_prob(

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from gdesign.design.base import Designer, Draft
+from gdesign.design.draws import RNG
 from gdesign.encode.problem import Space
 from gdesign.errors import ConfigError
 from gdesign.types import Design
@@ -27,9 +28,7 @@ class Constant(Designer):
     def design(self) -> Design:
         """The design."""
 
-    def forward(
-        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
-    ) -> Draft:
+    def forward(self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, greedy: bool = False) -> Draft:
         """Return the design as often as designs are drawn."""
         num: int = problem.num_graphs * num_designs
         design = self.design
@@ -45,7 +44,6 @@ class Fixed(Constant):
     """One standard team for every question; it has no parameters.
 
     Args:
-        space: The agents on offer.
         topology: Makes the design out of the chosen agents: a function of this module, or `macnet`.
         slots: The agents by slot index, in this order; a slot may be named more than once.
         llms: The agents by the names of their LLMs, in this order, each in its first free slot.

@@ -85,6 +85,12 @@ def _paths(adjacency: Bool[Tensor, "B N N"]) -> Bool[Tensor, "B N N"]:
     return closure > 0
 
 
+def pairs_of(mask: Bool[Tensor, "B N"]) -> Bool[Tensor, "B N N"]:
+    """Return the pairs of two slots that are there."""
+    n = mask.shape[1]
+    return mask[:, :, None] & mask[:, None, :] & ~torch.eye(n, dtype=torch.bool, device=mask.device)
+
+
 def to_designs(graphs: SlotGraphs, agents: Sequence[Sequence[Agent]], *, num_rounds: int) -> list[Design]:
     """Build the designs of slot graphs over these agents; the decider has the last word."""
     if graphs.later is not None:
@@ -133,11 +139,7 @@ def from_designs(
     decisions or rounds, agents on no slot, temporal edges that the family lacks) has no slot graph.
 
     Args:
-        designs: B designs.
-        agents: At each slot.
-        mask: Which slots are there.
         num_rounds: How often each agent gets the floor, at most where `temporal`.
-        temporal: Whether the family has temporal edges.
     """
     found: list[_Graph] = []
     owner: list[int] = []
@@ -209,7 +211,6 @@ def _slot_graphs(found: Sequence[_Graph], *, like: Bool[Tensor, "B N"], num_late
 
 
 def _graphs(graphs: SlotGraphs, later: Later) -> Iterator[_Graph]:
-    """Yield slot graphs as Python values."""
     rows = zip(graphs.keep, graphs.decider.tolist(), graphs.adjacency, later.temporal, later.listens, strict=True)
     for keep, decider, spatial, temporal, listens in rows:
         slots, heard = keep.nonzero()[:, 0].tolist(), listens.tolist()

@@ -33,7 +33,6 @@ class GraphEncoder(nn.Module):
         conv: The convolution of every layer; None passes no messages, and each node only reads itself and the
             question: the control of every claim about graphs.
         hidden_dim: H.
-        num_layers: Message passing steps.
         task_node: Whether messages go from the virtual task node to the slots and back.
         num_features: F; more than a problem has where a method knows more of the slots.
 
@@ -67,12 +66,7 @@ class GraphEncoder(nn.Module):
         self.convs = nn.ModuleList(_made(conv, hidden_dim) for _ in range(num_layers) if conv is not None)
 
     def forward(self, problem: Batch, features: Float[Tensor, "V F"] | None = None) -> Float[Tensor, "V H"]:
-        """Return the encoding of every node.
-
-        Args:
-            problem: A batch of problems.
-            features: Numbers of every node; None for the problem's own.
-        """
+        """Return the encoding of every node, by the problem's own numbers of them unless others are given."""
         numbers = problem.features if features is None else features
         question = self.question(problem.x[problem.slot < 0] * self.scale)[problem.batch]
         own = self.own(problem.x * self.scale)

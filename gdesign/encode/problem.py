@@ -33,7 +33,6 @@ class Space:
     """The agents a designer may place, and the width of their text features.
 
     Attributes:
-        pool: Where the agents come from.
         slots: The candidates, one a slot; a candidate may fill several.
         text_dim: D.
     """
@@ -43,7 +42,6 @@ class Space:
     text_dim: int
 
     def __post_init__(self) -> None:
-        """Refuse slots that the pool cannot fill."""
         if not self.slots:
             raise ConfigError("a problem needs at least one slot; got none")
         for slot in self.slots:
@@ -89,8 +87,6 @@ class ProblemEncoder:
     """Turn tasks into problems; the texts of the pool are encoded once.
 
     Args:
-        pool: The agents on offer.
-        encoder: Texts to features.
         slots: Which candidates stand in the slots, by index; None for each candidate once.
         anchor: `pool` takes the pool's role-to-role edges, `complete` all pairs both ways, `none` only the task
             node's ties; else one of `gdesign.agents.topologies.TOPOLOGIES` over the slots in their order (`chain` is
@@ -135,7 +131,6 @@ class ProblemEncoder:
         """Return the problems of some tasks as one PyG batch.
 
         Args:
-            tasks: The tasks; their questions are encoded (from the cache where it has them).
             usd_weight: lambda, one for all or one a task.
 
         Raises:
@@ -211,10 +206,11 @@ P = TypeVar("P", bound="Rows")
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """Tensors with a row a problem, of which one index takes some, in that order."""
+    """Tensors with a row a problem, or None; one index takes some of the rows, in that order."""
 
     def __getitem__(self: P, rows: Int[Tensor, " G"] | Bool[Tensor, " B"]) -> P:
-        return type(self)(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return type(self)(**{name: None if value is None else value[rows] for name, value in values.items()})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,9 +218,6 @@ class Dense(Rows):
     """A batch of problems as padded rows, for decoders.
 
     Attributes:
-        slots: Encodings of the slots.
-        task: Encodings of the task nodes.
-        mask: Which slots are there.
         slot: The slots' identities; 0 where padded.
         anchor: 1 where an anchor edge leads from slot i to slot j.
     """

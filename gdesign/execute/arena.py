@@ -35,16 +35,10 @@ class Arena(Protocol):
     def run(
         self, jobs: Sequence[Job], *, phase: str, step: int | None = None, on_run: OnRun | None = None
     ) -> list[Result]:
-        """Run designs on tasks, all at the same time, and weigh them.
+        """Run designs on tasks, all at the same time, and return runs and outcomes in the order of the jobs.
 
         Args:
             jobs: What to run; what is named several times is run once.
-            phase: What it is done for.
-            step: Training step.
-            on_run: Is told each run; None for nobody.
-
-        Returns:
-            Runs and outcomes, in the order of the jobs.
         """
 
 
@@ -54,9 +48,6 @@ class LocalArena:
     It is to be closed, as by `with`, for it keeps the connections of its clients from one call of `run` to the next.
 
     Args:
-        pool: Knows roles, LLMs and prices.
-        llm: Answers the agents.
-        benchmark: Reads and grades the answers.
         limits: How much one run may take, and each agent in it; None for no limit.
         sandbox: Where agents run the programs that they write; None for nowhere.
         log: Takes down each run; None for nowhere.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gdesign.types import Decision, Design, Turn
+from gdesign.types import Decision, Turn
 
 
 def decide(decision: Decision, last_words: Sequence[Turn | None]) -> Turn | None:
@@ -12,7 +12,6 @@ def decide(decision: Decision, last_words: Sequence[Turn | None]) -> Turn | None
     a vote falls to the earliest agent that spoke. An agent of weight 0 takes no part in a weighted vote.
 
     Args:
-        decision: How to decide.
         last_words: By agent, its latest turn with a reply; None if it never spoke.
 
     Returns:
@@ -34,21 +33,5 @@ def decide(decision: Decision, last_words: Sequence[Turn | None]) -> Turn | None
             votes[turn.answer] = votes.get(turn.answer, 0.0) + weights[turn.agent]
     if not votes:
         return voters[0] if voters else None
-    best = max(votes.values())  # ties: dicts keep the order in which agents first gave an answer
-    winner = next(answer for answer, weight in votes.items() if weight == best)
+    winner = max(votes, key=votes.__getitem__)  # ties: dicts keep the order in which agents first gave an answer
     return next(t for t in voters if t.answer == winner)
-
-
-def deciders(design: Design) -> list[int]:
-    """Return the agents whose last words may be the decision, or count in it."""
-    match design.decision.kind:
-        case "vote":
-            return list(range(len(design.agents)))
-        case "weighted_vote":
-            return [i for i, weight in enumerate(design.decision.weights) if weight != 0]
-        case "judge":
-            assert design.decision.judge is not None
-            return [design.decision.judge]
-        case "last":
-            first = max(i for i, agent in enumerate(design.agents) if agent.gate is None)
-            return list(range(first, len(design.agents)))

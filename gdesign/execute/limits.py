@@ -38,9 +38,6 @@ class Ledger:
     they may leave too little.
 
     Args:
-        limits: How much may be taken.
-        pool: Knows the prices.
-        num_turns: How many turns there are.
         several: The turns in which an agent may make more than one call; those after them wait until they end.
     """
 
@@ -62,10 +59,7 @@ class Ledger:
         """Make one call of a turn, if the limits allow.
 
         Args:
-            request: What is asked.
             turn: Which turn, counted from 0 by round, then agent.
-            agent: Whose turn it is.
-            llm: Who is asked.
 
         Raises:
             LLMError: They do not allow it, or the call failed.

@@ -3,7 +3,7 @@
 `program`: program of thought (Chen et al., arXiv 2211.12588), run in a sandbox. `test`: the program is tried on the
 tests that the question shows, or on some that the agent writes, and repaired (as CodeT and Self-Debugging do: arXiv
 2207.10397, 2304.05128). `self_refine`: Madaan et al., arXiv 2303.17651. `reflect`: Reflexion, Shinn et al., arXiv
-2303.11366. Prompts are our own.
+2303.11366. Prompts (gdesign/agents/prompts.yaml) are our own.
 """
 
 import ast
@@ -14,7 +14,7 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from gdesign.agents.prompt import quoted
+from gdesign.agents.prompt import TURNS, quoted
 from gdesign.errors import LLMError, UnsupportedRequestError
 from gdesign.sandbox import Result, Sandbox
 from gdesign.tasks.base import Benchmark, RunsPrograms
@@ -55,10 +55,7 @@ async def work(request: Request, *, operator: str, task: Task, ask: Ask, tools: 
     Where a call after the first one fails, what was said before stands.
 
     Args:
-        request: The first call.
-        operator: How the agent works.
         task: The question; its reference answer is not looked at.
-        ask: Answers each request.
         tools: Where programs run; None for nowhere.
 
     Raises:
@@ -79,13 +76,6 @@ async def work(request: Request, *, operator: str, task: Task, ask: Ask, tools: 
 
 
 class _Talk:
-    """The calls of one turn.
-
-    Args:
-        request: The first.
-        ask: Answers each.
-    """
-
     def __init__(self, request: Request, ask: Ask) -> None:
         self._first = request
         self._ask = ask
@@ -94,13 +84,11 @@ class _Talk:
         self.said = ""
 
     async def begin(self, *notes: str) -> str:
-        """Ask the first question, with notes at its end, and return what is said."""
         *messages, question = self._first.messages
         text = "\n".join((question.content, *notes))
         return await self._put(replace(self._first, messages=(*messages, Message(question.role, text))))
 
     async def go_on(self, words: str) -> str:
-        """Go on with the last words and return what is said to it."""
         messages = (*self._last.messages, Message("assistant", self.said), Message("user", words))
         return await self._put(replace(self._first, messages=messages))
 
@@ -112,13 +100,11 @@ class _Talk:
         return self.said
 
     def fail(self, error: LLMError) -> None:
-        """Take note that a call failed, unless it was the first."""
         if not self._replies:
             raise error
         self._faults += (*error.faults, "failed")
 
     def end(self, text: str) -> Reply:
-        """Return last words with what all calls took."""
         replies = self._replies
         live = [r for r in replies if r.label is Label.LIVE]
         return replace(
@@ -146,7 +132,6 @@ def _together(replies: Sequence[Reply]) -> Usage:
 
 
 async def _computed(talk: _Talk, task: Task, tools: Sandbox) -> Reply:
-    """Run the program that the agent writes; what it prints is the answer."""
     text = ""
     try:
         await talk.begin()
@@ -163,10 +148,7 @@ async def _computed(talk: _Talk, task: Task, tools: Sandbox) -> Reply:
             wrong = _last_lines(done.stderr) or done.detail or "It prints nothing."
             text = f"{text}\n\nThe program does not work ({done.why}):\n{quoted(wrong)}"
             if not last:
-                await talk.go_on(
-                    f"The program was run and gave no answer ({done.why}):\n\n{quoted(wrong)}\n\n"
-                    "Write the whole program again without this mistake, in one ```python block."
-                )
+                await talk.go_on(TURNS["program_failed"].format(why=done.why, wrong=quoted(wrong)))
     except LLMError as error:
         talk.fail(error)
     return talk.end(text)
@@ -191,32 +173,22 @@ def _same_each_time(text: str) -> str:
 
 # --------------------------------------------------------------------------- tests
 
-OWN_TESTS = (
-    "Before your program is run: write up to five tests for it that follow from the question alone, each one line "
-    "`assert ...`, all in one ```python block, without the program."
-)
-
 
 async def _tested(talk: _Talk, task: Task, tools: Sandbox) -> Reply:
-    """Try the program on tests and have it repaired; the best known program stands."""
     text, report = "", ""
     try:
         text = await talk.begin()
         written = program(text)
         tests = shown_tests(task.question)
         if written is not None and not tests:
-            tests = shown_tests(await talk.go_on(OWN_TESTS))
+            tests = shown_tests(await talk.go_on(TURNS["own_tests"]))
         for left in reversed(range(NUM_REPAIRS + 1)):
             if written is None or not tests:
                 break
             report = await _trial(written, tests, tools)
             if not report or not left:
                 break
-            text = await talk.go_on(
-                f"Your program was tried on tests:\n\n{quoted(report)}\n\n"
-                "If a test follows from the question, write the whole program again so that it passes, in one "
-                "```python block. If the program is right and the test is not, write the program as it was."
-            )
+            text = await talk.go_on(TURNS["repair"].format(report=quoted(report)))
             written, report = program(text), ""
     except LLMError as error:
         talk.fail(error)
@@ -286,33 +258,22 @@ async def _trial(written: str, tests: Sequence[str], tools: Sandbox) -> str:
 
 # --------------------------------------------------------------------------- second thoughts
 
-CRITICISE = (
-    "Criticise your answer: what is wrong, missing or not shown? Name each fault and how to mend it, without giving a "
-    "new answer yet. If there is nothing to mend, reply with the one line `No fault found.`"
-)
-IMPROVE = "Now give the improved answer, complete and in the form that was asked for at the beginning."
-REFLECT = (
-    "In a few sentences: what did you get wrong, and what will you do otherwise when you try again? Give no new answer "
-    "yet."
-)
 LESSON = "# What you learned from an earlier try"
 SATISFIED = "no fault found"
 
 
 async def _refined(talk: _Talk) -> Reply:
-    """Ask, have the answer criticised, and have it improved."""
     text = ""
     try:
         text = await talk.begin()
-        if SATISFIED not in (await talk.go_on(CRITICISE)).lower():
-            text = await talk.go_on(IMPROVE)
+        if SATISFIED not in (await talk.go_on(TURNS["criticise"])).lower():
+            text = await talk.go_on(TURNS["improve"])
     except LLMError as error:
         talk.fail(error)
     return talk.end(text)
 
 
 async def _reflected(talk: _Talk, task: Task, tools: Sandbox) -> Reply:
-    """Ask; after a failed test, or a doubt of its own, have the agent write down a lesson and begin anew with it."""
     text = ""
     tests = shown_tests(task.question)
     lessons: list[str] = []
@@ -321,14 +282,14 @@ async def _reflected(talk: _Talk, task: Task, tools: Sandbox) -> Reply:
         for _ in range(NUM_REPAIRS):
             written = program(text) if tests else None
             if written is None:
-                lesson = await talk.go_on(CRITICISE)
+                lesson = await talk.go_on(TURNS["criticise"])
                 if SATISFIED in lesson.lower():
                     break
             else:
                 report = await _trial(written, tests, tools)
                 if not report:
                     break
-                lesson = await talk.go_on(f"Your program was tried on tests:\n\n{quoted(report)}\n\n{REFLECT}")
+                lesson = await talk.go_on(TURNS["reflect"].format(report=quoted(report)))
             lessons.append(lesson)
             text = await talk.begin("", LESSON, *(line for lesson in lessons for line in ("", quoted(lesson))))
     except LLMError as error:

@@ -10,10 +10,6 @@ from gdesign.types import Agent, AgentPool, Design, Gate, Origin, Reply, Request
 class Plan:
     """The turns of a design, each named by its agent and its round (counted from 1).
 
-    Args:
-        design: Who takes part and who hears whom.
-        pool: Knows the roles and LLMs that the design names.
-
     Raises:
         PoolError: The design names a role, LLM or operator that the pool lacks.
     """
@@ -41,11 +37,7 @@ class Plan:
         """Return what agent `i` is asked.
 
         Args:
-            i: Index of the agent.
-            task: The question.
-            seed: That of the run.
             heard: The turns it hears; those without a reply are left out.
-            previous: Its own reply of the round before.
         """
         agent = self._agents[i]
         spoken = [(t, t.reply) for t in heard if t.reply is not None]

@@ -41,11 +41,6 @@ def account(run: Run, *, grade: Grade, pool: AgentPool) -> Outcome:
 
     A recorded answer scores by what its recording says; any other by the benchmark's grader. An
     unreadable answer scores 0 and is marked, unless its recording says otherwise.
-
-    Args:
-        run: What was said.
-        grade: The benchmark's grader.
-        pool: Knows the prices.
     """
     decided = None if run.decided_by is None else run.turns[run.decided_by]
     if decided is not None and decided.reply is not None and decided.reply.score is not None:
@@ -107,7 +102,6 @@ def latency(run: Run) -> float:
 
 
 def _longest(run: Run, lengths: Sequence[float]) -> float:
-    """Return the length of the longest chain of turns that waited for each other."""
     heard = [run.design.heard(r) for r in range(1, run.design.num_rounds + 1)]
     end: dict[tuple[int, int], float] = {}
     for turn, length in zip(run.turns, lengths, strict=True):

@@ -33,18 +33,11 @@ async def run(
     that would have heard it go on without it.
 
     Args:
-        design: Who takes part, who hears whom, and how they decide.
-        task: The question.
-        pool: Knows the roles and LLMs that the design names.
-        llm: Answers each agent's request.
         extract: The benchmark's reader of answers; gates and votes compare what it returns.
         seed: Picks among independent answers of an LLM to the same request; 0 for the first.
         limits: How much all agents, and each agent, may take; None for no limit.
         tools: Where agents run the programs that they write, if their operators say so; None for nowhere.
         on_turn: Is told each turn as soon as it has ended, in the order in which they end; None for nobody.
-
-    Returns:
-        Everything that was said, and the decision.
 
     Raises:
         PoolError: The design names a role, LLM or operator that the pool lacks.

@@ -1,6 +1,5 @@
 """A design as a DOT graph, which Graphviz draws."""
 
-from gdesign.execute.decide import deciders
 from gdesign.export.steps import in_rounds
 from gdesign.types import Design
 
@@ -24,7 +23,7 @@ def dot(design: Design) -> str:
     word = "answer" if design.decision.kind in ("last", "judge") else design.decision.kind
     lines.append(f"  answer [label={_quoted(word)}, shape=ellipse, style=solid];")
     weights = design.decision.weights
-    lines += [f"  a{i} -> answer{_label(f'{weights[i]:g}') if weights else ''};" for i in deciders(design)]
+    lines += [f"  a{i} -> answer{_label(f'{weights[i]:g}') if weights else ''};" for i in design.deciders()]
     return "\n".join([*lines, "}"])
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import networkx as nx
 
-from gdesign.execute.decide import deciders
 from gdesign.types import Design, Edge
 
 NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -19,7 +18,7 @@ def graph(design: Design) -> "nx.MultiDiGraph[int]":
     `weight`. An edge has `kind` (`spatial`, `temporal` or `watch`) and `rounds`, those in which it holds. The graph has
     `num_rounds` and `decision`.
     """
-    deciding = set(deciders(design))
+    deciding = set(design.deciders())
     drawn: nx.MultiDiGraph[int] = nx.MultiDiGraph(num_rounds=design.num_rounds, decision=design.decision.kind)
     for i, agent in enumerate(design.agents):
         attributes: dict[str, Any] = {

@@ -1,6 +1,5 @@
 """A design as a Mermaid flowchart, which GitHub and many editors draw."""
 
-from gdesign.execute.decide import deciders
 from gdesign.export.steps import in_rounds
 from gdesign.types import Design
 
@@ -18,7 +17,7 @@ def mermaid(design: Design) -> str:
             lines += [f"  a{w} -.->{_labelled(f'quorum {agent.gate.quorum}')} a{i}" for w in agent.gate.watch]
     lines.append(f"  answer([{'answer' if design.decision.kind in ('last', 'judge') else design.decision.kind}])")
     weights = design.decision.weights
-    lines += [f"  a{i} -->{_labelled(f'{weights[i]:g}') if weights else ''} answer" for i in deciders(design)]
+    lines += [f"  a{i} -->{_labelled(f'{weights[i]:g}') if weights else ''} answer" for i in design.deciders()]
     return "\n".join(lines)
 
 

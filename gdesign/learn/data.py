@@ -8,6 +8,7 @@ import lightning as L
 import torch
 from torch.utils.data import DataLoader, Sampler
 
+from gdesign.design.base import refuse_below_one
 from gdesign.errors import ConfigError
 from gdesign.types import Task
 
@@ -24,12 +25,7 @@ class Batch(tuple[Item, ...]):
 
 
 class EpochShuffle(Sampler[int]):
-    """Every index once, in an order that depends on seed and epoch only, so that a resumed run goes on alike.
-
-    Args:
-        data: What is shuffled.
-        seed: Draws the orders.
-    """
+    """Every index once, in an order that depends on seed and epoch only, so that a resumed run goes on alike."""
 
     def __init__(self, data: Sized, *, seed: int) -> None:
         self._num = len(data)
@@ -41,12 +37,10 @@ class EpochShuffle(Sampler[int]):
         self._epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
-        """Yield the order of this epoch."""
         generator = torch.Generator().manual_seed((self._seed << 24) + self._epoch)
         yield from torch.randperm(self._num, generator=generator).tolist()
 
     def __len__(self) -> int:
-        """Return the number of items."""
         return self._num
 
 
@@ -56,12 +50,9 @@ class TaskData(L.LightningDataModule):
     Weights are scaled to 1 on average over the training tasks.
 
     Args:
-        train: Tasks to learn from.
         validation: Tasks that early stopping and the choice of a checkpoint see.
-        batch_size: Tasks a training step.
         validation_batch_size: Tasks run at once in validation.
-        shuffle_questions: A control: the designer reads the question of another task than the one
-            its design is run on.
+        shuffle_questions: A control: the designer reads the question of another task than the one its design is run on.
         seed: Orders the tasks, and permutes the questions.
     """
 
@@ -80,8 +71,7 @@ class TaskData(L.LightningDataModule):
             raise ConfigError("there are no training tasks; the split train of this task is empty")
         if not validation:
             raise ConfigError("there are no validation tasks; the split validation of this task is empty")
-        if batch_size < 1:
-            raise ConfigError(f"batch_size must be 1 or more; got {batch_size}")
+        refuse_below_one(batch_size=batch_size)
         mean = sum(t.weight for t in train) / len(train)
         tasks = [replace(t, weight=t.weight / mean) for t in train]
         self.train = items(tasks, shuffle_questions=shuffle_questions, seed=seed)

@@ -41,7 +41,6 @@ class Rollouts:
         log_prob: Of each design, with its gradient.
         utility: Of each run; holds no gradient.
         entropy: As the method defines it.
-        penalty: The method's own regulariser.
         weight: Of each task; 1 on average over the training tasks.
         teacher_log_prob: Of a given design for each task; None where none is imitated.
         value: What the method's critic expects each design to be worth, with its gradient; None without a critic.
@@ -139,7 +138,6 @@ def critic(rollouts: Rollouts, *, between: float = 1.0) -> Float[Tensor, ""]:
     critic, is the penalty of a method that has one (CommFormer, arXiv 2405.08550).
 
     Args:
-        rollouts: Those of new designs, and of earlier ones if any are gone over again.
         between: What the mean error of a task's designs counts beside each design's own distance from it. Designs of
             one task are run with the same luck, so how they differ is known better than how good all of them are.
 

@@ -4,7 +4,7 @@ Shape letters: Q questions, R resamples.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -26,18 +26,6 @@ from gdesign.learn.data import Item
 from gdesign.types import Job, Outcome
 
 NUM_RESAMPLES = 2000
-MEANS = (
-    "score",
-    "usd",
-    "utility",
-    "prompt_tokens",
-    "completion_tokens",
-    "calls",
-    "critical_path",
-    "paid_usd",
-    "latency",
-)
-"""The columns that are averaged over questions; USD are per 1,000 of them."""
 
 
 def evaluate(
@@ -50,32 +38,22 @@ def evaluate(
     num_samples: int = 1,
     batch_size: int = 64,
     phase: str = "test",
-    progress: Callable[[int], object] | None = None,
 ) -> list[Result]:
-    """Run the greedy design of each task.
+    """Run the greedy design of each task; return runs and outcomes by task, then seed.
 
     Args:
-        designer: Draws the designs.
         items: The tasks, and what the designer reads of them.
-        problems: Encodes tasks.
-        arena: Runs the designs.
         usd_weight: lambda, which designers read.
         num_samples: How often each task is run, with seeds 0, 1, ...
-        batch_size: Tasks run at once.
-        phase: What it is done for.
-        progress: Is told after each batch how many tasks it held.
-
-    Returns:
-        Runs and outcomes, by task, then seed.
     """
     results: list[Result] = []
-    for start in range(0, len(items), batch_size):
-        batch = items[start : start + batch_size]
-        designs = greedy(designer, problems, [item.seen for item in batch], usd_weight=usd_weight)
-        jobs = [Job(d, item.task, s) for d, item in zip(designs, batch, strict=True) for s in range(num_samples)]
-        results += arena.run(jobs, phase=phase)
-        if progress is not None:
-            progress(len(batch))
+    with tqdm(total=len(items), desc=phase, unit="task", leave=False, disable=None) as bar:
+        for start in range(0, len(items), batch_size):
+            batch = items[start : start + batch_size]
+            designs = greedy(designer, problems, [item.seen for item in batch], usd_weight=usd_weight)
+            jobs = [Job(d, item.task, s) for d, item in zip(designs, batch, strict=True) for s in range(num_samples)]
+            results += arena.run(jobs, phase=phase)
+            bar.update(len(batch))
     return results
 
 
@@ -86,38 +64,17 @@ def summarise(
     seconds: float = 0.0,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Return the numbers of `eval.json`.
+    """Return the numbers of `eval.json`; docs/metrics.md says what each is.
 
     Means are over questions, each by its task's weight; runs of one question are averaged first.
 
     Args:
-        results: Runs and outcomes, by task.
-        reward: What they are worth.
-        seconds: How long it took.
         seed: Draws the resamples of the intervals.
-
-    Returns:
-        score: Mean score, in [0, 1].
-        usd: USD per 1,000 questions.
-        prompt_tokens, completion_tokens, calls, critical_path: Means a question.
-        utility: score - usd_weight * usd - token_weight * tokens - second_weight * seconds.
-        paid_usd: What of `usd` was asked live, so paid now; the rest came from a recording.
-        n: Number of questions.
-        label: The weakest label of the runs.
-        seconds: Wall-clock time of the evaluation.
-        unreadable: Number of runs whose decided answer could not be parsed.
-        failures: Number of calls that failed.
-        faults: Number of faults that were survived by asking again.
-        counted: Number of turns whose tokens were counted here, because the endpoint did not say.
-        latency: mean over questions, p50 and p95 over runs, in seconds; None where nobody measured.
-        interval: 95 % of the score, by a bootstrap over questions.
-        utility_interval: The same of the utility.
-        domains: score, usd, utility and n by domain.
-        num_distinct_designs: How many different designs were run.
     """
     assert results, "nothing was run"
     weight, table = _by_question(results, reward)
-    summary: dict[str, Any] = dict(zip(MEANS, weighted_mean(table, weight).tolist(), strict=True))
+    names = _row(results[0][1], reward)
+    summary: dict[str, Any] = dict(zip(names, weighted_mean(table, weight).tolist(), strict=True))
     latencies = torch.tensor([o.seconds for _, o in results], dtype=torch.float64)
     p50, p95 = torch.quantile(latencies, torch.tensor([0.5, 0.95], dtype=torch.float64)).tolist()
     measured = {"mean": summary["latency"], "p50": p50, "p95": p95}
@@ -157,14 +114,7 @@ def evaluate_into(
     """Evaluate, and write `eval.json` with what training cost.
 
     Args:
-        folder: Gets `eval.json`.
-        designer: Draws the designs.
-        items: The tasks, and what the designer reads of them.
-        problems: Encodes tasks.
         arena: Runs the designs, under the split as phase.
-        split: Where the tasks are from.
-        num_samples: How often each is run.
-        reward: What the runs are worth.
         training: What training took, as `gdesign.runs.money.spent` says.
 
     Raises:
@@ -173,17 +123,15 @@ def evaluate_into(
     if not items:
         raise ConfigError(f"there are no tasks in the split {split}; choose another, or check the task's settings")
     began = perf_counter()
-    with tqdm(total=len(items), desc=split, unit="task", leave=False, disable=None) as bar:
-        results = evaluate(
-            designer,
-            items,
-            problems=problems,
-            arena=arena,
-            usd_weight=reward.usd_weight,
-            num_samples=num_samples,
-            phase=split,
-            progress=bar.update,
-        )
+    results = evaluate(
+        designer,
+        items,
+        problems=problems,
+        arena=arena,
+        usd_weight=reward.usd_weight,
+        num_samples=num_samples,
+        phase=split,
+    )
     summary = summarise(results, reward=reward, seconds=perf_counter() - began)
     summary |= {"split": split, "num_samples": num_samples, **asdict(reward), "training": dict(training)}
     if arena.isolation is not None:
@@ -204,16 +152,24 @@ def _by_question(results: Sequence[Result], reward: Reward) -> tuple[Float[Tenso
     for _, group in groupby(results, key=lambda x: (x[0].task.benchmark, x[0].task.id)):
         same = list(group)
         weights.append(same[0][0].task.weight)
-        columns = zip(*(_row(outcome, reward) for _, outcome in same), strict=True)
+        columns = zip(*(_row(outcome, reward).values() for _, outcome in same), strict=True)
         rows.append([sum(column) / len(same) for column in columns])
     return torch.tensor(weights, dtype=torch.float64), torch.tensor(rows, dtype=torch.float64)
 
 
-def _row(o: Outcome, reward: Reward) -> tuple[int | float, ...]:
-    """Return what `MEANS` names."""
-    usd, paid_usd = 1000 * o.usd, 1000 * o.paid_usd
-    tokens = (o.prompt_tokens, o.completion_tokens)
-    return (o.score, usd, reward.utility(o), *tokens, o.calls, o.critical_path, paid_usd, o.seconds)
+def _row(o: Outcome, reward: Reward) -> dict[str, int | float]:
+    """Return what is averaged over questions; USD are per 1,000 of them."""
+    return {
+        "score": o.score,
+        "usd": 1000 * o.usd,
+        "utility": reward.utility(o),
+        "prompt_tokens": o.prompt_tokens,
+        "completion_tokens": o.completion_tokens,
+        "calls": o.calls,
+        "critical_path": o.critical_path,
+        "paid_usd": 1000 * o.paid_usd,
+        "latency": o.seconds,
+    }
 
 
 def weighted_mean(table: Float[Tensor, "Q C"], weight: Float[Tensor, " Q"]) -> Float[Tensor, " C"]:

@@ -63,10 +63,6 @@ def fit(
     `checkpoint/best.ckpt` is written in each case.
 
     Args:
-        module: The designer and all it learns from.
-        data: Training and validation tasks.
-        folder: The run folder.
-        make_trainer: Makes the Lightning trainer, given callbacks and loggers.
         patience: Number of validations without a better utility after which training ends; None for never.
         loggers: Where metrics go beside `metrics.csv`.
         resume: Go on from `checkpoint/last.ckpt` if it is there, to the same numbers as without the stop.
@@ -90,7 +86,17 @@ def fit(
     if (isinstance(designer, Searched) and not resumes) or not learns(designer):
         checkpoint.save(designer, folder / checkpoint.BEST, seconds=perf_counter() - began)
     if trains:
-        _train(module, data, folder, make_trainer, patience, loggers, resumes)
+        last, best = folder / checkpoint.LAST, Path(checkpoint.BEST).stem
+        callbacks: list[Callback] = [
+            ModelCheckpoint(last.parent, best, monitor="val/utility", mode="max", enable_version_counter=False),
+            ModelCheckpoint(last.parent, last.stem, enable_version_counter=False),
+        ]
+        if patience is not None:
+            callbacks.append(EarlyStopping(monitor="val/utility", mode="max", patience=patience))
+        keep = checkpoint.read(last, "global_step") if resumes else 0
+        metrics = MetricsFile(folder / "metrics.csv", keep_steps=keep)
+        trainer = make_trainer(callbacks=callbacks, logger=[metrics, *loggers], plugins=[WholeFiles()])
+        _train(module, data, trainer, last=last if resumes else None)
         if not (folder / checkpoint.BEST).is_file():
             raise ConfigError(
                 "training ended before the first validation, so no designer is the best; let it last for an epoch or "
@@ -99,29 +105,10 @@ def fit(
         checkpoint.restore(designer, folder / checkpoint.BEST)
 
 
-def _train(
-    module: DesignModule,
-    data: TaskData,
-    folder: Path,
-    make_trainer: MakeTrainer,
-    patience: int | None,
-    loggers: Sequence[Logger],
-    resumes: bool,
-) -> None:
-    last = folder / checkpoint.LAST
-    keep = checkpoint.read(last, "global_step") if resumes else 0
-    best = Path(checkpoint.BEST).stem
-    callbacks: list[Callback] = [
-        ModelCheckpoint(last.parent, best, monitor="val/utility", mode="max", enable_version_counter=False),
-        ModelCheckpoint(last.parent, last.stem, enable_version_counter=False),
-    ]
-    if patience is not None:
-        callbacks.append(EarlyStopping(monitor="val/utility", mode="max", patience=patience))
-    metrics = MetricsFile(folder / "metrics.csv", keep_steps=keep)
-    trainer = make_trainer(callbacks=callbacks, logger=[metrics, *loggers], plugins=[WholeFiles()])
+def _train(module: DesignModule, data: TaskData, trainer: L.Trainer, *, last: Path | None) -> None:
     handler = signal.getsignal(signal.SIGINT)
     try:
-        trainer.fit(module, data, ckpt_path=last if resumes else None, weights_only=True)
+        trainer.fit(module, data, ckpt_path=last, weights_only=True)
     except SystemExit:  # what Lightning makes of Ctrl-C
         signal.signal(signal.SIGINT, handler)
         raise KeyboardInterrupt from None

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
-from gdesign.design.base import Designer
+from gdesign.design.base import Designer, refuse_below_one
 from gdesign.design.choose import greedy
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.errors import ConfigError
@@ -27,11 +27,7 @@ from gdesign.types import Job, Outcome, Run
 
 
 class Means(nn.Module):
-    """Means over runs: of utility, score and USD per 1,000 questions.
-
-    Args:
-        persistent: Whether the state dict carries them.
-    """
+    """Means over runs: of utility, score and USD per 1,000 questions."""
 
     def __init__(self, *, persistent: bool) -> None:
         super().__init__()
@@ -63,14 +59,10 @@ class DesignModule(L.LightningModule):
     """Learns a designer from the utility of the designs that it draws.
 
     Args:
-        designer: What learns.
-        problems: Encodes tasks.
-        arena: Runs the designs.
         estimator: Rollouts to a loss.
         optimizer: Makes one, given parameters and `lr`.
         lr: Learning rate at the first step.
         final_lr: Its share at the last step, reached in a straight line.
-        reward: What a run is worth.
         replay: Runs of earlier steps that a critic goes over again, at prices drawn anew; None for none.
         teacher: Gives the designs to imitate; then none is drawn and run in training.
         num_designs: K.
@@ -108,13 +100,9 @@ class DesignModule(L.LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        for name, value in (
-            ("num_designs", num_designs),
-            ("num_samples", num_samples),
-            ("num_validation_samples", num_validation_samples),
-        ):
-            if value < 1:
-                raise ConfigError(f"{name} must be 1 or more; got {value}")
+        refuse_below_one(
+            num_designs=num_designs, num_samples=num_samples, num_validation_samples=num_validation_samples
+        )
         if usd_weight_range is not None and not 0 < usd_weight_range[0] <= usd_weight_range[1]:
             raise ConfigError(
                 f"usd_weight_range is {list(usd_weight_range)}; expected two prices, 0 < lowest <= highest"

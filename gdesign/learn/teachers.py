@@ -41,7 +41,6 @@ def best_runs(path: str | Path, *, reward: Reward) -> Teacher:
 
     Args:
         path: A run folder or its `runs.jsonl`.
-        reward: What a run is worth.
 
     Raises:
         MissingDataError: There are no runs.

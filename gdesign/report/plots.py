@@ -17,7 +17,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 from matplotlib.text import Text
 
-from gdesign.execute.decide import deciders
 from gdesign.export.graphml import NO_XML
 from gdesign.report.curves import Learning
 from gdesign.report.student import Interval, interval
@@ -269,7 +268,7 @@ def _draw(axes: Axes, design: Design, depth: Sequence[int], colours: dict[str, s
         words = f"{fill(agent.role, 16)}\n{fill(agent.llm, 18)}"
         words += "" if agent.operator == "answer" else f"\n{agent.operator}"
         face = colours[agent.llm]
-        frame = {"facecolor": face, "edgecolor": INK, "linewidth": 2.0} if i in deciders(design) else {"color": face}
+        frame = {"facecolor": face, "edgecolor": INK, "linewidth": 2.0} if i in design.deciders() else {"color": face}
         boxes.append(_box(axes, place[i], _plain(words), frame, fontsize=7.5, color="white"))
         if agent.gate is not None:
             left, middle = place[i]
@@ -281,7 +280,7 @@ def _draw(axes: Axes, design: Design, depth: Sequence[int], colours: dict[str, s
     boxes.append(_box(axes, place[answer], words, {"facecolor": "white", "edgecolor": INK}, fontsize=8, color=INK))
     watches = [(w, i, "--") for i, a in enumerate(design.agents) for w in (a.gate.watch if a.gate else ())]
     arrows = [*((e.src, e.dst, "-") for e in design.spatial), *((e.src, e.dst, ":") for e in design.temporal), *watches]
-    for src, dst, style in [*arrows, *((decider, answer, "-") for decider in deciders(design))]:
+    for src, dst, style in [*arrows, *((decider, answer, "-") for decider in design.deciders())]:
         (x0, y0), (x1, y1) = place[src], place[dst]
         bend = 0.0 if x1 - x0 <= 1.0 else (0.56 if y0 >= 0 else -0.56) / (x1 - x0)
         look = ARROW | {"linestyle": style, "linewidth": 2.0 if dst == answer else 1.1}

@@ -26,7 +26,7 @@ def assemble(config: DictConfig) -> tuple[ProblemEncoder, Designer]:
     """Build the problem encoder and a fresh designer.
 
     Args:
-        config: Has `pool`, `encoder`, `problem`, `designer` and `seed`, which draws the first parameters.
+        config: Has `pool`, `text`, `problem`, `designer` and `seed`, which draws the first parameters.
     """
     pool = instantiate(config.pool)
     # as a partial, since Hydra would turn a dataclass among the arguments into a config
@@ -38,24 +38,13 @@ def assemble(config: DictConfig) -> tuple[ProblemEncoder, Designer]:
 
 
 def save(designer: Designer, path: str | Path, *, seconds: float = 0.0) -> None:
-    """Write a designer's tensors, in the layout of a training checkpoint.
-
-    Args:
-        designer: What was learned.
-        path: The file.
-        seconds: How long that took.
-    """
+    """Write a designer's tensors, in the layout of a training checkpoint."""
     state = {PREFIX + name: value for name, value in designer.state_dict().items()}
     write({"state_dict": state, "seconds": seconds}, path)
 
 
 def write(content: Mapping[str, Any], path: str | Path) -> None:
-    """Put a checkpoint in its place, with its folder, or leave there what was there: whatever ends the process.
-
-    Args:
-        content: Tensors and plain values.
-        path: The file.
-    """
+    """Put a checkpoint in its place, with its folder, or leave there what was there: whatever ends the process."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}")

@@ -33,7 +33,6 @@ def read_config(folder: str | Path, *, trust: bool = False, without: Collection[
     """Return the config of a run folder.
 
     Args:
-        folder: The run folder.
         trust: Whether it may name things outside gdesign.
         without: What is left out, for it will not be built. Checking what a config names imports it, and what trains
             imports Lightning.
@@ -85,10 +84,7 @@ def refuse_unnamed_endpoints(
         named: The base_urls on the command line.
         own_pool: Whether the pool is named there, and with it the endpoints of its LLMs.
     """
-    for node in mappings(OmegaConf.to_container(config.llm, resolve=True)):
-        target = node.get("_target_")
-        if target is None or getattr(get_object(str(target)), "__module__", "") not in LIVE:
-            continue
+    for node in live_clients(config.llm):
         url = str(node.get("base_url", BASE_URL))
         variable = node.get("api_key_env") or variable_of(url) or "NAME"
         if url not in named and not is_loopback(url):
@@ -106,6 +102,14 @@ def refuse_unnamed_endpoints(
                     "name the pool (pool=... for eval.py) or trust the folder (trust=true for eval.py, --trust for "
                     "gdesign)"
                 )
+
+
+def live_clients(llm: DictConfig) -> Iterator[dict[Any, Any]]:
+    """Yield the parts of a config's LLM client that send questions to another machine."""
+    for node in mappings(OmegaConf.to_container(llm, resolve=True)):
+        target = node.get("_target_")
+        if target is not None and getattr(get_object(str(target)), "__module__", "") in LIVE:
+            yield node
 
 
 def mappings(node: Any) -> Iterator[dict[Any, Any]]:

@@ -38,8 +38,6 @@ def default_folder(names: Mapping[str, str], seed: int, *, swept: Sequence[str] 
     """Return `runs/<designer>-<task>-<seed>`, with the other overrides of a sweep before the seed.
 
     Args:
-        names: Of designer and task.
-        seed: The seed.
         swept: Overrides as typed, `key=value`; designer, task and seed are left out.
     """
     others = []
@@ -81,7 +79,6 @@ def as_typed(script: str, *, swept: Sequence[str], out: str) -> str:
     """Return the command that this process runs, as it can be typed again.
 
     Args:
-        script: `train.py` or `eval.py`.
         swept: Of a sweep, the overrides of this one of its runs; none outside a sweep.
         out: The run folder, which a sweep chooses and the command names then.
     """
@@ -100,12 +97,7 @@ def typed(key: str, value: Any) -> str:
 
 
 def write_command(folder: Path, command: str) -> None:
-    """Append a command that works in a run folder, and what it runs with, to its `commands.jsonl`.
-
-    Args:
-        folder: The run folder; it is there.
-        command: As typed.
-    """
+    """Append a command that works in a run folder, and what it runs with, to its `commands.jsonl`."""
     row = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "command": command, "versions": versions()}
     mend_last_line(folder / COMMANDS)
     with (folder / COMMANDS).open("a", encoding="utf-8") as file:
@@ -140,12 +132,7 @@ def flat(node: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def evaluation_folder(folder: Path, overrides: Sequence[str]) -> Path:
-    """Return where an evaluation of a run folder goes: there, or within if anything differs from training.
-
-    Args:
-        folder: The run folder.
-        overrides: As typed, `key=value`.
-    """
+    """Return where an evaluation of a run folder goes: there, or within if anything differs from training."""
     parts = []
     for override in overrides:
         key, _, value = override.lstrip("+").partition("=")
@@ -160,8 +147,6 @@ def with_overrides(saved: DictConfig, config: DictConfig, overrides: Sequence[st
     Another task is read as the saved one was, recorded or live, unless the command line says otherwise.
 
     Args:
-        saved: The config of a run folder.
-        config: What Hydra composed from the command line.
         overrides: The command line, `key=value`, `key.part=value` or `group=choice`.
 
     Raises:
@@ -202,8 +187,6 @@ def refuse_seen(folder: Path, tasks: Sequence[Task], *, split: str) -> None:
     """Raise ConfigError where a split for testing holds questions that a run folder was trained with.
 
     Args:
-        folder: The run folder.
-        tasks: What it is to be evaluated on.
         split: The split they are from; `train` and `validation` are no test.
     """
     path = folder / "splits.json"

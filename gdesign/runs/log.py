@@ -42,10 +42,6 @@ class RunsFile:
         """Write one run and hand the line to the operating system.
 
         Args:
-            run: What was said.
-            outcome: What it was worth.
-            phase: What it was done for.
-            step: Training step.
             words: Whether to write what each agent said, not only its answer; None for where nobody is trained.
         """
         words = not phase.startswith("fit:") if words is None else words
@@ -124,10 +120,6 @@ def read_runs(path: str | Path, *, phase: str | None = None) -> Iterator[dict[st
     """Yield the lines of a runs file, oldest first.
 
     A last line that a kill cut short is left out.
-
-    Args:
-        path: The file.
-        phase: Only the lines of this phase.
 
     Raises:
         MissingDataError: It is not there.

@@ -30,7 +30,6 @@ class MetricsFile(Logger):
     Lightning's own CSV logger deletes the file that it finds; this one goes on with it.
 
     Args:
-        path: The file.
         keep_steps: How many steps of a file found there stand; rows beyond were of work that was lost.
     """
 

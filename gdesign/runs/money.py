@@ -9,8 +9,7 @@ from statistics import fmean
 from typing import Any
 
 import torch
-from hydra.utils import get_object
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from gdesign.agents.prompt import prompt
 from gdesign.design.base import Designer, Searched
@@ -23,12 +22,13 @@ from gdesign.llm.cost import Allowance
 from gdesign.llm.options import BASE_URL
 from gdesign.llm.recording import Recording
 from gdesign.runs import checkpoint
-from gdesign.runs.config import LIVE, mappings
+from gdesign.runs.config import live_clients
 from gdesign.runs.log import read_runs
 from gdesign.types import AgentPool, Design, Job, Task
 
 LIMITS = ("question", "agent", "longest_reply")
 """What `limits` of a config may hold."""
+AMOUNTS = ("usd", "tokens", "calls")
 NUM_SAMPLES = 32
 """Designs that an estimate looks at."""
 NUM_RECORDED = 10_000
@@ -50,40 +50,34 @@ def limits_of(config: DictConfig) -> Limits | None:
     Raises:
         ConfigError: An entry is unknown or of another kind.
     """
-    found = config.get("limits") or {}
-    if not isinstance(found, Mapping):
-        raise ConfigError(f"limits is {found!r}; expected a mapping with any of {', '.join(LIMITS)}")
-    if unknown := [name for name in found if name not in LIMITS]:
-        raise ConfigError(f"limits has the entry {unknown[0]!r}; expected any of {', '.join(LIMITS)}")
+    found = _entries(config.get("limits"), "limits", kind="entry", known=LIMITS)
+    allowances = {}
     for name in ("question", "agent"):
-        given = found.get(name) or {}
-        if not isinstance(given, Mapping):
-            raise ConfigError(
-                f"limits.{name} is {given!r}; expected a mapping with any of usd, tokens, calls, such as "
-                f"limits.{name}.usd=0.01"
-            )
-        if unknown := [key for key in given if key not in ("usd", "tokens", "calls")]:
-            raise ConfigError(f"limits.{name} has the limit {unknown[0]!r}; expected any of usd, tokens, calls")
+        example = f", such as limits.{name}.usd=0.01"
+        given = _entries(found.get(name), f"limits.{name}", kind="limit", known=AMOUNTS, example=example)
+        if amounts := {key: value for key, value in given.items() if value is not None}:
+            allowances[name] = Allowance(**amounts)
     if not isinstance(found.get("longest_reply"), int | None):
         raise ConfigError(f"limits.longest_reply is {found.get('longest_reply')!r}; expected a whole number")
-    allowances = {
-        name: Allowance(**given)
-        for name in ("question", "agent")
-        if (given := {key: value for key, value in (found.get(name) or {}).items() if value is not None})
-    }
     if not allowances:
         return None
     longest = found.get("longest_reply")
     return Limits(**allowances, longest_reply=config.llm.get("max_tokens") if longest is None else longest)
 
 
+def _entries(node: Any, name: str, *, kind: str, known: Sequence[str], example: str = "") -> Mapping[Any, Any]:
+    found = node or {}
+    if not isinstance(found, Mapping):
+        raise ConfigError(f"{name} is {found!r}; expected a mapping with any of {', '.join(known)}{example}")
+    if unknown := [key for key in found if key not in known]:
+        raise ConfigError(f"{name} has the {kind} {unknown[0]!r}; expected any of {', '.join(known)}")
+    return found
+
+
 def endpoints(llm: DictConfig, pool: AgentPool) -> list[str]:
     """Return the URLs that a config's client would ask; none if its answers are recorded or simulated."""
     urls: dict[str, None] = {}
-    for node in mappings(OmegaConf.to_container(llm, resolve=True)):
-        target = node.get("_target_")
-        if target is None or getattr(get_object(str(target)), "__module__", "") not in LIVE:
-            continue
+    for node in live_clients(llm):
         urls |= dict.fromkeys(m.base_url or str(node.get("base_url", BASE_URL)) for m in pool.llms)
     return list(urls)
 
@@ -94,9 +88,6 @@ class Spending:
 
     Attributes:
         runs: Number of executions of a design.
-        calls: Calls.
-        prompt_tokens: Sum over calls.
-        completion_tokens: Sum over calls.
         usd: At the pool's prices.
     """
 
@@ -156,11 +147,6 @@ def estimate_training(
     """Return about what a training will cost, with the evaluation that follows.
 
     Args:
-        designer: What is to learn.
-        problems: Encodes tasks.
-        train: Tasks to learn from.
-        validation: Tasks that are run after each epoch.
-        test: What is evaluated afterwards.
         config: Has `learner` and `reward`; says of the client what is recorded and how long replies are, and how often
             a test is run.
         num_epochs: How many epochs are still to come.
@@ -199,14 +185,7 @@ def estimate_training(
 def estimate_evaluation(
     designer: Designer, problems: ProblemEncoder, tasks: Sequence[Task], *, config: DictConfig
 ) -> Estimate:
-    """Return about what an evaluation will cost.
-
-    Args:
-        designer: Its greedy designs are what is run.
-        problems: Encodes tasks.
-        tasks: What it is evaluated on.
-        config: See `estimate_training`.
-    """
+    """Return about what an evaluation will cost."""
     some = _spread(tasks)
     designs = greedy(designer, problems, some, usd_weight=config.reward.usd_weight)
     lengths = _Lengths.of(config)
@@ -280,7 +259,6 @@ def _first_jobs(
 
 
 def _spread(values: Sequence[Any]) -> list[Any]:
-    """Return some values, evenly spread."""
     step = max(1, -(-len(values) // NUM_SAMPLES))
     return list(values[::step])
 
@@ -323,15 +301,7 @@ def num_epochs(folder: Path) -> int:
 
 
 def spent(folder: Path) -> dict[str, int | float]:
-    """Return what training cost.
-
-    Returns:
-        runs, calls, usd: By the runs that ended, those of epochs that were gone through again included; calls of runs
-            that were broken off are not in it.
-        paid_usd: What of it was asked live, so paid then; the rest came from a recording.
-        faults: Number of faults that were survived by asking again; only where there were some.
-        seconds: How long it took.
-    """
+    """Return what training cost, as docs/metrics.md says of `training`; faults only where there were some."""
     total: dict[str, int | float] = dict(NOTHING_SPENT)
     if (folder / "runs.jsonl").is_file():
         rows = [row for row in read_runs(folder / "runs.jsonl") if row["phase"].startswith("fit:")]
@@ -344,13 +314,10 @@ def spent(folder: Path) -> dict[str, int | float]:
 
 def bill(rows: Iterable[Mapping[str, Any]]) -> dict[str, int | float]:
     """Return runs, calls, usd and paid_usd of some lines of a runs file, and faults where there were some."""
-    total: dict[str, int | float] = {"runs": 0, "calls": 0, "usd": 0.0, "paid_usd": 0.0}
-    faults = 0
-    for row in rows:
-        total["runs"] += 1
-        total["calls"] += row["calls"]
-        total["usd"] += row["usd"]
-        # earlier versions did not write what was paid; what is live was
-        total["paid_usd"] += row.get("paid_usd", row["usd"] if row["label"] == "live" else 0.0)
-        faults += row.get("faults", 0)
+    rows = list(rows)
+    # earlier versions did not write what was paid; what is live was
+    paid = (row.get("paid_usd", row["usd"] if row["label"] == "live" else 0.0) for row in rows)
+    calls, usd = sum(row["calls"] for row in rows), sum((row["usd"] for row in rows), 0.0)
+    faults = sum(row.get("faults", 0) for row in rows)
+    total = {"runs": len(rows), "calls": calls, "usd": usd, "paid_usd": sum(paid, 0.0)}
     return total | ({"faults": faults} if faults else {})

@@ -14,9 +14,6 @@ def refuse_mixed(config: DictConfig) -> None:
     """Raise ConfigError where recorded answers would be read as live ones, or the other way round.
 
     Votes and gates compare recorded answers as they were recorded, live ones as the benchmark reads them.
-
-    Args:
-        config: Has `task` and `llm`.
     """
     recorded_llm = RECORDED in OmegaConf.to_yaml(config.llm)
     recorded_task = bool(config.task.get("recorded", False))

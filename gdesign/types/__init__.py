@@ -1,7 +1,6 @@
 """The values that cross rooms: tasks, pools, designs, requests, runs, outcomes.
 
-Each is frozen, slotted and keyword-only. None holds a tensor: whoever runs a design needs no
-machine-learning stack.
+Each is frozen, slotted and keyword-only. None holds a tensor: whoever runs a design needs no machine-learning stack.
 """
 
 from gdesign.types.call import Label, Message, Origin, Reply, Request, Usage, sample_index

@@ -15,7 +15,6 @@ class Label(IntEnum):
     SIMULATED = 4
 
     def __str__(self) -> str:
-        """Return the word that tables print."""
         return self.name.lower()
 
 
@@ -46,9 +45,6 @@ class Reply:
     """What an LLM client answers.
 
     Attributes:
-        text: The words.
-        usage: The tokens.
-        label: Where the answer comes from.
         score: What the recording itself says of this answer; None unless it was recorded.
         finish_reason: As the endpoint gives it (`stop`, `length`, `content_filter`, ...); `refusal`, `empty` or
             `malformed` where that is what came.
@@ -75,8 +71,6 @@ class Origin:
 
     Attributes:
         task_id: Id of the task, what recorded answers are looked up by.
-        role: Name of the speaking agent's role.
-        operator: Its operator.
         heard: The replies it hears, in agent order.
         previous: Its own earlier reply; None in the first round.
         compared: Whether a gate or a vote compares its answer with those of others.
@@ -95,9 +89,6 @@ class Request:
     """One call to an LLM; equality and hash leave the origin out, so a request is its own cache key.
 
     Attributes:
-        llm: Name of the LLM.
-        messages: The chat.
-        temperature: Sampling temperature.
         max_tokens: Limit of the completion; None for the endpoint's own.
         sample: Which of several independent answers to the same messages; see `sample_index`.
         origin: Where the request comes from.
@@ -114,7 +105,6 @@ class Request:
 def sample_index(*, seed: int, copy: int) -> int:
     """Return the sample index of the `copy`-th agent with the same candidate in a run with this seed.
 
-    Zero exactly for the first copy at seed 0. Different (seed, copy) never collide while the seed
-    stays below 2**31.
+    Zero exactly for the first copy at seed 0. Different (seed, copy) never collide while the seed stays below 2**31.
     """
     return seed + (copy << 31)

@@ -1,7 +1,7 @@
 """Who takes part, who hears whom, when to stop: a design and its parts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from heapq import heapify, heappop, heappush
 from math import isfinite
@@ -25,7 +25,6 @@ class Gate:
     quorum: int
 
     def __post_init__(self) -> None:
-        """Sort the watched agents and name each once."""
         object.__setattr__(self, "watch", tuple(sorted(set(self.watch))))
 
 
@@ -34,8 +33,6 @@ class Agent:
     """One chosen node of a design, by the names its pool knows.
 
     Attributes:
-        role: Name of a role.
-        llm: Name of an LLM.
         operator: How it works (`answer`, `cot`, ...).
         gate: When it speaks; None for always.
     """
@@ -97,16 +94,13 @@ class Design:
     edge and every watch points from a lower to a higher index, and equal designs compare equal.
 
     Attributes:
-        agents: The chosen nodes.
         spatial: Edges heard within a round; with the watches they are acyclic.
         temporal: Edges heard from the round before; any direction, never from an agent to itself
             (every agent sees its own earlier reply anyway).
         num_rounds: How often each agent gets the floor.
-        decision: How the last words become one answer.
 
     Raises:
-        DesignError: For a circle (it is named), an index out of range, or anything else that no
-            executor could run.
+        DesignError: For a circle (it is named), an index out of range, or anything else that no executor could run.
     """
 
     agents: tuple[Agent, ...]
@@ -116,7 +110,6 @@ class Design:
     decision: Decision = Decision()
 
     def __post_init__(self) -> None:
-        """Refuse what no executor could run and take the canonical form."""
         n = len(self.agents)
         if n == 0:
             raise DesignError("a design needs at least one agent; got none")
@@ -150,12 +143,8 @@ class Design:
                 assert decision.judge is not None
                 decision = Decision(kind="judge", judge=new[decision.judge])
             if unsettled:
-                settled = Design(
-                    agents=agents,
-                    spatial=tuple(spatial),
-                    temporal=tuple(temporal),
-                    num_rounds=self.num_rounds,
-                    decision=decision,
+                settled = replace(
+                    self, agents=agents, spatial=tuple(spatial), temporal=tuple(temporal), decision=decision
                 )
                 agents, spatial, temporal = settled.agents, list(settled.spatial), list(settled.temporal)
                 decision = settled.decision
@@ -173,6 +162,10 @@ class Design:
         n = len(self.agents)
         temporal = _by_hearer(n, self.temporal if round > 1 else (), round)
         return list(map(Heard, _by_hearer(n, self.spatial, round), temporal))
+
+    def deciders(self) -> list[int]:
+        """Return the agents whose last words may be the decision, or count in it."""
+        return _deciders(self.decision, self.agents, range(len(self.agents)))
 
 
 def _by_hearer(n: int, edges: Sequence[Edge], r: int) -> list[list[int]]:
@@ -278,6 +271,19 @@ def _circle(heard_by: Sequence[Sequence[int]], waiting: Sequence[int]) -> str:
     return " -> ".join(str(j) for j in reversed(loop))
 
 
+def _deciders(decision: Decision, agents: Sequence[Agent], order: Sequence[int]) -> list[int]:
+    match decision.kind:
+        case "vote":
+            return list(order)
+        case "weighted_vote":
+            return [i for i, weight in enumerate(decision.weights) if weight != 0]
+        case "judge":
+            assert decision.judge is not None
+            return [decision.judge]
+        case "last":
+            return list(order[max(place for place, i in enumerate(order) if agents[i].gate is None) :])
+
+
 def _with_path_to_decision(
     agents: Sequence[Agent],
     spatial: Sequence[Edge],
@@ -287,22 +293,11 @@ def _with_path_to_decision(
     order: Sequence[int],
 ) -> set[int]:
     """Return the agents whose words can reach the decision, over the unrolled rounds."""
-    match decision.kind:
-        case "vote":
-            return set(order)
-        case "weighted_vote":
-            deciders = [i for i, w in enumerate(decision.weights) if w != 0]
-            if not deciders:
-                raise DesignError("weighted_vote needs a weight that is not zero")
-        case "judge":
-            assert decision.judge is not None
-            deciders = [decision.judge]
-        case "last":
-            deciders = []
-            for i in reversed(order):
-                deciders.append(i)
-                if agents[i].gate is None:
-                    break
+    if decision.kind == "vote":
+        return set(order)
+    deciders = _deciders(decision, agents, order)
+    if not deciders:
+        raise DesignError("weighted_vote needs a weight that is not zero")
     reached = set(deciders)
     for r in range(num_rounds, 0, -1):
         heard = _by_hearer(len(agents), spatial, r)
@@ -331,5 +326,4 @@ def _relabel(edges: Sequence[Edge], new: dict[int, int]) -> list[Edge]:
 def _relabel_gate(agent: Agent, new: dict[int, int]) -> Agent:
     if agent.gate is None:
         return agent
-    gate = Gate(watch=tuple(new[w] for w in agent.gate.watch), quorum=agent.gate.quorum)
-    return Agent(role=agent.role, llm=agent.llm, operator=agent.operator, gate=gate)
+    return replace(agent, gate=replace(agent.gate, watch=tuple(new[w] for w in agent.gate.watch)))

@@ -32,8 +32,6 @@ class LLM:
     Attributes:
         name: The name requests carry.
         profile: What encoders read of it: family, size, price. Never a score from evaluation questions.
-        usd_per_1M_input: USD for a million prompt tokens.
-        usd_per_1M_output: USD for a million completion tokens.
         base_url: The endpoint that serves it; None for the client's own.
         api_key_env: Name of the environment variable that holds the key; None for the client's own.
     """
@@ -82,7 +80,6 @@ class AgentPool:
     _llms: dict[str, LLM] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse a pool that names what it does not have, and list its candidates."""
         for kind, names in (("role", [r.name for r in self.roles]), ("LLM", [m.name for m in self.llms])):
             if not names:
                 raise PoolError(f"pool {self.name!r} has no {kind}; give at least one")

@@ -50,9 +50,6 @@ class Run:
     """Everything one execution said.
 
     Attributes:
-        design: What was run.
-        task: The task it was run on.
-        seed: The seed it was run with.
         turns: By round, then agent.
         answer: The decision; None if nobody gave a readable answer.
         decided_by: Index into `turns` of the earliest turn that holds the decided answer; None if nobody spoke.
@@ -82,8 +79,6 @@ class Outcome:
     Attributes:
         score: In [0, 1].
         usd: Price of all calls.
-        prompt_tokens: Sum over calls.
-        completion_tokens: Sum over calls.
         calls: Number of calls that got a reply.
         critical_path: Number of calls on the longest chain of agents that waited for each other.
         unreadable: Whether the decided answer could not be parsed.

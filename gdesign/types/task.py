@@ -11,7 +11,6 @@ class Task:
         id: Unique within its benchmark, and what recorded answers are looked up by.
         question: The text that agents see.
         answer: The reference answer. Only graders read it; no field that a designer reads holds it.
-        benchmark: Name of the benchmark.
         domain: `mathematics`, `code`, `knowledge` or a finer category; may be empty.
         options: The choices of a multiple-choice question, in order; empty otherwise.
         weight: What the task counts in means and in training; 1 unless a mixture says otherwise.

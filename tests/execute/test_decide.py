@@ -1,6 +1,6 @@
 import pytest
 
-from gdesign.execute.decide import decide, deciders
+from gdesign.execute.decide import decide
 from gdesign.types import Agent, Decision, Design, Gate, Label, Reply, Turn, Usage
 
 
@@ -76,12 +76,12 @@ def test_a_judge_decides_alone():
 def test_those_who_may_be_the_last_to_speak_decide():
     two = (Agent(role="x", llm="a"), Agent(role="y", llm="b"))
     cascade = (*two, Agent(role="z", llm="c", gate=Gate(watch=(0, 1), quorum=2)))
-    assert deciders(Design(agents=cascade)) == [1, 2]
-    assert deciders(Design(agents=two, decision=Decision(kind="vote"))) == [0, 1]
-    assert deciders(Design(agents=cascade, decision=Decision(kind="judge", judge=2))) == [2]
+    assert Design(agents=cascade).deciders() == [1, 2]
+    assert Design(agents=two, decision=Decision(kind="vote")).deciders() == [0, 1]
+    assert Design(agents=cascade, decision=Decision(kind="judge", judge=2)).deciders() == [2]
 
 
 def test_an_agent_of_weight_zero_does_not_decide():
     agents = tuple(Agent(role=x, llm="a", gate=Gate(watch=(0,), quorum=1) if x == "z" else None) for x in "xyz")
     design = Design(agents=agents, decision=Decision(kind="weighted_vote", weights=(0.0, 1.0, 2.0)))
-    assert deciders(design) == [1, 2]
+    assert design.deciders() == [1, 2]

@@ -31,15 +31,7 @@ MAX_LOG_USD = 4.0
 class Critic(Listed):
     """Draw the designs that a network expects to be worth most, given the question and the price of cost.
 
-    No parameter belongs to a slot, so a trained one can be used on other agents.
-
-    Args:
-        space: The agents on offer.
-        gnn: Makes the graph encoder, which gives H.
-        shapes: See `Listed`.
-        reuse: See `Listed`.
-        temperature: See `Listed`.
-        explored: See `Listed`.
+    No parameter belongs to a slot, so a trained one can be used on other agents. Settings are those of `Listed`.
     """
 
     def __init__(
@@ -61,13 +53,7 @@ class Critic(Listed):
 
 
 class Network(nn.Module):
-    """What agents add to each other: a graph network over the slots and the question, and a sum over places.
-
-    Args:
-        shapes: Kinds of design.
-        gnn: Makes the graph encoder, which gives H.
-        space: Tells how wide texts are.
-    """
+    """What agents add to each other: a graph network over the slots and the question, and a sum over places."""
 
     def __init__(self, *, shapes: Sequence[Shape], gnn: GNN, space: Space) -> None:
         super().__init__()
@@ -102,7 +88,6 @@ class Network(nn.Module):
 
         Args:
             problem: T problems; their prices of cost are not looked at.
-            listing: The designs.
             alone: What is expected of each agent alone: score, USD for 1,000 questions, score by the text.
             hidden: Agents of which neither text nor prices nor expected cost are read; None for none.
         """

@@ -36,13 +36,9 @@ class Evidence(Listed, Searched):
     """Draw the designs that evidence expects to be worth most, given the question and the price of cost.
 
     Evidence goes by the names of role, LLM and operator. So agents may be added later: with `start` naming a trained
-    run, only they are asked `num_probes` questions, and nothing is trained again.
+    run, only they are asked `num_probes` questions, and nothing is trained again. Other settings are those of `Listed`.
 
     Args:
-        space: The agents on offer.
-        shapes: See `Listed`.
-        reuse: See `Listed`.
-        temperature: See `Listed`.
         num_probes: How many training questions each agent is asked alone, None for all.
         num_factors: How many numbers the profile of a past question has at most.
         cost_weight: What a unit of log cost counts in a profile beside a unit of score.
@@ -52,9 +48,6 @@ class Evidence(Listed, Searched):
             was added later is.
         usd_weights: Prices of cost that designs are looked for at where there are more than can be listed.
         num_best: How many designs of each shape are kept there in each place and at each of these prices.
-
-    Raises:
-        ConfigError: See `Listed`.
     """
 
     def __init__(
@@ -171,14 +164,12 @@ class Evidence(Listed, Searched):
         scores = torch.tensor([outcome.score for _, outcome in results]).view(shape)
         usd = 1000 * torch.tensor([outcome.usd for _, outcome in results]).view(shape)
         answers = [texts[i : i + len(new)] for i in range(0, len(texts), len(new))]
+        places = rows[chosen]
         if record is None:
             weight = torch.tensor([tasks[i].weight for i in chosen.tolist()])
-            asked = [names[i] for i in chosen.tolist()]
-            self._record = Record.of(
-                agents=new, tasks=asked, x=x[chosen], answers=answers, scores=scores, usd=usd, weight=weight
-            )
-        else:
-            self._record = record.joined(new, rows=rows[chosen], answers=answers, scores=scores, usd=usd)
+            record = Record.empty(tasks=[names[i] for i in chosen.tolist()], x=x[chosen], weight=weight)
+            places = torch.arange(len(chosen))
+        self._record = record.joined(new, rows=places, answers=answers, scores=scores, usd=usd)
         self._forget()
 
     def get_extra_state(self) -> Mapping[str, Any]:

@@ -30,28 +30,16 @@ GOLDEN = 0.6180339887
 class Joint(Evidence):
     """Draw the designs that are expected to be worth most, given the question and the price of cost.
 
-    No parameter belongs to a slot, and evidence goes by names, so agents may be added later (see `Evidence`).
+    No parameter belongs to a slot, and evidence goes by names, so agents may be added later. The other settings are
+    those of `Listed` and `Evidence`.
 
     Args:
-        space: The agents on offer.
-        gnn: Makes the graph encoder of the critic.
-        shapes: See `Listed`.
-        reuse: See `Listed`.
-        temperature: See `Listed`.
-        explored: See `Listed`.
         num_probes: How many training questions each agent is asked alone before training, 0 for none, None for all.
         hidden: How often it is kept back from the critic in training who an agent is (text, prices, cost). That of
             agents added later always is: the critic has not learned what it means, and goes by what they replied.
-        num_factors: See `Evidence`.
-        cost_weight: See `Evidence`.
-        ridge: See `Evidence`.
-        spread: See `Evidence`.
-        text_weight: See `Evidence`.
-        usd_weights: See `Evidence`.
-        num_best: See `Evidence`.
 
     Raises:
-        ConfigError: See `Listed`; or `hidden` outside [0, 1].
+        ConfigError: As of `Listed`, or `hidden` outside [0, 1].
     """
 
     def __init__(
@@ -113,5 +101,4 @@ class Joint(Evidence):
             return added.expand(len(question), -1)
         digits = 1e4 * question.sum(1, keepdim=True).double()
         agents = torch.arange(1, len(added) + 1, device=added.device)
-        out: Tensor = ((digits + agents * GOLDEN).frac().abs() < self.hidden) | added
-        return out
+        return ((digits + agents * GOLDEN).frac().abs() < self.hidden) | added

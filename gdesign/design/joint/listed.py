@@ -20,7 +20,7 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from gdesign.design.base import Designer, Draft, Expected
-from gdesign.design.draws import NEVER
+from gdesign.design.draws import NEVER, RNG
 from gdesign.design.joint.vocabulary import Vocabulary
 from gdesign.design.slot_graphs import each
 from gdesign.encode.problem import Space
@@ -55,7 +55,6 @@ class Listed(Designer):
     """A softmax over listed designs.
 
     Args:
-        space: The agents on offer.
         shapes: What kinds of design there are, names of `gdesign.design.joint.vocabulary.SHAPES`.
         reuse: Whether an agent may stand in several places of a design. Recorded answers hold one answer an LLM.
         temperature: Of the draws, in utility: how much worse a design is that is drawn e times more seldom.
@@ -118,9 +117,7 @@ class Listed(Designer):
             log_p = torch.logaddexp(log_p + math.log1p(-self.explored), even.log())
         return Distribution(expected, worth, log_p, present)
 
-    def forward(
-        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
-    ) -> Draft:
+    def forward(self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, greedy: bool = False) -> Draft:
         """Draw designs for each problem; greedily, the one expected to be worth most."""
         listing, (expected, worth, log_p, present) = self.listing(problem.space[0]), self.distribution(problem)
         row = each(problem.num_graphs, num_designs, log_p.device)
@@ -144,8 +141,7 @@ class Listed(Designer):
         log_p = log_p.masked_fill(~present, -torch.inf)
         impossible = log_p.new_full((len(log_p), 1), -torch.inf)
         number = torch.tensor([listing.find(design) for design in designs], device=log_p.device)
-        out: Tensor = torch.cat([log_p, impossible], dim=1).gather(1, number[:, None])[:, 0]
-        return out
+        return torch.cat([log_p, impossible], dim=1).gather(1, number[:, None])[:, 0]
 
     def expect(self, problem: Batch, designs: Sequence[Design], *, of: Int[Tensor, " B"] | None = None) -> Expected:
         """Return the score, and the USD for 1,000 questions, expected of given designs; see `Designer.expect`.
@@ -181,7 +177,6 @@ class Listing:
     """The designs that are listed over one space.
 
     Attributes:
-        vocabulary: Shapes and agents.
         teams: The agents in the places of each design, a table a shape.
         ends: Where each shape's designs end among all.
         index: The number of each design by shape and agents.

@@ -15,11 +15,13 @@ of a shape, Q prices of cost, V ways to reply, F numbers that are told.
 """
 
 from collections.abc import Sequence
+from copy import copy
 from itertools import product
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.functional import normalize
 
 from gdesign.design.joint.vocabulary import Shape, compose
 
@@ -29,39 +31,16 @@ SAME = 1 - 1e-6
 """Cosine above which two texts are one."""
 
 
-class Profiles(nn.Module):
+class Profiles:
     """Single replies of C agents to T questions, attended to by the predicted profile of a new one.
 
     Args:
-        x: Text features of the past questions.
-        ids: Equal for equal answers to one question; -1 for an unreadable one.
-        scores: Of each agent alone.
+        ids: Equal for equal answers to one question; -1 for an unreadable one. What is not named is as in `Record`.
         usd: Of each agent alone, USD for 1,000 questions.
         seen: Which replies are known; all, of some agents.
         added: Which agents came after the others; none unless given.
-        weight: Of the questions.
-        num_factors: R at most.
-        cost_weight: What a unit of log cost counts in a profile beside a unit of score.
-        ridge: Strength of the penalty on the maps from text to profile, and to each agent's score.
-        spread: How much wider than the prediction's error attention looks.
-        text_weight: What text features count beside who else was right, where it is expected whether an agent is.
+        num_factors: R at most; this and the other settings as in `gdesign.design.joint.evidence.Evidence`.
     """
-
-    directions: Float[Tensor, "T D"]
-    ids: Int[Tensor, "V T C"]
-    scores: Float[Tensor, "V T C"]
-    chance: Float[Tensor, "V T C"]
-    usd: Float[Tensor, "T C"]
-    part: Bool[Tensor, " C"]
-    added: Bool[Tensor, " C"]
-    weight: Float[Tensor, " T"]
-    keys: Float[Tensor, "T R"]
-    map: Float[Tensor, "D R"]
-    scale: Float[Tensor, " R"]
-    level: Float[Tensor, " T"]
-    mean: Float[Tensor, " C"]
-    score_map: Float[Tensor, "D C"]
-    unseen_scores: Float[Tensor, "T C"]
 
     def __init__(
         self,
@@ -79,7 +58,6 @@ class Profiles(nn.Module):
         spread: float = 1.5,
         text_weight: float = 3.0,
     ) -> None:
-        super().__init__()
         whole = seen.all(0)
         ids, scores, chance, usd = _expected(x, ids, scores, usd, seen, text_weight)
         outcomes = torch.cat([(chance * scores).sum(0), cost_weight * (usd + 1e-6).log()], dim=1).double()
@@ -100,40 +78,40 @@ class Profiles(nn.Module):
         weights, unseen = fitted(keys)
         scale = spread * (keys - unseen).square().mean(0).clamp_min(1e-6)
         score_map, unseen_scores = fitted(centred[:, : len(whole)])
-        self.register_buffer("directions", nn.functional.normalize(x, dim=1))  # not all encoders give unit vectors
-        self.register_buffer("ids", ids)
-        self.register_buffer("scores", scores)
-        self.register_buffer("chance", chance)
-        self.register_buffer("usd", usd)
-        self.register_buffer("part", ~whole)
-        self.register_buffer("added", torch.zeros_like(whole) if added is None else added)
-        self.register_buffer("weight", weight / weight.sum())
-        self.register_buffer("keys", keys.to(x))
-        self.register_buffer("map", weights.to(x))
-        self.register_buffer("mean", mean[: len(whole)].to(x))
-        self.register_buffer("score_map", score_map.to(x))
-        self.register_buffer("unseen_scores", unseen_scores.to(x))
-        self.register_buffer("scale", scale.to(x))
+        self.directions = normalize(x, dim=1)  # not all encoders give unit vectors
+        self.ids = ids
+        self.scores = scores
+        self.chance = chance
+        self.usd = usd
+        self.part = ~whole
+        self.added = torch.zeros_like(whole) if added is None else added
+        self.weight = weight / weight.sum()
+        self.keys: Tensor = keys.to(x)
+        self.map = weights.to(x)
+        self.mean = mean[: len(whole)].to(x)
+        self.score_map = score_map.to(x)
+        self.unseen_scores = unseen_scores.to(x)
+        self.scale: Tensor = scale.to(x)
         # A profile that is common is likely to be near any prediction; it counts no more for that.
-        self.register_buffer("level", torch.log(self.weight) - self._near(unseen.to(x)).logsumexp(0))
+        self.level = torch.log(self.weight) - self._near(unseen.to(x)).logsumexp(0)
         self._spectrum = unseen.to(x)
 
-    def forward(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B T"]:
-        """Return how much each past question counts for questions with these features; a question's own record never.
-
-        Args:
-            x: Text features.
-        """
+    def __call__(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B T"]:
+        """Return how much each past question counts for questions with these features; its own record never."""
         logits = self._near(x @ self.map) + self.level
         itself = self._alike(x) > SAME
         itself &= ~itself.all(1, keepdim=True)  # where there is no other record, its own must do
-        attention: Tensor = logits.masked_fill(itself, -torch.inf).softmax(-1)
-        return attention
+        return logits.masked_fill(itself, -torch.inf).softmax(-1)
+
+    def to(self, device: torch.device) -> "Profiles":
+        """Return the same with its tensors there."""
+        moved = copy(self)
+        vars(moved).update({k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)})
+        return moved
 
     def _alike(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B T"]:
         """Return the cosine between questions and those of the past."""
-        out: Tensor = nn.functional.normalize(x, dim=1) @ self.directions.mT
-        return out
+        return normalize(x, dim=1) @ self.directions.mT
 
     def _near(self, profile: Float[Tensor, "B R"]) -> Float[Tensor, "B T"]:
         return -((profile[:, None] - self.keys).square() / (2 * self.scale)).sum(-1)
@@ -146,14 +124,10 @@ class Profiles(nn.Module):
         """Return what the text alone lets expect each agent to score; a question's own record never counts.
 
         Attention looks where all agents did alike, so it blurs an agent of which little was seen; this does not.
-
-        Args:
-            x: Text features.
         """
         likeness, itself = self._alike(x).max(1)
         known = (likeness > SAME)[:, None]
-        out: Tensor = (torch.where(known, self.unseen_scores[itself], x @ self.score_map) + self.mean).clamp(0.0, 1.0)
-        return out
+        return (torch.where(known, self.unseen_scores[itself], x @ self.score_map) + self.mean).clamp(0.0, 1.0)
 
     def outcomes(self, shape: Shape, teams: Int[Tensor, "L K"]) -> tuple[Float[Tensor, "T L"], Float[Tensor, "T L"]]:
         """Return the expected score, and USD for 1,000 questions, of designs without messages."""
@@ -201,9 +175,6 @@ class Profiles(nn.Module):
         """Return the designs that are among the best somewhere, at one of some prices of cost.
 
         Args:
-            shape: Their shape.
-            teams: All of them.
-            usd_weights: Prices of cost.
             num_best: How many to take in each place at each price.
             num_places: How many predicted profiles to look from, spread over those of the past questions (and all of
                 these together, once).
@@ -228,8 +199,7 @@ class Profiles(nn.Module):
         for _ in range(min(num, len(points)) - 1):
             distance = torch.minimum(distance, (points - points[chosen[-1]]).square().sum(1))
             chosen.append(int(distance.argmax()))
-        places: Tensor = self._spectrum[chosen]
-        return places
+        return self._spectrum[chosen]
 
 
 def _expected(
@@ -272,14 +242,12 @@ def _commonest(ids: Int[Tensor, "T C"], keep: Bool[Tensor, "T C"]) -> Int[Tensor
     votes = ((ids[:, :, None] == ids[:, None]) & keep[:, None]).sum(-1) * keep
     most = votes.argmax(1)
     answer = ids.gather(1, most[:, None])[:, 0]
-    out: Tensor = torch.where(votes.gather(1, most[:, None])[:, 0] > 0, answer, -1)
-    return out
+    return torch.where(votes.gather(1, most[:, None])[:, 0] > 0, answer, -1)
 
 
 def _logistic(
     told: Float[Tensor, "T F"], right: Float[Tensor, " T"], asked: Bool[Tensor, " T"], *, ridge: float = 3.0
 ) -> Float[Tensor, " T"]:
-    """Return the chance that an agent is right, by logistic regression on what is told, fitted where it was asked."""
     from sklearn.linear_model import LogisticRegression  # slow to import, and needed for agents added later alone
 
     x = (told - told.mean(0)).double()
@@ -298,7 +266,6 @@ def _logistic(
 def _ridge_of_logs(
     known: Float[Tensor, "T C"], usd: Float[Tensor, " T"], asked: Bool[Tensor, " T"], *, ridge: float = 5.0
 ) -> Float[Tensor, " T"]:
-    """Return what an agent's calls are expected to cost, by those of others; as much in all where it was asked."""
     x = (known + 1e-6).log().double()
     x = torch.cat([x - x.mean(0), torch.ones(len(x), 1, dtype=x.dtype)], dim=1)
     y = (usd[asked] + 1e-6).log().double()

@@ -4,7 +4,7 @@ Shape letters: T past questions, B some of them, C agents, D text features.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -44,30 +44,20 @@ class Record:
     answers: tuple[tuple[str, ...], ...]
 
     @classmethod
-    def of(
-        cls,
-        *,
-        agents: Sequence[Agent],
-        tasks: Sequence[str],
-        x: Float[Tensor, "T D"],
-        answers: Sequence[Sequence[str | None]],
-        scores: Float[Tensor, "T C"],
-        usd: Float[Tensor, "T C"],
-        weight: Float[Tensor, " T"],
-    ) -> "Record":
-        """Return the record of agents that were all asked the same."""
-        ids, texts = _numbered(answers, [()] * len(answers))
+    def empty(cls, *, tasks: Sequence[str], x: Float[Tensor, "T D"], weight: Float[Tensor, " T"]) -> "Record":
+        """Return the record of questions that nobody was asked yet."""
+        nobody = torch.zeros(len(x), 0)
         return cls(
-            agents=tuple(agents),
+            agents=(),
             tasks=tuple(tasks),
             x=x,
-            ids=ids,
-            scores=scores,
-            usd=usd,
-            seen=torch.ones_like(ids, dtype=torch.bool),
-            added=torch.zeros(len(agents), dtype=torch.bool),
+            ids=nobody.to(torch.int16),
+            scores=nobody,
+            usd=nobody,
+            seen=nobody.bool(),
+            added=torch.zeros(0, dtype=torch.bool),
             weight=weight,
-            answers=texts,
+            answers=((),) * len(x),
         )
 
     def rows(self, tasks: Sequence[str]) -> Int[Tensor, " B"]:
@@ -86,7 +76,7 @@ class Record:
     ) -> "Record":
         """Return the record with further agents, who were asked some of its questions."""
         num = len(agents)
-        ids, texts = _numbered(answers, [self.answers[r] for r in rows.tolist()])
+        ids, texts = numbered(answers, [self.answers[r] for r in rows.tolist()])
         known = list(self.answers)
         for r, text in zip(rows.tolist(), texts, strict=True):
             known[r] = text
@@ -96,16 +86,14 @@ class Record:
             more[rows] = new.to(old.dtype)
             return torch.cat([old, more], dim=1)
 
-        return Record(
+        return replace(
+            self,
             agents=(*self.agents, *agents),
-            tasks=self.tasks,
-            x=self.x,
             ids=widened(self.ids, ids),
             scores=widened(self.scores, scores),
             usd=widened(self.usd, usd),
             seen=widened(self.seen, torch.ones_like(ids, dtype=torch.bool)),
-            added=torch.cat([self.added, torch.ones(num, dtype=torch.bool)]),
-            weight=self.weight,
+            added=torch.cat([self.added, torch.full((num,), bool(self.agents))]),
             answers=tuple(known),
         )
 
@@ -144,7 +132,7 @@ class Record:
         )
 
 
-def _numbered(
+def numbered(
     answers: Sequence[Sequence[str | None]], known: Sequence[Sequence[str]]
 ) -> tuple[Int[Tensor, "T C"], tuple[tuple[str, ...], ...]]:
     """Return a number for each answer, equal for equal ones, and the answers by number."""

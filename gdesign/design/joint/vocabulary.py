@@ -71,8 +71,6 @@ class Vocabulary:
 
     Args:
         space: The agents on offer; slots of one candidate count once.
-        shapes: Names of shapes.
-        reuse: Whether a candidate may stand in several places of a design.
 
     Raises:
         ConfigError: An unknown shape, or the candidates are too few for every shape.
@@ -156,10 +154,7 @@ def compose(
     is what the design would come to if they took no notice.
 
     Args:
-        shape: The shape.
         ids: Equal for equal answers to one question; -1 for an unreadable answer.
-        scores: Of each agent alone.
-        usd: Of each agent alone.
     """
     skeleton = shape.skeleton
     answers: list[Tensor] = []

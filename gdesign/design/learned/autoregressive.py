@@ -1,20 +1,17 @@
 """ARG-Designer: a team that is put together agent by agent and edge by edge, given the question.
 
-Li et al., "Assemble Your Crew: Automatic Multi-agent Communication Topology Design via
-Autoregressive Graph Generation", AAAI 2026, arXiv 2507.18224. Departures are named on
-docs/methods/autoregressive.md.
+Li et al., "Assemble Your Crew: Automatic Multi-agent Communication Topology Design via Autoregressive Graph
+Generation", AAAI 2026, arXiv 2507.18224. Departures are named on docs/methods/autoregressive.md.
 
-The team is assembled from its decider backwards: each further agent is heard by at least one of those
-already there, so nothing that was drawn is ever left out. What is drawn next depends on the graph so
-far and not on the order in which it grew; so the orders that give the same design can be summed
-exactly, over sets of its agents.
+The team is assembled from its decider backwards: each further agent is heard by at least one of those already there, so
+nothing that was drawn is ever left out. What is drawn next depends on the graph so far and not on the order in which it
+grew; so the orders that give the same design can be summed exactly, over sets of its agents.
 
 Shape letters: B problems in a batch, N slots, H hidden features, G graphs to be scored, K agents of the
 largest of them, M = 2^(K - 1) sets of agents that hold the decider.
 """
 
-import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +23,7 @@ from torch_geometric.data import Batch
 from gdesign.design.base import Designer, Draft
 from gdesign.design.draws import (
     NEVER,
+    RNG,
     bernoulli,
     bernoulli_entropy,
     categorical,
@@ -33,11 +31,11 @@ from gdesign.design.draws import (
     or_impossible,
     summed,
 )
-from gdesign.design.slot_graphs import distinct, each, slot_agents
+from gdesign.design.slot_graphs import SlotGraphs, distinct, each, from_designs, slot_agents, to_designs
 from gdesign.encode.graph import GNN, GraphEncoder
 from gdesign.encode.problem import Dense, Space, dense
 from gdesign.errors import ConfigError
-from gdesign.types import Agent, Design, Edge
+from gdesign.types import Agent, Design
 
 MAX_AGENTS = 8
 """The sets of a team's agents are enumerated, 2^(agents - 1) of them."""
@@ -49,10 +47,7 @@ class Autoregressive(Designer):
     Its parameters do not depend on which agents there are or how many.
 
     Args:
-        space: The agents on offer.
         max_agents: Size of the largest team; every slot is used at most once.
-        gnn: Makes the graph encoder, which gives H.
-        num_rounds: How often each agent gets the floor.
 
     Raises:
         ConfigError: `max_agents` is not in 1..8.
@@ -77,9 +72,7 @@ class Autoregressive(Designer):
         self.meanwhile = nn.Linear(hidden_dim, hidden_dim, bias=False)
         self.edge = nn.Linear(hidden_dim, 1)
 
-    def forward(
-        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
-    ) -> Draft:
+    def forward(self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, greedy: bool = False) -> Draft:
         """Draw designs for each problem; greedily, the likeliest choice at every step.
 
         The entropy is that of every choice along the drawn order; its mean over draws is the
@@ -89,11 +82,10 @@ class Autoregressive(Designer):
         team = self._sample(rows, generator=generator, greedy=greedy)
         agents = slot_agents(problem, num_designs)
 
+        graphs = team.graphs(rows.mask.shape[1])
+
         def designs() -> list[Design]:
-            return [
-                _design(at_slot, placed, edges, self.num_rounds)
-                for at_slot, (placed, edges) in zip(agents, team.graphs(), strict=True)
-            ]
+            return to_designs(graphs, agents, num_rounds=self.num_rounds)
 
         steps = self._steps(rows, team)
         if distinct(agents):
@@ -109,36 +101,34 @@ class Autoregressive(Designer):
     def _log_prob(
         self, rows: Dense, agents: Sequence[Sequence[Agent]], designs: Sequence[Design]
     ) -> Float[Tensor, " B"]:
-        graphs: list[tuple[Sequence[int], Iterable[tuple[int, int]]]] = []
-        owner = []
-        for b, (design, at_slot) in enumerate(zip(designs, agents, strict=True)):
-            if len(design.agents) <= self.max_agents:
-                found = _graphs(design, at_slot, self.num_rounds)
-                graphs += found
-                owner += [b] * len(found)
-        if not graphs:
+        fits = [b for b, design in enumerate(designs) if len(design.agents) <= self.max_agents]
+        graphs, owner = from_designs(
+            [designs[b] for b in fits],
+            [agents[b] for b in fits],
+            mask=rows.mask[fits],
+            num_rounds=self.num_rounds,
+            temporal=False,
+        )
+        if not len(owner):
             return rows.task.new_full((len(designs),), -torch.inf)
-        team = Team.of(graphs, device=rows.mask.device)
-        belongs = torch.tensor(owner, device=rows.mask.device)
-        return summed(self._steps(rows[belongs], team).log_prob(), belongs, len(designs))
+        owner = torch.tensor(fits, device=owner.device)[owner]
+        return summed(self._steps(rows[owner], Team.of(graphs)).log_prob(), owner, len(designs))
 
     def _context(self, task: Float[Tensor, "G H"], team: Float[Tensor, "G M H"]) -> Float[Tensor, "G M H"]:
         return torch.relu(self.from_task(task)[:, None] + self.from_team(team))
 
     def _offers(self, context: Float[Tensor, "G M H"], slots: Float[Tensor, "G N H"]) -> Float[Tensor, "G M N"]:
-        """Return the logit of every slot to be the next."""
         logits: Tensor = self.wanted(context) @ self.offered(slots).mT / slots.shape[-1] ** 0.5
         return logits
 
     def _hearings(
         self, context: Float[Tensor, "G M H"], new: Float[Tensor, "G V H"], memory: Float[Tensor, "G K H"]
     ) -> Float[Tensor, "G M V K"]:
-        """Return the logit of each agent of the team hearing a newcomer."""
         hidden = self.heard(new)[:, None, :, None] + self.hearer(memory)[:, None, None]
         logits: Tensor = self.edge(torch.relu(hidden + self.meanwhile(context)[:, :, None, None]))[..., 0]
         return logits
 
-    def _sample(self, rows: Dense, *, generator: torch.Generator | None, greedy: bool) -> "Team":
+    def _sample(self, rows: Dense, *, generator: RNG, greedy: bool) -> "Team":
         with torch.no_grad():
             num, n = rows.mask.shape
             most = min(self.max_agents, n)
@@ -166,7 +156,6 @@ class Autoregressive(Designer):
             return Team(slots=slots, there=there, hears=hears)
 
     def _steps(self, rows: Dense, team: "Team") -> "Steps":
-        """Return the probability of everything that could happen on the way to these teams."""
         n = rows.mask.shape[1]
         k = team.slots.shape[1]
         members = _sets(k).to(rows.mask.device)
@@ -194,9 +183,6 @@ class Autoregressive(Designer):
         )
 
 
-# --------------------------------------------------------------------------- teams
-
-
 @dataclass(frozen=True, kw_only=True)
 class Team:
     """One graph a row: the decider first, every agent in a place of its own.
@@ -212,66 +198,29 @@ class Team:
     hears: Bool[Tensor, "G K K"]
 
     @classmethod
-    def of(cls, graphs: Sequence[tuple[Sequence[int], Iterable[tuple[int, int]]]], *, device: torch.device) -> "Team":
-        """Return the teams of graphs: their slots, the decider first, and who is heard by whom, by slot."""
-        k = max(len(placed) for placed, _ in graphs)
-        hears = torch.zeros(len(graphs), k, k, dtype=torch.bool)
-        for g, (placed, edges) in enumerate(graphs):
-            place = {slot: p for p, slot in enumerate(placed)}
-            for i, j in edges:
-                hears[g, place[i], place[j]] = True
+    def of(cls, graphs: SlotGraphs) -> "Team":
+        """Return the teams of graphs over slots."""
+        n = graphs.keep.shape[1]
+        first = one_hot(graphs.decider, n)
+        slots = (graphs.keep + first).argsort(dim=1, descending=True, stable=True)[:, : int(graphs.keep.sum(1).max())]
+        rows = graphs.adjacency.gather(1, slots[..., None].expand(-1, -1, n))
         return cls(
-            slots=torch.tensor([[*placed, *[0] * (k - len(placed))] for placed, _ in graphs], device=device),
-            there=torch.tensor([[p < len(placed) for p in range(k)] for placed, _ in graphs], device=device),
-            hears=hears.to(device),
+            slots=slots,
+            there=graphs.keep.gather(1, slots),
+            hears=rows.gather(2, slots[:, None].expand(-1, slots.shape[1], -1)),
         )
 
-    def graphs(self) -> list[tuple[list[int], list[tuple[int, int]]]]:
-        """Return the slots of each team, the decider first, and who is heard by whom, by slot."""
-        out: list[tuple[list[int], list[tuple[int, int]]]] = [
-            (list(itertools.compress(slots, there)), [])
-            for slots, there in zip(self.slots.tolist(), self.there.tolist(), strict=True)
-        ]
-        for g, i, j in self.hears.nonzero().tolist():
-            placed, edges = out[g]
-            edges.append((placed[i], placed[j]))
-        return out
-
-
-def _design(
-    agents: Sequence[Agent], placed: Sequence[int], edges: Iterable[tuple[int, int]], num_rounds: int
-) -> Design:
-    new = {slot: i for i, slot in enumerate(sorted(placed))}
-    return Design(
-        agents=tuple(agents[slot] for slot in new),
-        spatial=tuple(Edge(new[i], new[j]) for i, j in edges),
-        num_rounds=num_rounds,
-    )
-
-
-def _graphs(
-    design: Design, agents: Sequence[Agent], num_rounds: int
-) -> list[tuple[Sequence[int], Iterable[tuple[int, int]]]]:
-    """Return all graphs over slots that give the design; several only where slots hold the same candidate."""
-    plain = Design(agents=design.agents, spatial=design.spatial, num_rounds=num_rounds)
-    if plain != design or any(e.rounds for e in design.spatial):
-        return []
-    found: dict[object, tuple[Sequence[int], Iterable[tuple[int, int]]]] = {}
-    places = [[slot for slot, agent in enumerate(agents) if agent == wanted] for wanted in design.agents]
-    for placed in itertools.product(*places):
-        edges = frozenset((placed[e.src], placed[e.dst]) for e in design.spatial)
-        if len(set(placed)) == len(placed) and _design(agents, placed, edges, num_rounds) == design:
-            found[frozenset(placed), edges] = placed[::-1], edges  # the highest agent decides
-    return list(found.values())
+    def graphs(self, num_slots: int) -> SlotGraphs:
+        """Return the graphs of these teams over so many slots."""
+        g, i, j = self.hears.nonzero(as_tuple=True)
+        adjacency = self.there.new_zeros(len(self.there), num_slots, num_slots)
+        adjacency[g, self.slots[g, i], self.slots[g, j]] = True
+        keep = (one_hot(self.slots, num_slots).bool() & self.there[..., None]).any(1)
+        return SlotGraphs(adjacency=adjacency, keep=keep, decider=self.slots[:, 0])
 
 
 class NotNone:
-    """Independent edges, given that there is at least one.
-
-    Args:
-        logits: Of each edge.
-        there: Which edges there could be.
-    """
+    """Independent edges, given that there is at least one."""
 
     def __init__(self, logits: Float[Tensor, "*S K"], there: Bool[Tensor, "*S K"]) -> None:
         self.logits = logits
@@ -297,7 +246,6 @@ class Steps:
     """What can happen next, for every set of a team's agents that holds the decider.
 
     Attributes:
-        team: The teams.
         first: Log-probability of each slot to decide.
         may_go: Whether another agent may come.
         stop: Logit of coming to an end where another may come.
@@ -319,7 +267,7 @@ class Steps:
         members = _sets(k).to(slots.device)
         m = len(members)
         step = (
-            self._go[..., None]
+            logsigmoid(-self.stop).masked_fill(~self.may_go, NEVER)[..., None]
             + self.offers.gather(2, slots[:, None].expand(-1, m, -1))
             + self.hearers.log_prob(hears[:, None].expand(-1, m, -1, -1))
         )
@@ -334,7 +282,8 @@ class Steps:
         for _ in range(k - 1):  # after so many rounds the sets with one agent more are right
             total = torch.cat([decider, (total[:, before] + arrive)[:, 1:].logsumexp(-1)], dim=1)
         everybody = (there[:, 1:] * bit).sum(1, keepdim=True)
-        out = (total + self._end).gather(1, everybody)[:, 0]
+        end = logsigmoid(self.stop).masked_fill(~self.may_go, 0.0)
+        out = (total + end).gather(1, everybody)[:, 0]
         return or_impossible(out)
 
     def entropy_in_order(self) -> Float[Tensor, " G"]:
@@ -352,14 +301,6 @@ class Steps:
             + edges.masked_fill(~there[:, 1:], 0.0).sum(1)
         )
 
-    @property
-    def _go(self) -> Float[Tensor, "G M"]:
-        return logsigmoid(-self.stop).masked_fill(~self.may_go, NEVER)
-
-    @property
-    def _end(self) -> Float[Tensor, "G M"]:
-        return logsigmoid(self.stop).masked_fill(~self.may_go, 0.0)
-
 
 def _sets(k: int) -> Bool[Tensor, "M K"]:
     """Return all sets of k places that hold the first; bit i of a row's index is place i + 1."""
@@ -367,7 +308,7 @@ def _sets(k: int) -> Bool[Tensor, "M K"]:
     return torch.cat([torch.ones_like(index).bool(), (index >> torch.arange(k - 1) & 1).bool()], dim=1)
 
 
-def _not_none(logits: Float[Tensor, "B K"], generator: torch.Generator | None, greedy: bool) -> Bool[Tensor, "B K"]:
+def _not_none(logits: Float[Tensor, "B K"], generator: RNG, greedy: bool) -> Bool[Tensor, "B K"]:
     """Draw independent edges given that there is at least one: the last of them, then those before it."""
     k = logits.shape[1]
     if greedy:

@@ -1,8 +1,7 @@
 """MasRouter: how to work together, how many agents, which roles, and an LLM for each, one after the other.
 
-Yue et al., "MasRouter: Learning to Route LLMs for Multi-Agent Systems", ACL 2025, arXiv 2502.11133: a
-cascade of controllers, of which the first is variational. Departures are named on
-docs/methods/cascade_router.md.
+Yue et al., "MasRouter: Learning to Route LLMs for Multi-Agent Systems", ACL 2025, arXiv 2502.11133: a cascade of
+controllers, of which the first is variational. Departures are named on docs/methods/cascade_router.md.
 
 Shape letters: B problems in a batch, N slots, V nodes (slots and task nodes), H hidden features, Q modes,
 C = max_agents, G ways to come to a design, K agents of the largest team.
@@ -11,6 +10,7 @@ C = max_agents, G ways to come to a design, K agents of the largest team.
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -20,7 +20,17 @@ from torch_geometric.data import Batch
 
 from gdesign.agents import teams
 from gdesign.design.base import Designer, Draft
-from gdesign.design.draws import NEVER, categorical, categorical_entropy, divergence, normal, or_impossible, summed
+from gdesign.design.draws import (
+    MAX_LOG_SIGMA,
+    NEVER,
+    RNG,
+    categorical,
+    categorical_entropy,
+    divergence,
+    normal,
+    or_impossible,
+    summed,
+)
 from gdesign.design.slot_graphs import distinct, each, slot_agents
 from gdesign.encode.graph import GNN, GraphEncoder
 from gdesign.encode.problem import Rows, Space, dense
@@ -30,14 +40,8 @@ from gdesign.types import Agent, Design
 MAX_AGENTS = 6
 """The orders of a team's agents are enumerated once, and the paper's teams are no larger."""
 
-MAX_LOG_SIGMA = 1.0
-"""Without a penalty nothing else keeps the latents' noise from growing."""
-
 NUM_TURNS = 2
 """How often agents speak in a debate or a reflection, as in the released code's debate."""
-
-
-# --------------------------------------------------------------------------- modes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,37 +59,17 @@ class Mode:
     most: int | None = None
 
 
-def mode(name: str) -> Mode:
-    """Return the mode of that name.
-
-    Raises:
-        ConfigError: There is none.
-    """
-    match name:
-        case "single":
-            return Mode(make=teams.single, fewest=1, most=1)
-        case "vote":
-            return Mode(make=teams.vote)
-        case "chain":
-            return Mode(make=teams.chain)
-        case "star":
-            return Mode(make=teams.star)
-        case "complete":
-            return Mode(make=teams.complete)
-        case "debate":
-            return Mode(make=lambda agents: teams.debate(agents, num_rounds=NUM_TURNS))
-        case "reflection":
-            return Mode(make=lambda agents: teams.reflection(agents, num_rounds=NUM_TURNS), fewest=1)
-        case "cascade":
-            return Mode(make=teams.cascade, fewest=3)
-        case _:
-            raise ConfigError(
-                f"mode {name!r} is unknown; expected some of single, vote, chain, star, complete, debate, reflection, "
-                "cascade"
-            )
-
-
-# --------------------------------------------------------------------------- designer
+MODES = {
+    "single": Mode(make=teams.single, fewest=1, most=1),
+    "vote": Mode(make=teams.vote),
+    "chain": Mode(make=teams.chain),
+    "star": Mode(make=teams.star),
+    "complete": Mode(make=teams.complete),
+    "debate": Mode(make=partial(teams.debate, num_rounds=NUM_TURNS)),
+    "reflection": Mode(make=partial(teams.reflection, num_rounds=NUM_TURNS), fewest=1),
+    "cascade": Mode(make=teams.cascade, fewest=3),
+}
+"""Ways to work together, by the names that configurations give."""
 
 
 class CascadeRouter(Designer):
@@ -95,11 +79,7 @@ class CascadeRouter(Designer):
     team; a candidate is where it fills several slots.
 
     Args:
-        space: The agents on offer.
-        modes: What may be drawn: `single`, `vote`, `chain`, `star`, `complete`, `debate`, `reflection`,
-            `cascade`.
-        max_agents: Size of the largest team.
-        gnn: Makes the graph encoder, which gives H.
+        modes: What may be drawn, names of `MODES`.
         kl_weight: Weight of the latents' divergence from a standard normal in the penalty.
 
     Raises:
@@ -122,11 +102,13 @@ class CascadeRouter(Designer):
         if not modes or len(set(modes)) < len(modes):
             raise ConfigError(f"modes must name each mode once, and at least one; got {list(modes)}")
         self.kl_weight = kl_weight
-        self._modes = [mode(name) for name in modes]
+        if unknown := [name for name in modes if name not in MODES]:
+            raise ConfigError(f"mode {unknown[0]!r} is unknown; expected some of {', '.join(MODES)}")
+        self._modes = [MODES[name] for name in modes]
         sizes = range(1, max_agents + 1)
         self._fits = torch.tensor([[m.fewest <= n <= (m.most or n) for n in sizes] for m in self._modes])
         self._check_size(len(space.slots))
-        self._ways = _ways(self._modes, self._fits)
+        self._ways = Ways(self._modes, self._fits)
         self.encoder = gnn(text_dim=space.text_dim)
         hidden_dim = self.encoder.hidden_dim
         self.mu = nn.Linear(hidden_dim, hidden_dim)
@@ -144,9 +126,7 @@ class CascadeRouter(Designer):
         self.wanted_by_role = nn.Linear(hidden_dim, hidden_dim, bias=False)
         self.offered_llm = nn.Linear(hidden_dim, hidden_dim, bias=False)
 
-    def forward(
-        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
-    ) -> Draft:
+    def forward(self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, greedy: bool = False) -> Draft:
         """Draw designs for each problem; in training mode the latents are drawn too.
 
         Greedily, the likeliest mode, then the likeliest number, then the likeliest agent each time. The
@@ -160,7 +140,7 @@ class CascadeRouter(Designer):
             kind = categorical(mode_log_prob, generator, greedy)
             counts = count_log_prob[torch.arange(len(kind), device=kind.device), kind]
             count = categorical(counts, generator, greedy) + 1
-            picks = self._pick(rows, kind, count, generator=generator, greedy=greedy)
+        picks, _, of_picks = self._team(rows, kind, count, generator=generator, greedy=greedy)
         teams = [row[:n] for row, n in zip(picks.tolist(), count.tolist(), strict=True)]
 
         def designs() -> list[Design]:
@@ -173,7 +153,6 @@ class CascadeRouter(Designer):
             ways = [self._ways.same_as(q, team) for q, team in zip(kind.tolist(), teams, strict=True)]
         else:
             ways = [self._ways.of(d, at_slot) for d, at_slot in zip(designs(), agents, strict=True)]
-        of_picks = self._picks(rows, kind, count, picks)[1].sum(1)
         mode_p = mode_log_prob.exp()
         of_kinds = (mode_p * (categorical_entropy(count_log_prob) - mode_log_prob)).sum(1)
         return Draft(
@@ -201,11 +180,10 @@ class CascadeRouter(Designer):
             )
 
     def _read(
-        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, mean: bool = False
+        self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, mean: bool = False
     ) -> tuple["Encoded", Float[Tensor, " B"]]:
         encoded = dense(problem, self.encoder(problem))[each(problem.num_graphs, num_designs, problem.x.device)]
-        num = encoded.mask.sum(1)
-        self._check_size(int(num.min()))
+        self._check_size(int(encoded.mask.sum(1).min()))
         mu, log_sigma = self.mu(encoded.task), self.log_sigma(encoded.task).clamp(max=MAX_LOG_SIGMA)
         latent = mu
         if self.training and not mean:
@@ -221,21 +199,16 @@ class CascadeRouter(Designer):
             llm=llm,
             fit=(self.wanted_by_role(role) * llm).sum(-1),
             mask=encoded.mask,
-            num=num,
         )
         return rows, self.kl_weight * divergence(mu, log_sigma)
 
     def _kinds(self, rows: "Encoded") -> tuple[Float[Tensor, "B Q"], Float[Tensor, "B Q C"]]:
-        """Return the log-probability of each mode, and of each number of agents given the mode."""
-        fits = self._fits.to(rows.num.device)
-        sizes = torch.arange(1, fits.shape[1] + 1, device=rows.num.device)
-        fits = fits & (sizes <= rows.num[:, None, None])
+        fits = self._fits.to(rows.mask.device)
+        sizes = torch.arange(1, fits.shape[1] + 1, device=rows.mask.device)
+        fits = fits & (sizes <= rows.mask.sum(1)[:, None, None])
         mode_log_prob = self.mode(rows.latent).masked_fill(~fits.any(-1), NEVER).log_softmax(-1)
         hidden = torch.relu(self.begin(rows.latent)[:, None] + self.of_mode.weight)
         return mode_log_prob, self.count(hidden).masked_fill(~fits, NEVER).log_softmax(-1)
-
-    def _start(self, rows: "Encoded", kind: Int[Tensor, " B"], count: Int[Tensor, " B"]) -> Float[Tensor, "B H"]:
-        return torch.tanh(self.begin(rows.latent) + self.of_mode(kind) + self.of_count(count - 1))
 
     def _agent(self, rows: "Encoded", team: Float[Tensor, "B H"], free: Bool[Tensor, "B N"]) -> Float[Tensor, "B N"]:
         """Return the log-probability of each slot to be the next agent.
@@ -249,43 +222,30 @@ class CascadeRouter(Designer):
         log_prob: Tensor = logits.masked_fill(~free, NEVER).log_softmax(-1)
         return log_prob
 
-    def _after(self, rows: "Encoded", team: Float[Tensor, "B H"], pick: Int[Tensor, " B"]) -> Float[Tensor, "B H"]:
-        chosen = rows.slots[torch.arange(len(pick), device=pick.device), pick]
-        told: Tensor = self.remember(chosen, team)
-        return told
-
-    def _pick(
+    def _team(
         self,
         rows: "Encoded",
-        kind: Int[Tensor, " B"],
-        count: Int[Tensor, " B"],
+        kind: Int[Tensor, " G"],
+        count: Int[Tensor, " G"],
+        given: Int[Tensor, "G K"] | None = None,
         *,
-        generator: torch.Generator | None,
-        greedy: bool,
-    ) -> Int[Tensor, "B K"]:
-        """Draw the agents of every team; what stands beyond its number is of no account."""
-        team, free = self._start(rows, kind, count), rows.mask
-        picks = []
-        for _ in range(int(count.max())):
-            picks.append(categorical(self._agent(rows, team, free), generator, greedy))
-            team = self._after(rows, team, picks[-1])
-            free = free & ~one_hot(picks[-1], free.shape[1]).bool()
-        return torch.stack(picks, dim=1)
-
-    def _picks(
-        self, rows: "Encoded", kind: Int[Tensor, " G"], count: Int[Tensor, " G"], picks: Int[Tensor, "G K"]
-    ) -> tuple[Float[Tensor, "G K"], Float[Tensor, "G K"]]:
-        """Return log-probability and entropy of every pick; 0 beyond the number of agents."""
-        team, free = self._start(rows, kind, count), rows.mask
-        log_probs, entropies = [], []
-        for k, pick in enumerate(picks.T):
-            there = k < count
+        generator: RNG = None,
+        greedy: bool = False,
+    ) -> tuple[Int[Tensor, "G K"], Float[Tensor, " G"], Float[Tensor, " G"]]:
+        """Return picks, drawn unless given, with log-probability and entropy of those that count."""
+        team = torch.tanh(self.begin(rows.latent) + self.of_mode(kind) + self.of_count(count - 1))
+        row = torch.arange(len(kind), device=kind.device)
+        free = rows.mask
+        picks, log_probs, entropies = [], [], []
+        for k in range(int(count.max())):
             log_prob = self._agent(rows, team, free)
-            log_probs.append(log_prob.gather(1, pick[:, None])[:, 0].masked_fill(~there, 0.0))
-            entropies.append(categorical_entropy(log_prob).masked_fill(~there, 0.0))
-            team = self._after(rows, team, pick)
+            pick = categorical(log_prob.detach(), generator, greedy) if given is None else given[:, k]
+            picks.append(pick)
+            log_probs.append(log_prob[row, pick].masked_fill(k >= count, 0.0))
+            entropies.append(categorical_entropy(log_prob).masked_fill(k >= count, 0.0))
+            team = self.remember(rows.slots[row, pick], team)
             free = free & ~one_hot(pick, free.shape[1]).bool()
-        return torch.stack(log_probs, dim=1), torch.stack(entropies, dim=1)
+        return torch.stack(picks, dim=1), torch.stack(log_probs, dim=1).sum(1), torch.stack(entropies, dim=1).sum(1)
 
     def _log_prob(
         self,
@@ -294,7 +254,6 @@ class CascadeRouter(Designer):
         count_log_prob: Float[Tensor, "B Q C"],
         ways: Sequence[Sequence["Way"]],
     ) -> Float[Tensor, " B"]:
-        """Return the log-probability of coming to each design in one of these ways."""
         device = rows.mask.device
         flat = [(b, q, slots) for b, row in enumerate(ways) for q, slots in row]
         if not flat:
@@ -302,7 +261,7 @@ class CascadeRouter(Designer):
         longest = max(len(slots) for *_, slots in flat)
         owner, kind, count = torch.tensor([(b, q, len(s)) for b, q, s in flat], device=device).T
         picks = torch.tensor([[*s, *[0] * (longest - len(s))] for *_, s in flat], device=device)
-        of_picks = self._picks(rows[owner], kind, count, picks)[0].sum(1)
+        _, of_picks, _ = self._team(rows[owner], kind, count, picks)
         of_kind = mode_log_prob[owner, kind] + count_log_prob[owner, kind, count - 1]
         return or_impossible(summed(of_kind + of_picks, owner, len(ways)))
 
@@ -313,12 +272,9 @@ class Encoded(Rows):
 
     Attributes:
         latent: What is known of the question.
-        slots: Encodings of the slots.
         role: What is offered with the role of each slot: the mean of all slots with that role.
         llm: What is offered with its LLM and operator.
         fit: How well these suit the role.
-        mask: Which slots are there.
-        num: How many.
     """
 
     latent: Float[Tensor, "B H"]
@@ -327,11 +283,9 @@ class Encoded(Rows):
     llm: Float[Tensor, "B N H"]
     fit: Float[Tensor, "B N"]
     mask: Bool[Tensor, "B N"]
-    num: Int[Tensor, " B"]
 
 
 def _roles(spaces: Sequence[Space], identity: Int[Tensor, "B N"]) -> Int[Tensor, "B N"]:
-    """Return a number for each slot's role, the same for the same role of a space."""
     numbers = {}
     for space in {id(s): s for s in spaces}.values():
         names = [slot.role for slot in space.slots]
@@ -340,26 +294,22 @@ def _roles(spaces: Sequence[Space], identity: Int[Tensor, "B N"]) -> Int[Tensor,
     return torch.tensor(rows, device=identity.device)
 
 
-# --------------------------------------------------------------------------- ways to the same design
-
-
 Way = tuple[int, tuple[int, ...]]
 """A mode and its agents in the order drawn, by slot."""
 
 
 class Ways:
-    """All draws that give the same design: modes coincide for few agents, and in some the order is free.
+    """All draws that give the same design: modes coincide for few agents, and in some the order is free."""
 
-    Args:
-        modes: The modes.
-        orders: For each design of agents that all differ, the modes and orders of agents that give it.
-    """
-
-    def __init__(self, modes: Sequence[Mode], orders: dict[Design, list[Way]]) -> None:
+    def __init__(self, modes: Sequence[Mode], fits: Bool[Tensor, "Q C"]) -> None:
         self._modes = modes
-        self._orders = orders
-        in_order = {(q, len(order)) for ways in orders.values() for q, order in ways}
-        self._same = {(q, n): orders[modes[q].make(_distinct(n))] for q, n in in_order}
+        self._orders: dict[Design, list[Way]] = {}  # by design of agents that all differ
+        sizes = [(q, size + 1) for q, size in fits.nonzero().tolist()]
+        for q, n in sizes:
+            agents = _distinct(n)
+            for order in itertools.permutations(range(n)):
+                self._orders.setdefault(modes[q].make([agents[i] for i in order]), []).append((q, order))
+        self._same = {(q, n): self._orders[modes[q].make(_distinct(n))] for q, n in sizes}
 
     def same_as(self, kind: int, slots: Sequence[int]) -> list[Way]:
         """Return the ways to the design of a mode and slots that all hold other candidates."""
@@ -383,15 +333,6 @@ class Ways:
                 places = [[slot for slot, agent in enumerate(agents) if agent == wanted] for wanted in team]
                 found |= {(q, slots): None for slots in itertools.product(*places) if len(set(slots)) == len(slots)}
         return list(found)
-
-
-def _ways(modes: Sequence[Mode], fits: Bool[Tensor, "Q C"]) -> Ways:
-    orders: dict[Design, list[Way]] = {}
-    for q, size in fits.nonzero().tolist():
-        agents = _distinct(size + 1)
-        for order in itertools.permutations(range(size + 1)):
-            orders.setdefault(modes[q].make([agents[i] for i in order]), []).append((q, order))
-    return Ways(modes, orders)
 
 
 def _distinct(num: int) -> list[Agent]:

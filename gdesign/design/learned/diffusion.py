@@ -7,33 +7,28 @@ Shape letters: T problems in a batch, K designs drawn for each, B = T * K, N slo
 """
 
 import math
-from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
-from gdesign.design.base import Designer, Draft
-from gdesign.design.edge_distribution import EdgeDistribution, design_log_prob, draw
-from gdesign.design.slot_graphs import each, slot_agents
+from gdesign.design.draws import RNG
+from gdesign.design.edge_distribution import EdgeDesigner, EdgeDistribution
+from gdesign.design.slot_graphs import each, pairs_of
 from gdesign.encode.graph import GNN, GraphEncoder
 from gdesign.encode.problem import Dense, Space, dense
 from gdesign.errors import ConfigError
-from gdesign.types import Design
 
 
-class Diffusion(Designer):
+class Diffusion(EdgeDesigner):
     """A network that guesses the clean graph from a noisy one, asked `num_steps` times from pure noise on.
 
     Its parameters do not depend on which agents there are.
 
     Args:
-        space: The agents to connect.
-        gnn: Makes the graph encoder of agents and question.
         num_steps: S, how often the graph is denoised.
         density: m, the probability of every edge in pure noise.
-        num_rounds: How often each agent gets the floor.
 
     Raises:
         ConfigError: No step, or a density outside [0, 1].
@@ -42,12 +37,11 @@ class Diffusion(Designer):
     def __init__(
         self, *, space: Space, gnn: GNN = GraphEncoder, num_steps: int = 4, density: float = 0.5, num_rounds: int = 1
     ) -> None:
-        super().__init__(space=space)
+        super().__init__(space=space, num_rounds=num_rounds)
         if num_steps < 1 or not 0 <= density <= 1:
             raise ConfigError(f"num_steps must be 1 or more and density in [0, 1]; got {num_steps} and {density}")
         self.num_steps = num_steps
         self.density = density
-        self.num_rounds = num_rounds
         self.encoder = gnn(text_dim=space.text_dim)
         width = self.encoder.hidden_dim
         self.mix = nn.Linear(4 * width + 1, width)
@@ -57,27 +51,14 @@ class Diffusion(Designer):
         self.edge = nn.Linear(width, 1)
         self.order = nn.Linear(width, 1, bias=False)  # a shift of all scores changes nothing
 
-    def forward(
-        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
-    ) -> Draft:
-        """Draw designs for each problem; in training mode each is denoised from noise of its own."""
-        edges = self.distribution(problem, num_designs=num_designs, generator=generator, mean=not self.training)
-        rounds = self.num_rounds
-        return draw(edges, problem, num_rounds=rounds, num_designs=num_designs, generator=generator, greedy=greedy)
-
-    def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:
-        """Return the log-probability of one given design a problem, from the noise's mean; -inf where impossible."""
-        edges = self.distribution(problem, mean=True)
-        return design_log_prob(edges, slot_agents(problem), designs, num_rounds=self.num_rounds)
-
     def distribution(
-        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, mean: bool = False
+        self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, mean: bool = False
     ) -> EdgeDistribution:
-        """Return the distribution over graphs of each design, denoised from drawn noise or from the noise's mean."""
+        """Return the distribution over graphs; in training mode each design is denoised from noise of its own."""
         encoded = self.encoder(problem)
         rows = dense(problem, encoded)[each(problem.num_graphs, num_designs, encoded.device)]
         noise = torch.full_like(rows.anchor, self.density)
-        if not mean:
+        if self.training and not mean:
             noise = torch.bernoulli(noise, generator=generator)
         graph = noise
         for step in range(self.num_steps, 0, -1):
@@ -90,9 +71,8 @@ class Diffusion(Designer):
         self, rows: Dense, graph: Float[Tensor, "B N N"], time: float
     ) -> tuple[Float[Tensor, "B N"], Float[Tensor, "B N N"]]:
         """Return the logits of order and edges of the clean graph, given probabilities of the edges of a noisy one."""
-        n, h = rows.mask.shape[1], rows.slots
-        pairs = rows.mask[:, :, None] & rows.mask[:, None, :] & ~torch.eye(n, dtype=torch.bool, device=h.device)
-        share = graph * pairs / rows.mask.sum(1)[:, None, None]
+        h = rows.slots
+        share = graph * pairs_of(rows.mask) / rows.mask.sum(1)[:, None, None]
         task = rows.task[:, None].expand_as(h)
         h = torch.relu(self.mix(torch.cat([h, share.mT @ h, share @ h, task, torch.full_like(h[..., :1], time)], -1)))
         hidden = self.heard(h)[:, :, None] + self.hearer(h)[:, None, :] + self.noisy(graph[..., None])

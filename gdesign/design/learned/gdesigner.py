@@ -1,15 +1,13 @@
 """G-Designer: a variational graph auto-encoder that draws a communication graph for each question.
 
-Zhang et al., "G-Designer: Architecting Multi-agent Communication Topologies via Graph Neural
-Networks", ICML 2025, arXiv 2410.11782. The names are the paper's: h the latents, S the sketch, Z and
-W the refinement, tau the temperature, zeta the weight of the nuclear norm. Departures are named on
-docs/methods/gdesigner.md.
+Zhang et al., "G-Designer: Architecting Multi-agent Communication Topologies via Graph Neural Networks", ICML 2025,
+arXiv 2410.11782. The names are the paper's: h the latents, S the sketch, Z and W the refinement, tau the temperature,
+zeta the weight of the nuclear norm. Departures are named on docs/methods/gdesigner.md.
 
 Shape letters: T problems in a batch, K designs drawn for each, B = T * K, N slots, H hidden features, R rank of the
 refinement.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,25 +16,19 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
-from gdesign.design.base import Designer, Draft
-from gdesign.design.draws import divergence, normal
-from gdesign.design.edge_distribution import EdgeDistribution, design_log_prob, draw
-from gdesign.design.slot_graphs import each, slot_agents
+from gdesign.design.draws import MAX_LOG_SIGMA, RNG, divergence, normal
+from gdesign.design.edge_distribution import EdgeDesigner, EdgeDistribution
+from gdesign.design.slot_graphs import each, pairs_of
 from gdesign.encode.graph import GNN, GraphEncoder
 from gdesign.encode.problem import Dense, Space, dense
-from gdesign.types import Design
-
-MAX_LOG_SIGMA = 1.0
-"""Without a penalty nothing else keeps the latents' noise from growing."""
 
 
-class GDesigner(Designer):
+class GDesigner(EdgeDesigner):
     """Encode agents and question, sketch the edges given the question, refine the sketch, draw.
 
     Its parameters do not depend on which agents there are.
 
     Args:
-        space: The agents to connect.
         gnn: Makes the graph encoder under the heads of mean and variance; it gives H (16 in the paper).
         tau: Temperature of an edge's probability, sigmoid(w / tau); the limit 0 makes edges certain.
         zeta: Weight of the nuclear norm in the refinement (0.1 in the paper).
@@ -60,14 +52,13 @@ class GDesigner(Designer):
         kl_weight: float = 0.001,
         num_rounds: int = 1,
     ) -> None:
-        super().__init__(space=space)
+        super().__init__(space=space, num_rounds=num_rounds)
         self.tau = tau
         self.zeta = zeta
         self.anchor_weight = anchor_weight
         self.anchor_logit = anchor_logit
         self.rank = rank
         self.kl_weight = kl_weight
-        self.num_rounds = num_rounds
         self.encoder = gnn(text_dim=space.text_dim)
         hidden_dim = self.encoder.hidden_dim
         self.mu = nn.Linear(hidden_dim, hidden_dim)
@@ -81,40 +72,10 @@ class GDesigner(Designer):
             nn.Linear(2 * hidden_dim, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, 1, bias=False)
         )
 
-    def forward(
-        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
-    ) -> Draft:
-        """Draw designs for each problem; in training mode each has latents of its own."""
-        edges, penalty = self.distribution(problem, num_designs=num_designs, generator=generator)
-        return draw(
-            edges,
-            problem,
-            num_rounds=self.num_rounds,
-            num_designs=num_designs,
-            generator=generator,
-            greedy=greedy,
-            penalty=penalty,
-        )
-
-    def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:
-        """Return the log-probability of one given design a problem, given the mean latents; -inf where impossible.
-
-        In training mode it differs from the log-probability of a draft, whose latents are drawn.
-        """
-        edges, _ = self.distribution(problem, mean=True)
-        return design_log_prob(edges, slot_agents(problem), designs, num_rounds=self.num_rounds)
-
     def distribution(
-        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, mean: bool = False
-    ) -> tuple[EdgeDistribution, Float[Tensor, " B"]]:
-        """Return the distribution over graphs of each design, and the penalty.
-
-        Args:
-            problem: A batch of T problems.
-            num_designs: K.
-            generator: Draws the latents; None for torch's own.
-            mean: Take the latents' means, as in evaluation mode, instead of drawing them.
-        """
+        self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, mean: bool = False
+    ) -> EdgeDistribution:
+        """Return the distribution over graphs of each design; in training mode each has latents of its own."""
         encoded = self.encoder(problem)
         rows = each(problem.num_graphs, num_designs, encoded.device)
         mu = dense(problem, self.mu(encoded))[rows]
@@ -129,7 +90,7 @@ class GDesigner(Designer):
         penalty = penalty + self.kl_weight * (of_slots + divergence(mu.task, log_sigma.task))
         task = h.task[:, None].expand_as(h.slots)
         order_logits = self.order(torch.cat([h.slots, task], dim=-1))[..., 0]
-        return EdgeDistribution(order_logits=order_logits, edge_logits=refined / self.tau, mask=h.mask), penalty
+        return EdgeDistribution(order_logits=order_logits, edge_logits=refined / self.tau, mask=h.mask, penalty=penalty)
 
     def sketch(self, rows: Dense) -> Float[Tensor, "B N N"]:
         """Return w_ij = FFN([h_i, h_j, h_task]), the logit of slot j hearing slot i."""
@@ -144,12 +105,10 @@ class GDesigner(Designer):
     ) -> tuple[Float[Tensor, "B N N"], Float[Tensor, " B"]]:
         """Return the refined logits Z W Z^T and the regularisers' value at W, a pair of slots.
 
-        W minimises 1/2 |w - Z W Z^T|^2 + zeta |W|_* + a/2 |anchor - Z W Z^T|^2. Z has orthonormal
-        columns, so the minimum is exact: singular values of Z^T (w + a anchor) Z / (1 + a), lowered
-        by zeta / (1 + a).
+        W minimises 1/2 |w - Z W Z^T|^2 + zeta |W|_* + a/2 |anchor - Z W Z^T|^2. Z has orthonormal columns, so the
+        minimum is exact: singular values of Z^T (w + a anchor) Z / (1 + a), lowered by zeta / (1 + a).
         """
-        n = mask.shape[1]
-        pairs = (mask[:, :, None] & mask[:, None, :]) & ~torch.eye(n, dtype=torch.bool, device=mask.device)
+        pairs = pairs_of(mask)
         target = self.anchor_logit * (2 * anchor - 1) * pairs
         a = self.anchor_weight
         middle = (sketch * pairs + a * target) / (1 + a)
@@ -165,10 +124,9 @@ class GDesigner(Designer):
 class _LowerSingularValues(torch.autograd.Function):
     """Soft threshold of singular values with a gradient that exists at repeated ones too.
 
-    Differentiating through the decomposition divides by differences of singular values; the
-    operator itself is smooth there. Its derivative by divided differences: Lewis & Sendov 2001,
-    "Twice differentiable spectral functions"; the non-symmetric case as in Candes et al. 2013,
-    "Unbiased risk estimates for singular value thresholding", section 3.
+    Differentiating through the decomposition divides by differences of singular values; the operator itself is smooth
+    there. Its derivative by divided differences: Lewis & Sendov 2001, "Twice differentiable spectral functions"; the
+    non-symmetric case as in Candes et al. 2013, "Unbiased risk estimates for singular value thresholding", section 3.
     """
 
     @staticmethod

@@ -7,36 +7,28 @@ the papers' spatial and temporal matrices. Departures are named on docs/methods/
 Shape letters: B problems in a batch, N slots, S slots of the space.
 """
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
-from gdesign.design.base import Designer, Draft
-from gdesign.design.draws import ALWAYS, NEVER
-from gdesign.design.edge_distribution import EdgeDistribution, design_log_prob, draw
-from gdesign.design.slot_graphs import slot_agents
+from gdesign.design.draws import ALWAYS, NEVER, RNG
+from gdesign.design.edge_distribution import EdgeDesigner, EdgeDistribution
 from gdesign.encode.problem import Space, dense
 from gdesign.errors import ConfigError
-from gdesign.types import Design
 
 
-class Prune(Designer):
+class Prune(EdgeDesigner):
     """A logit for every spatial and every temporal edge; the lowest are pruned after some training steps.
 
     Parameters follow the slot's identity, so they cannot be used on other agents. What is pruned has
     probability 0 from then on.
 
     Args:
-        space: The agents to connect.
-        initial_probability: Of every edge before training.
         num_rounds: How often each agent gets the floor at most; with 1 there are no temporal edges.
         prune_after: Number of training steps after which edges are pruned; None for never.
         prune_share: Share of the edges left that is pruned, of spatial and temporal ones each, in [0, 1).
         drop_after: Number of training steps after which agents are dropped (AgentDropout); None for never.
-        num_drop: How many agents are dropped.
         tolerance: Distance from the full graph that the penalty does not count (0.1 in AgentDropout's code).
 
     Raises:
@@ -60,13 +52,12 @@ class Prune(Designer):
         num_drop: int = 1,
         tolerance: float = 0.1,
     ) -> None:
-        super().__init__(space=space)
+        super().__init__(space=space, num_rounds=num_rounds)
         n = len(space.slots)
         if not 0 <= prune_share < 1:
             raise ConfigError(f"prune_share must be in [0, 1); got {prune_share}")
         if drop_after is not None and not 1 <= num_drop < n:
             raise ConfigError(f"num_drop must be in 1..{n - 1}, so that an agent is left; got {num_drop}")
-        self.num_rounds = num_rounds
         self.prune_after = prune_after
         self.prune_share = prune_share
         self.drop_after = drop_after
@@ -81,8 +72,13 @@ class Prune(Designer):
         self.register_buffer("temporal_left", pairs.clone())
         self.register_buffer("dropped", torch.zeros(n, dtype=torch.bool))
 
-    def distribution(self, problem: Batch) -> EdgeDistribution:
-        """Return the distribution over graphs; it does not look at the question."""
+    def distribution(
+        self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, mean: bool = False
+    ) -> EdgeDistribution:
+        """Return the distribution over graphs; it does not look at the question.
+
+        The penalty keeps the graphs of low rank and near the full graph.
+        """
         rows = dense(problem, problem.features)
         pair = rows.slot[:, :, None], rows.slot[:, None, :]
         temporal = listen = None
@@ -95,25 +91,8 @@ class Prune(Designer):
             mask=rows.mask & ~self.dropped[rows.slot],
             temporal_logits=temporal,
             listen_logits=listen,
-        )
-
-    def forward(
-        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
-    ) -> Draft:
-        """Draw designs for each problem; the penalty keeps the graphs of low rank and near the full graph."""
-        return draw(
-            self.distribution(problem),
-            problem,
-            num_rounds=self.num_rounds,
-            num_designs=num_designs,
-            generator=generator,
-            greedy=greedy,
             penalty=self.penalty().expand(problem.num_graphs),
         )
-
-    def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:
-        """Return the log-probability of one given design a problem; -inf where it cannot be drawn."""
-        return design_log_prob(self.distribution(problem), slot_agents(problem), designs, num_rounds=self.num_rounds)
 
     def penalty(self) -> Float[Tensor, ""]:
         """Return |S|_* + |T|_* + (|M_S - S|_F - tolerance)+ + (|M_T - T|_F - tolerance)+.
@@ -144,7 +123,6 @@ class Prune(Designer):
         left.view(-1)[rank[: round(self.prune_share * int(left.sum()))]] = False
 
     def _drop(self) -> None:
-        """Drop the agents whose edges, in and out, spatial and temporal, have the lowest mean logit."""
         total = torch.zeros_like(self.order_logits)
         count = torch.zeros_like(total)
         for logits, left in self._edges():

@@ -8,8 +8,7 @@ draft's penalty). Departures are named on docs/methods/relaxed.md.
 Shape letters: B problems in a batch, N slots, S slots of the space, L rounds after the first, H hidden features.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -18,32 +17,30 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch_geometric.data import Batch
 
-from gdesign.design.base import Designer, Draft
-from gdesign.design.edge_distribution import EdgeDistribution, design_log_prob, draft_of
-from gdesign.design.slot_graphs import SlotGraphs, each, slot_agents
+from gdesign.design.base import Draft
+from gdesign.design.draws import RNG
+from gdesign.design.edge_distribution import EdgeDesigner, EdgeDistribution
+from gdesign.design.slot_graphs import SlotGraphs, each
 from gdesign.encode.graph import GNN, GraphEncoder
 from gdesign.encode.problem import Space, dense
 from gdesign.errors import ConfigError
-from gdesign.types import Design
 
 SHALLOW: GNN = partial(GraphEncoder, num_layers=1)
 """One step of messages, as the paper has."""
 
 
-class Relaxed(Designer):
+class Relaxed(EdgeDesigner):
     """One graph for every question, and for each question who listens in the rounds after the first.
 
     Parameters of the graph follow the slot's identity, so they cannot be used on other agents.
 
     Args:
-        space: The agents to connect.
         num_rounds: How often each agent gets the floor at most; with 1 there are no temporal edges and no gates.
         sparsity: Share of the agents that an agent should hear at most, S in the paper; no fewer than one.
         budget_weight: What an expected edge above that costs in the penalty.
         warmup: Number of training steps in which only the critic learns from utilities.
         graph_scale: Logits of the graph are so many times its parameters, so that one learning rate
             suits the graph and the critic.
-        gnn: Makes the graph encoders of gates and critic, which give H.
 
     Raises:
         ConfigError: A sparsity outside (0, 1].
@@ -62,11 +59,10 @@ class Relaxed(Designer):
         graph_scale: float = 10.0,
         gnn: GNN = SHALLOW,
     ) -> None:
-        super().__init__(space=space)
+        super().__init__(space=space, num_rounds=num_rounds)
         if not 0 < sparsity <= 1:
             raise ConfigError(f"sparsity must be in (0, 1]; got {sparsity}")
         n = len(space.slots)
-        self.num_rounds = num_rounds
         self.budget = max(1, int(sparsity * n))
         self.budget_weight = budget_weight
         self.warmup = warmup
@@ -79,7 +75,9 @@ class Relaxed(Designer):
         self.critic = ValueNetwork(gnn(text_dim=space.text_dim))
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
 
-    def distribution(self, problem: Batch) -> EdgeDistribution:
+    def distribution(
+        self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, mean: bool = False
+    ) -> EdgeDistribution:
         """Return the distribution over graphs; only the gates look at the question."""
         rows = dense(problem, problem.features)
         pair = rows.slot[:, :, None], rows.slot[:, None, :]
@@ -95,25 +93,18 @@ class Relaxed(Designer):
             listen_logits=listen,
         )
 
-    def forward(
-        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
-    ) -> Draft:
-        """Draw designs for each problem; their value trains the critic, their penalty the graph."""
-        rows = each(problem.num_graphs, num_designs, problem.x.device)
-        edges = self.distribution(problem)[rows]
-        encoded = self.critic.read(problem)[rows]
-        graphs = edges.sample(generator=generator, greedy=greedy)
+    def draft(self, problem: Batch, edges: EdgeDistribution, graphs: SlotGraphs) -> Draft:
+        """Return the draft of drawn graphs; their value trains the critic, their penalty the graph."""
+        num_designs = len(graphs.decider) // problem.num_graphs
+        encoded = self.critic.read(problem)[each(problem.num_graphs, num_designs, problem.x.device)]
         drawn, relaxed = relax(graphs, edges)
         penalty = self.budget_weight * self.excess(edges)
         if self.steps >= self.warmup:
             frozen = {name: parameter.detach() for name, parameter in self.critic.named_parameters()}
             penalty = penalty - functional_call(self.critic, frozen, (encoded.detach(), relaxed))
-        value = self.critic(encoded, drawn)
-        return draft_of(graphs, edges, problem, num_rounds=self.num_rounds, penalty=penalty, value=value)
-
-    def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:
-        """Return the log-probability of one given design a problem; -inf where it cannot be drawn."""
-        return design_log_prob(self.distribution(problem), slot_agents(problem), designs, num_rounds=self.num_rounds)
+        draft = super().draft(problem, replace(edges, penalty=penalty), graphs)
+        draft.value = self.critic(encoded, drawn)
+        return draft
 
     def excess(self, edges: EdgeDistribution) -> Float[Tensor, " B"]:
         """Return by how much the expected numbers of agents heard are above the budget, summed over agents."""
@@ -125,9 +116,6 @@ class Relaxed(Designer):
     def step_taken(self, num_steps: int) -> None:
         """Count the steps, for the end of the warm-up."""
         self.steps.fill_(num_steps)
-
-
-# --------------------------------------------------------------------------- the relaxation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,9 +158,6 @@ def relax(graphs: SlotGraphs, edges: EdgeDistribution) -> tuple[Relaxation, Rela
     return Relaxation(**drawn, **rest), Relaxation(**relaxed, **rest)
 
 
-# --------------------------------------------------------------------------- the critic
-
-
 class ValueNetwork(nn.Module):
     """The utility of a design on a question: attention along its edges, round by round, then two heads.
 
@@ -180,7 +165,6 @@ class ValueNetwork(nn.Module):
     held, and is summed, for every one of these turns costs.
 
     Args:
-        encoder: Reads the question and the agents.
         num_steps: How often messages are passed within a round.
     """
 
@@ -224,9 +208,6 @@ class Attention(nn.Module):
     """Each slot attends to those it hears and to itself; weights are multiplied by the adjacency.
 
     The adjacency stands in numerator and denominator, so an edge that is absent has a gradient too.
-
-    Args:
-        hidden_dim: H.
     """
 
     def __init__(self, *, hidden_dim: int) -> None:

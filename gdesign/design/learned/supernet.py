@@ -18,12 +18,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
-from gdesign.design.base import Designer, Draft
-from gdesign.design.draws import NEVER, categorical, categorical_entropy, or_impossible, summed
+from gdesign.design.base import Designer, Draft, refuse_below_one
+from gdesign.design.draws import NEVER, RNG, categorical, categorical_entropy, or_impossible, summed
 from gdesign.design.learned.supernet_operators import OPERATORS, RUN_CODE, USUAL, Operator, Step, build, paths
 from gdesign.design.slot_graphs import each, slot_agents
 from gdesign.encode.graph import GNN, GraphEncoder
-from gdesign.encode.problem import Space, dense
+from gdesign.encode.problem import Rows, Space, dense
 from gdesign.errors import ConfigError
 from gdesign.types import Agent, Design
 
@@ -36,7 +36,6 @@ class Supernet(Designer):
     the sum over layers, each given what was drawn before; its mean is that of the path, an upper bound of the design's.
 
     Args:
-        space: The agents on offer.
         operators: What may be drawn besides `exit`; those that no agent on offer can carry out never are. None for
             answer, cot, self_consistency, self_refine, debate and ensemble, and for program and test where agents on
             offer work so.
@@ -68,8 +67,7 @@ class Supernet(Designer):
             works = {agent.operator for agent in space.agents}
             operators = (*USUAL, *(name for name in RUN_CODE if works.intersection(OPERATORS[name].agents)))
         _check(operators)
-        if num_layers < 1:
-            raise ConfigError(f"num_layers must be 1 or more; got {num_layers}")
+        refuse_below_one(num_layers=num_layers)
         self.num_layers = num_layers
         self.reuse = reuse
         self._names = (*operators, "exit")
@@ -87,54 +85,47 @@ class Supernet(Designer):
         self.register_buffer("_adds", torch.tensor([k.adds for k in kinds]), persistent=False)
         self.register_buffer("_able", torch.tensor([_able(k) for k in kinds]), persistent=False)
 
-    def forward(
-        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
-    ) -> Draft:
+    def forward(self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, greedy: bool = False) -> Draft:
         """Draw designs for each problem; greedily, the likeliest operator and agent in each layer."""
         rows = self._read(problem)[each(problem.num_graphs, num_designs, problem.x.device)]
         drawn = self._walk(rows, generator=generator, greedy=greedy)
         designs = [
-            build(self._steps(at, path, rows.width)).design()
+            build(self._steps(at, path, self._width(rows))).design()
             for at, path in zip(slot_agents(problem, num_designs), drawn.path.tolist(), strict=True)
         ]
-        log_prob = self._log_prob(rows, designs)
+        standing = [at for at in _standing(problem) for _ in range(num_designs)]
+        log_prob = self._log_prob(rows, standing, designs)
         return Draft(designs=lambda: designs, log_prob=log_prob, entropy=drawn.entropy)
 
     def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:
         """Return the log-probability of one given design a problem; -inf where it cannot be drawn."""
-        return self._log_prob(self._read(problem), designs)
+        return self._log_prob(self._read(problem), _standing(problem), designs)
+
+    def _width(self, rows: "Encoded") -> int:
+        return rows.pairs.shape[1] // len(self._names)
 
     def _read(self, problem: Batch) -> "Encoded":
         encoded = dense(problem, self.encoder(problem))
         nodes = torch.cat([encoded.slots, encoded.task[:, None]], dim=1)
         num, width, dim = nodes.shape
         pairs = self.operator(nodes).view(num, width, len(self._names), dim).transpose(1, 2)
-        standing = _standing(problem)
-        works = _works(standing, width).to(nodes.device)
+        works = _works(_standing(problem), width).to(nodes.device)
         offered = self._able[:, works].transpose(0, 1)
         if not bool((offered & (self._needs == 0)[:, None]).flatten(1).any(1).all()):
             raise ConfigError(_nothing_to_begin_with(self._names[:-1]))
         # Untrained, an operator is as likely where many agents can carry it out as where few can.
         level = -offered.sum(-1, keepdim=True).clamp_min(1).log().expand(offered.shape)
-        return Encoded(
-            pairs=pairs.flatten(1, 2),
-            level=level.flatten(1),
-            offered=offered.flatten(1),
-            task=encoded.task,
-            width=width,
-            standing=standing,
-        )
+        return Encoded(pairs=pairs.flatten(1, 2), level=level.flatten(1), offered=offered.flatten(1), task=encoded.task)
 
     def _walk(
         self,
         rows: "Encoded",
         *,
         given: Int[Tensor, "G L"] | None = None,
-        generator: torch.Generator | None = None,
+        generator: RNG = None,
         greedy: bool = False,
     ) -> "Walk":
-        """Go through the layers, along given paths or drawing them."""
-        num, width, device = len(rows.task), rows.width, rows.task.device
+        num, width, device = len(rows.task), self._width(rows), rows.task.device
         row = torch.arange(num, device=device)
         kind = torch.arange(len(self._names), device=device).repeat_interleave(width)
         node = torch.arange(width, device=device).repeat(len(self._names))
@@ -162,14 +153,15 @@ class Supernet(Designer):
             state = self.remember(rows.pairs[row, chosen], state)
         return Walk(path=torch.stack(path, dim=1), log_prob=log_prob, possible=possible, entropy=entropy)
 
-    def _log_prob(self, rows: "Encoded", designs: Sequence[Design]) -> Float[Tensor, " B"]:
-        """Return the log-probability of designs: of all paths that build them, summed."""
+    def _log_prob(
+        self, rows: "Encoded", standing: Sequence[Mapping[Agent, int]], designs: Sequence[Design]
+    ) -> Float[Tensor, " B"]:
         given: list[list[int]] = []
         owner: list[int] = []
-        for b, (design, at) in enumerate(zip(designs, rows.standing, strict=True)):
+        for b, (design, at) in enumerate(zip(designs, standing, strict=True)):
             for steps in paths(design, operators=self._names[:-1], num_layers=self.num_layers):
                 if all(step.agent is None or step.agent in at for step in steps):
-                    given.append(self._path(at, steps, rows.width))
+                    given.append(self._path(at, steps, self._width(rows)))
                     owner.append(b)
         of = torch.tensor(owner, dtype=torch.long, device=rows.task.device)
         walk = self._walk(
@@ -178,19 +170,17 @@ class Supernet(Designer):
         return or_impossible(summed(walk.log_prob.masked_fill(~walk.possible, NEVER), of, len(designs)))
 
     def _path(self, at: Mapping[Agent, int], steps: Sequence[Step], width: int) -> list[int]:
-        """Return steps as pairs of an operator and a node, filled up with exits."""
         task = width - 1
         pairs = [self._names.index(name) * width + (task if agent is None else at[agent]) for name, agent in steps]
         return pairs + [len(self._names) * width - 1] * (self.num_layers - len(steps))
 
     def _steps(self, agents: Sequence[Agent], path: Sequence[int], width: int) -> Iterator[Step]:
-        """Return pairs of an operator and a node as steps."""
         for kind, node in (divmod(pair, width) for pair in path):
             yield Step(self._names[kind], agents[node] if node < width - 1 else None)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Encoded:
+class Encoded(Rows):
     """A batch of encoded problems as padded rows.
 
     Attributes:
@@ -198,27 +188,12 @@ class Encoded:
         level: What is added to a pair's score.
         offered: Which pairs may be drawn at some time.
         task: Encodings of the task nodes.
-        width: W.
-        standing: The node of each agent on offer.
     """
 
     pairs: Float[Tensor, "B A H"]
     level: Float[Tensor, "B A"]
     offered: Bool[Tensor, "B A"]
     task: Float[Tensor, "B H"]
-    width: int
-    standing: Sequence[Mapping[Agent, int]]
-
-    def __getitem__(self, rows: Int[Tensor, " G"]) -> "Encoded":
-        """Return some of the rows, in that order."""
-        return Encoded(
-            pairs=self.pairs[rows],
-            level=self.level[rows],
-            offered=self.offered[rows],
-            task=self.task[rows],
-            width=self.width,
-            standing=[self.standing[b] for b in rows.tolist()],
-        )
 
 
 @dataclass(frozen=True, kw_only=True)

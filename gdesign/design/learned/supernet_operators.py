@@ -4,10 +4,10 @@ Zhang et al., ICML 2025, arXiv 2502.04180, section 3 and appendix; departures ar
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from gdesign.types import Agent, Decision, Design, Edge
 
@@ -21,7 +21,6 @@ class Work:
 
     Attributes:
         agents: Placed so far.
-        spatial: Who hears whom.
         solutions: The agents whose answers stand; the newest last.
     """
 
@@ -29,13 +28,13 @@ class Work:
     spatial: tuple[Edge, ...] = ()
     solutions: tuple[int, ...] = ()
 
-    def add(self, agents: Sequence[Agent], *, hear: Sequence[int], keep: Sequence[int]) -> "Work":
-        """Return the work with agents added whose answers stand beside those kept."""
+    def add(self, agents: Sequence[Agent], *, hear: Sequence[int]) -> "Work":
+        """Return the work with agents added, whose answers replace those that they hear and stand beside the rest."""
         new = range(len(self.agents), len(self.agents) + len(agents))
         return Work(
             agents=(*self.agents, *agents),
             spatial=(*self.spatial, *(Edge(src, dst) for dst in new for src in hear)),
-            solutions=(*keep, *new),
+            solutions=(*(i for i in self.solutions if i not in hear), *new),
         )
 
     def design(self) -> Design:
@@ -50,66 +49,44 @@ class Work:
         return Design(agents=self.agents, spatial=self.spatial, decision=decision)
 
 
-def answer(work: Work, agents: Sequence[Agent]) -> Work:
-    """One agent answers and hears nobody (direct answer, chain of thought)."""
-    return work.add(agents, hear=(), keep=work.solutions)
-
-
-def self_consistency(work: Work, agents: Sequence[Agent]) -> Work:
-    """One agent answers several times; the vote is taken at the end (Wang et al., arXiv 2203.11171)."""
-    return work.add([*agents] * NUM_SAMPLES, hear=(), keep=work.solutions)
-
-
-def self_refine(work: Work, agents: Sequence[Agent]) -> Work:
-    """An agent hears the newest solution and replaces it (Madaan et al., arXiv 2303.17651); `test` does so too."""
-    *others, newest = work.solutions
-    return work.add(agents, hear=[newest], keep=others)
-
-
-def debate(work: Work, agents: Sequence[Agent]) -> Work:
-    """All whose solutions stand speak once more, having heard all of them (Du et al., arXiv 2305.14325)."""
-    return work.add([work.agents[i] for i in work.solutions], hear=work.solutions, keep=())
-
-
-def ensemble(work: Work, agents: Sequence[Agent]) -> Work:
-    """An agent hears all solutions and gives the one that replaces them."""
-    return work.add(agents, hear=work.solutions, keep=())
-
-
-def early_exit(work: Work, agents: Sequence[Agent]) -> Work:
-    """The design is done."""
-    return work
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operator:
     """What may be drawn in a layer.
 
     Attributes:
-        act: The work and the one agent chosen for it (none where no agent is chosen) to the work after it.
-        agents: How an agent works that can carry it out; empty where none is chosen.
+        agents: How an agent works that can carry it out; empty where those whose solutions stand speak.
+        hears: The solutions that are heard, and replaced.
+        times: How often the agents answer.
         needs: How many solutions must stand before it.
         keeps: Whether those remain, as far as their number goes.
         adds: How many more stand after it.
     """
 
-    act: Callable[[Work, Sequence[Agent]], Work]
     agents: tuple[str, ...] = ()
+    hears: Literal["none", "newest", "all"] = "none"
+    times: int = 1
     needs: int = 0
     keeps: bool = True
     adds: int = 0
 
+    def act(self, work: Work, agents: Sequence[Agent]) -> Work:
+        """Return the work after it, given the one agent chosen for it, or none where no agent is chosen."""
+        speakers = list(agents) or [work.agents[i] for i in work.solutions]
+        heard = {"none": (), "newest": work.solutions[-1:], "all": work.solutions}[self.hears]
+        return work.add(speakers * self.times, hear=heard)
+
 
 OPERATORS = {
-    "answer": Operator(act=answer, agents=("answer",), adds=1),
-    "cot": Operator(act=answer, agents=("cot",), adds=1),
-    "self_consistency": Operator(act=self_consistency, agents=("answer", "cot"), adds=NUM_SAMPLES),
-    "self_refine": Operator(act=self_refine, agents=("refine",), needs=1),
-    "debate": Operator(act=debate, needs=2),
-    "ensemble": Operator(act=ensemble, agents=("answer", "cot"), needs=1, keeps=False, adds=1),
-    "program": Operator(act=answer, agents=("program",), adds=1),
-    "test": Operator(act=self_refine, agents=("test",), needs=1),
-    "exit": Operator(act=early_exit, needs=1),
+    "answer": Operator(agents=("answer",), adds=1),
+    "cot": Operator(agents=("cot",), adds=1),
+    # Wang et al., arXiv 2203.11171; the vote is taken at the end
+    "self_consistency": Operator(agents=("answer", "cot"), times=NUM_SAMPLES, adds=NUM_SAMPLES),
+    "self_refine": Operator(agents=("refine",), hears="newest", needs=1),  # Madaan et al., arXiv 2303.17651
+    "debate": Operator(hears="all", needs=2),  # Du et al., arXiv 2305.14325
+    "ensemble": Operator(agents=("answer", "cot"), hears="all", needs=1, keeps=False, adds=1),
+    "program": Operator(agents=("program",), adds=1),
+    "test": Operator(agents=("test",), hears="newest", needs=1),
+    "exit": Operator(times=0, needs=1),
 }
 """What a layer can do, by name; `exit` is always among what is drawn."""
 

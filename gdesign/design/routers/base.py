@@ -5,8 +5,7 @@ features, and asks the agent whose predicted score, less lambda times its predic
 from the problem, so one fit serves every price of cost (the plug-in rule of RouterBench, Hu et al., arXiv 2403.12031,
 section 4, and of CARROT, arXiv 2502.03261).
 
-Shape letters: T training questions, B problems in a batch, N slots of a problem, S slots of the space, D text
-features.
+Shape letters: T training questions, B problems in a batch, N slots of a problem, S slots of the space, D text features.
 """
 
 from abc import abstractmethod
@@ -21,6 +20,7 @@ from torch_geometric.data import Batch
 
 from gdesign.agents import teams
 from gdesign.design.base import Draft, Searched, Trials
+from gdesign.design.draws import RNG
 from gdesign.encode.problem import ProblemEncoder, Rows, Space
 from gdesign.errors import ConfigError
 from gdesign.types import Design, Job, Task
@@ -34,10 +34,8 @@ class Table(Rows):
     """What every agent alone came to on each training question.
 
     Attributes:
-        x: Text features of the questions.
         scores: Of each slot's agent, in [0, 1].
         usd: Of each slot's agent, a question.
-        weight: Of the questions.
     """
 
     x: Float[Tensor, "T D"]
@@ -50,7 +48,6 @@ class Router(Searched):
     """All mass on the one agent that is predicted to be worth most on the question; of equals the lowest slot.
 
     Args:
-        space: The agents on offer.
         **buffers: Shapes of what is learned, by name; a length of 0 stands for the number of training questions.
     """
 
@@ -66,12 +63,7 @@ class Router(Searched):
 
     @abstractmethod
     def fit(self, table: Table, *, generator: torch.Generator) -> None:
-        """Learn what each agent scores and costs, and set `fitted`.
-
-        Args:
-            table: What there is to learn from.
-            generator: Where randomness comes from.
-        """
+        """Learn what each agent scores and costs, and set `fitted`."""
 
     @abstractmethod
     def predict(self, x: Float[Tensor, "B D"]) -> tuple[Float[Tensor, "B S"], Float[Tensor, "B S"]]:
@@ -92,9 +84,7 @@ class Router(Searched):
         )
         self.fit(table, generator=generator)
 
-    def forward(
-        self, problem: Batch, *, num_designs: int = 1, generator: torch.Generator | None = None, greedy: bool = False
-    ) -> Draft:
+    def forward(self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, greedy: bool = False) -> Draft:
         """Return the agent that is predicted to be worth most, as often as designs are drawn."""
         chosen = self._chosen(problem).repeat_interleave(num_designs)
         log_prob = torch.zeros(len(chosen), device=problem.x.device)

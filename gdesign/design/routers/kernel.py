@@ -31,7 +31,6 @@ class Kernel(Router):
     once for the scores' contrast between agents, once for USD.
 
     Args:
-        space: The agents on offer.
         blocks: Kind and number of features of each block, in the encoder's order: `meaning` (an embedding; centred,
             of unit length), `words` (counts; weighted by inverse document frequency, of unit length), `numbers`
             (of mean 0 and variance 1). None for one block of meaning.

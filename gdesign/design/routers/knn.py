@@ -17,7 +17,6 @@ class NearestNeighbors(Router):
     """Means over the k questions with the largest dot product of features (their cosine: encoders give unit vectors).
 
     Args:
-        space: The agents on offer.
         num_neighbors: k; of several the one with the least squared leave-one-out error of the scores' contrast
             between agents.
     """

@@ -37,11 +37,8 @@ class MatrixFactorization(Router):
     USD are not factorised: they follow a ridge regression on the same features.
 
     Args:
-        space: The agents on offer.
         num_factors: K.
-        lr: Adam's step.
         weight_decay: Adam's (decoupled) weight decay.
-        max_steps: The most steps.
         held_out: Share of the questions on which their number is chosen.
     """
 
@@ -110,7 +107,6 @@ class MatrixFactorization(Router):
     def _descend(
         self, start: Factors, table: Table, num_steps: int, *, judged: Table | None = None
     ) -> tuple[Factors, list[float]]:
-        """Return the factors after so many steps, and the loss on other questions after each step."""
         factors = Factors(*(p.clone().requires_grad_() for p in start))
         optimizer = torch.optim.AdamW(factors, lr=self._lr, weight_decay=self._weight_decay)
         losses = []

@@ -27,7 +27,6 @@ class Ridge(Router):
     """Linear in the features, with one strength for all scores and one for all USD, chosen by leave-one-out.
 
     Args:
-        space: The agents on offer.
         idf: Whether features are counts of words, to be weighted by how few training questions hold each (and made
             unit vectors again).
         weakest: Lowest strength that is tried, relative to the largest eigenvalue of the features' scatter.
@@ -104,10 +103,7 @@ def fit_ridge(
     """Return slope and intercept of a weighted ridge regression whose intercept is not shrunk.
 
     Args:
-        x: Features.
-        y: Targets.
         judged: The targets whose squared leave-one-out error chooses the strength.
-        weight: Of the rows.
         strengths: Candidates, relative to the largest eigenvalue of the scatter.
     """
     from sklearn import linear_model  # slow to import, and needed in training alone

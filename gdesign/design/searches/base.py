@@ -17,7 +17,7 @@ class Kept(fixed.Constant, base.Searched):
     name: ClassVar[str]
 
     @abstractmethod
-    def found(self) -> Design | None:
+    def _found(self) -> Design | None:
         """Return the best design found; None before anything was searched."""
 
     @property
@@ -27,7 +27,7 @@ class Kept(fixed.Constant, base.Searched):
         Raises:
             ConfigError: Nothing was searched yet.
         """
-        if (design := self.found()) is None:
+        if (design := self._found()) is None:
             raise ConfigError(
                 f"{self.name} has not looked at any question yet; train it first (train.py designer={self.name})"
             )
@@ -35,13 +35,7 @@ class Kept(fixed.Constant, base.Searched):
 
 
 class Questions:
-    """Every task with every seed below a number: seed by seed, each time in another random order.
-
-    Args:
-        tasks: The tasks.
-        num_samples: How many seeds.
-        generator: Draws the orders.
-    """
+    """Every task with every seed below a number: seed by seed, each time in another random order."""
 
     def __init__(self, tasks: Sequence[Task], *, num_samples: int, generator: torch.Generator) -> None:
         self._tasks = tasks
@@ -57,10 +51,3 @@ class Questions:
         while len(self._orders) <= seed:
             self._orders.append(torch.randperm(len(self._tasks), generator=self._generator).tolist())
         return self._tasks[self._orders[seed][i]], seed
-
-
-def refuse_below_one(**numbers: int | float) -> None:
-    """Raise ConfigError for a number that is not 1 or more."""
-    for name, number in numbers.items():
-        if number < 1:
-            raise ConfigError(f"{name} must be 1 or more; got {number}")

@@ -14,10 +14,7 @@ def small_designs(pool: AgentPool, max_agents: int = 3, *, messages: bool = True
     hearing them or not. Each design is there once, in its canonical form.
 
     Args:
-        pool: Its candidates, in their order.
         max_agents: Size of the largest team; the number of graphs grows as 1, 3, 25, 543.
-        messages: Whether agents may hear each other.
-        copies: Whether a candidate may stand in a team more than once.
     """
     found: dict[Design, None] = {}
     for size in range(1, max_agents + 1):
@@ -42,9 +39,7 @@ def cascades(pool: AgentPool, num_agents: int, *, copies: bool = False) -> list[
     The others hear nobody; the one that is gated hears all of them or nobody. Quorums are from two to all.
 
     Args:
-        pool: Its candidates, in their order.
         num_agents: Size of the team, the gated agent included; three or more.
-        copies: Whether a candidate may stand in a team more than once.
     """
     found: dict[Design, None] = {}
     first = range(num_agents - 1)
@@ -68,7 +63,6 @@ def _agent(candidate: Candidate, gate: Gate | None = None) -> Agent:
 
 
 def _acyclic(size: int) -> list[tuple[Edge, ...]]:
-    """Return the edges of every acyclic graph over labelled agents."""
     pairs = list(combinations(range(size), 2))
     graphs = []
     for choice in product((0, 1, 2), repeat=len(pairs)):

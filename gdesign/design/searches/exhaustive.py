@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gdesign.agents import teams
 from gdesign.design.base import Trials
+from gdesign.design.joint.record import numbered
 from gdesign.design.joint.vocabulary import SHAPES, Shape, compose
 from gdesign.design.searches.base import Kept
 from gdesign.encode.problem import ProblemEncoder, Space
@@ -27,9 +28,7 @@ class Found:
     """One row of what a search found.
 
     Attributes:
-        design: The design.
         utility: Weighted mean of score - usd_weight * 1,000 * usd over the questions.
-        score: Weighted mean score.
         usd: Weighted mean USD a question.
     """
 
@@ -51,7 +50,6 @@ class Search(Kept):
         space: The agents on offer, each candidate in one slot.
         families: `singles`; `votes` of `num_voters` agents, ties to the lowest slot; `cascades`, in
             which two agents speak and a third decides if they disagree.
-        num_voters: Size of a vote.
 
     Raises:
         ConfigError: An unknown family, no design in any family, or a candidate that fills several
@@ -78,8 +76,7 @@ class Search(Kept):
         """Each slot's agent alone."""
         return tuple(teams.single([agent]) for agent in self.space.agents)
 
-    def found(self) -> Design | None:
-        """Return the best design found; None before anything was searched."""
+    def _found(self) -> Design | None:
         return None if self.index < 0 else self._design_at(int(self.index))
 
     def search(
@@ -117,13 +114,12 @@ class Search(Kept):
             usd: `outcome.usd`, USD for one question.
             weight: `task.weight`; None for equal weights.
             usd_weight: lambda for USD per 1,000 questions, as in `gdesign.execute.reward.utility`.
-            num_best: How many designs to report.
 
         Returns:
             The best designs, best first; of equals the one enumerated first.
         """
         scores, usd = scores.double(), usd.double()
-        ids = _ids(answers)
+        ids, _ = numbered(answers, [()] * len(answers))
         assert ids.shape == scores.shape == usd.shape == (len(answers), len(self.space.slots))
         weight = torch.ones(len(ids)) if weight is None else weight
         share = weight.double() / weight.double().sum()
@@ -155,7 +151,6 @@ class Search(Kept):
 
 
 def _family(name: str, space: Space, num_voters: int) -> tuple[Shape, Int[Tensor, "C K"]]:
-    """Return the shape of a family's designs, and the slots in the places of each."""
     n = len(space.slots)
     slots = torch.arange(n)
     match name:
@@ -171,11 +166,3 @@ def _family(name: str, space: Space, num_voters: int) -> tuple[Shape, Int[Tensor
             return SHAPES["cascade"], table[(table[:, :2] != table[:, 2:]).all(1)]
         case _:
             raise ConfigError(f"family {name!r} is unknown; expected some of singles, votes, cascades")
-
-
-def _ids(answers: Sequence[Sequence[str | None]]) -> Int[Tensor, "T N"]:
-    rows = []
-    for row in answers:
-        seen: dict[str, int] = {}
-        rows.append([-1 if a is None else seen.setdefault(a, len(seen)) for a in row])
-    return torch.tensor(rows)

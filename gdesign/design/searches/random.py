@@ -10,8 +10,8 @@ from jaxtyping import Int
 from torch import Tensor
 from tqdm import tqdm
 
-from gdesign.design.base import Trials
-from gdesign.design.searches.base import Kept, Questions, refuse_below_one
+from gdesign.design.base import Trials, refuse_below_one
+from gdesign.design.searches.base import Kept, Questions
 from gdesign.design.searches.enumerate import small_designs
 from gdesign.encode.problem import ProblemEncoder, Space
 from gdesign.errors import ConfigError
@@ -74,8 +74,7 @@ class RandomSearch(Kept):
         pool = replace(self.space.pool, candidates=tuple(dict.fromkeys(self.space.slots)))
         return small_designs(pool, self.max_agents, messages=self.messages)
 
-    def found(self) -> Design | None:
-        """Return the best design found; None before anything was searched."""
+    def _found(self) -> Design | None:
         return None if self.index < 0 else self.family[int(self.index)]
 
     def search(
@@ -107,7 +106,6 @@ class RandomSearch(Kept):
         self.index.fill_(alive[0])
 
     def _num_designs(self) -> int:
-        """Return how many designs can get `first_runs` in every round."""
         num = len(self.family)
         while num > 1 and num * _num_rounds(num) * self.first_runs > self.num_runs:
             num -= 1

@@ -9,6 +9,7 @@ Shape letters: M moves, the most that a design can be away from the empty one.
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import permutations
 
 import torch
@@ -16,8 +17,8 @@ from jaxtyping import Int
 from torch import Tensor
 from tqdm import tqdm
 
-from gdesign.design.base import Trials
-from gdesign.design.searches.base import Kept, Questions, refuse_below_one
+from gdesign.design.base import Trials, refuse_below_one
+from gdesign.design.searches.base import Kept, Questions
 from gdesign.encode.problem import ProblemEncoder, Space
 from gdesign.errors import ConfigError
 from gdesign.types import Agent, Decision, Design, Edge, Gate, Job, Task
@@ -35,9 +36,7 @@ class TreeSearch(Kept):
     Args:
         space: The agents on offer; a candidate in several slots counts once.
         num_runs: How many runs the search takes: exactly, unless all designs have seen everything before.
-        max_agents: Size of the largest team.
         exploration: c in UCT's mean + c sqrt(ln(visits of the parent) / visits).
-        widening: See above.
         num_parallel: How many runs are asked for at once; until it is back, a run counts as worth 0.
         num_samples: How many distinct answers an identical request may get: each question is run with the seeds
             below it.
@@ -81,8 +80,7 @@ class TreeSearch(Kept):
         most = max_agents + max_agents * (max_agents - 1) // 2 + 1  # agents, edges, and the vote or the gate
         self.register_buffer("path", torch.full((most,), -1))
 
-    def found(self) -> Design | None:
-        """Return the best design found; None before anything was searched."""
+    def _found(self) -> Design | None:
         design: Design | None = None
         for move in self.path.tolist():
             if move >= 0:
@@ -120,7 +118,6 @@ class TreeSearch(Kept):
     def _select(
         self, root: "_Node", tried: dict[Design, "_Node"], num_questions: int, generator: torch.Generator
     ) -> "_Node | None":
-        """Return the node whose design is run next; None if there is none that has not seen every question."""
         node = root
         while True:
             if node.untried is None:
@@ -149,7 +146,6 @@ class TreeSearch(Kept):
             node = best
 
     def _expand(self, node: "_Node", tried: dict[Design, "_Node"]) -> "_Node | None":
-        """Add the next child whose design is nowhere in the tree yet; None if there is none."""
         while node.untried:
             move, design = node.untried.pop()
             if design not in tried:
@@ -163,35 +159,29 @@ class TreeSearch(Kept):
         return list(moves(design, self._candidates, max_agents=self.max_agents))
 
 
+@dataclass(slots=True, eq=False)
 class _Arm:
-    """Mean utility of some runs."""
-
-    __slots__ = ("total", "visits", "weight")
-
-    def __init__(self) -> None:
-        self.visits = 0
-        self.weight = 0.0
-        self.total = 0.0
+    visits: int = 0
+    weight: float = 0.0
+    total: float = 0.0
 
     def bound(self, width: float, log_visits: float) -> float:
-        """Return UCT's bound of the mean, the lower one for a negative width."""
+        """Return UCT's bound of the mean utility, the lower one for a negative width."""
         return self.total / self.weight + width * math.sqrt(log_visits / self.visits)
 
 
+@dataclass(slots=True, eq=False, kw_only=True)
 class _Node:
     """A design, its own runs, and those of all below it and its own."""
 
-    __slots__ = ("all", "children", "closed", "design", "own", "parent", "path", "untried")
-
-    def __init__(self, *, path: tuple[int, ...], design: Design | None, parent: "_Node | None") -> None:
-        self.path = path
-        self.design = design
-        self.parent = parent
-        self.own = _Arm()
-        self.all = _Arm()
-        self.children: list[_Node] = []
-        self.untried: list[tuple[int, Design]] | None = None
-        self.closed = False
+    path: tuple[int, ...]
+    design: Design | None
+    parent: "_Node | None"
+    own: _Arm = field(default_factory=_Arm)
+    all: _Arm = field(default_factory=_Arm)
+    children: list["_Node"] = field(default_factory=list)
+    untried: list[tuple[int, Design]] | None = None
+    closed: bool = False
 
     @property
     def run(self) -> Design:
@@ -199,13 +189,11 @@ class _Node:
         return self.design
 
     def begin(self, weight: float) -> None:
-        """Count a run that is asked for."""
         for arm in self._arms():
             arm.visits += 1
             arm.weight += weight
 
     def end(self, worth: float) -> None:
-        """Add what it was worth."""
         for arm in self._arms():
             arm.total += worth
 
@@ -226,9 +214,7 @@ def moves(design: Design | None, candidates: Sequence[Agent], *, max_agents: int
     others, a gate by which it speaks only if they disagree. All designs of `small_designs` can be reached.
 
     Args:
-        design: Where to start.
         candidates: Ungated agents; none joins a design twice.
-        max_agents: Size of the largest team.
     """
     if design is None:
         yield from (Design(agents=(agent,)) for agent in candidates)
@@ -261,8 +247,7 @@ def moves(design: Design | None, candidates: Sequence[Agent], *, max_agents: int
 
 
 def _gated(agent: Agent, watch: Sequence[int]) -> Agent:
-    gate = Gate(watch=tuple(watch), quorum=len(watch))
-    return Agent(role=agent.role, llm=agent.llm, operator=agent.operator, gate=gate)
+    return replace(agent, gate=Gate(watch=tuple(watch), quorum=len(watch)))
 
 
 def _reaches(spatial: Sequence[Edge], src: int, dst: int) -> bool:

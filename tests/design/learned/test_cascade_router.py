@@ -5,19 +5,19 @@ import pytest
 import torch
 
 from gdesign.agents import teams
-from gdesign.design.learned.cascade_router import CascadeRouter, mode
+from gdesign.design.learned.cascade_router import MODES, CascadeRouter
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.encode.text import HashEncoder
 from gdesign.errors import ConfigError
 from gdesign.types import LLM, AgentPool, Design, Role
 from tests import laws, worlds
 
-MODES = ("single", "vote", "chain", "complete", "debate", "reflection")
+SIX = ("single", "vote", "chain", "complete", "debate", "reflection")
 
 
-def every_mode(space, modes=MODES, max_agents=4):
+def every_mode(space, modes=SIX, max_agents=4):
     found = {}
-    for m in map(mode, modes):
+    for m in (MODES[name] for name in modes):
         for n in range(m.fewest, min(m.most or max_agents, max_agents, len(space.slots)) + 1):
             found |= {m.make(team): None for team in permutations(space.agents, n)}
     return list(found)
@@ -47,7 +47,7 @@ def masses(designer, encoder, designs):
 @pytest.mark.parametrize("slots", [None, [0, 1, 0, 2]])
 def test_the_probabilities_of_every_mode_there_is_sum_to_one(slots):
     encoder = worlds.encoder(4, slots=slots)
-    modes = (*MODES, "star", "cascade")
+    modes = (*SIX, "star", "cascade")
     every = every_mode(encoder.space, modes)
     torch.testing.assert_close(
         masses(seeded(encoder.space, modes=modes), encoder, every).sum(), torch.tensor(1.0), atol=1e-4, rtol=0
@@ -166,7 +166,7 @@ def test_a_trained_designer_can_be_used_on_another_pool():
 
 def test_a_reflection_lets_each_agent_speak_twice_without_hearing_others():
     agents = worlds.encoder(2).space.agents
-    design = mode("reflection").make(agents)
+    design = MODES["reflection"].make(agents)
     assert (design.num_rounds, design.spatial, design.temporal) == (2, (), ())
     assert isinstance(design, Design)
 

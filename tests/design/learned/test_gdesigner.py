@@ -82,7 +82,7 @@ def test_a_low_rank_refinement_has_low_rank():
 def test_a_heavier_anchor_makes_its_edges_likelier():
     encoder = problems()
     problem = encoder(tasks(1))
-    light, heavy = (designer(encoder, anchor_weight=a).eval().distribution(problem)[0] for a in (0.0, 5.0))
+    light, heavy = (designer(encoder, anchor_weight=a).eval().distribution(problem) for a in (0.0, 5.0))
     anchor = dense(problem, problem.x).anchor[0] > 0
     assert (heavy.edge_logits[0][anchor] > light.edge_logits[0][anchor]).all()
 
@@ -90,7 +90,7 @@ def test_a_heavier_anchor_makes_its_edges_likelier():
 def test_a_lower_temperature_makes_edges_more_certain():
     encoder = problems()
     problem = encoder(tasks(1))
-    warm, cold = (designer(encoder, tau=t).eval().distribution(problem)[0] for t in (1.0, 0.01))
+    warm, cold = (designer(encoder, tau=t).eval().distribution(problem) for t in (1.0, 0.01))
     off_diagonal = ~torch.eye(4, dtype=torch.bool)
     certain = (cold.edge_logits.sigmoid() - 0.5).abs() >= (warm.edge_logits.sigmoid() - 0.5).abs()
     assert certain[0][off_diagonal].all()
@@ -101,11 +101,11 @@ def test_latents_are_drawn_in_training_and_are_means_in_evaluation():
     problem = encoder(tasks(2))
     method = designer(encoder)
     first, second = (
-        method.distribution(problem, generator=torch.Generator().manual_seed(s))[0].edge_logits for s in (0, 1)
+        method.distribution(problem, generator=torch.Generator().manual_seed(s)).edge_logits for s in (0, 1)
     )
     assert not torch.equal(first, second)
     method.eval()
-    assert torch.equal(method.distribution(problem)[0].edge_logits, method.distribution(problem)[0].edge_logits)
+    assert torch.equal(method.distribution(problem).edge_logits, method.distribution(problem).edge_logits)
 
 
 def test_the_same_designer_serves_any_number_of_agents():
