@@ -37,7 +37,8 @@ class GraphEncoder(nn.Module):
         num_features: F; more than a problem has where a method knows more of the slots.
 
     Raises:
-        ConfigError: The convolution does not return H features a node.
+        ConfigError: The convolution cannot be made or called as above, or does not return H features a node; or H or the
+            number of layers is too low.
     """
 
     def __init__(
@@ -95,12 +96,21 @@ def gin(in_channels: int, out_channels: int, *, eps: float = 0.0, train_eps: boo
 
 def _made(conv: Conv, hidden_dim: int) -> nn.Module:
     weighted = "in_channels" in signature(conv).parameters
-    made = conv(in_channels=hidden_dim, out_channels=hidden_dim) if weighted else conv()
-    with torch.no_grad():
-        out = made.eval()(torch.zeros(2, hidden_dim), torch.tensor([[0, 1], [1, 0]]))
-    if out.shape != (2, hidden_dim):
+    name = getattr(conv.func if isinstance(conv, partial) else conv, "__name__", "the convolution")
+    try:
+        made = conv(in_channels=hidden_dim, out_channels=hidden_dim) if weighted else conv()
+        with torch.no_grad():
+            out = made.eval()(torch.zeros(2, hidden_dim), torch.tensor([[0, 1], [1, 0]]))
+    except (TypeError, RuntimeError) as error:  # an argument is missing or unknown, or what it reads are no edges
         raise ConfigError(
-            f"{type(made).__name__} makes {out.shape[-1]} features of {hidden_dim}, and a layer of the graph encoder "
-            "needs as many as it gets; several heads must be averaged (concat: false)"
+            f"gnn.conv: {name} does not work as a layer of the graph encoder, which makes it with in_channels and "
+            "out_channels (with nothing if it takes neither) and calls it with features and edges; its other arguments "
+            f"stand beside its _target_ ({error})"
+        ) from error
+    if not isinstance(out, torch.Tensor) or out.shape != (2, hidden_dim):
+        shape = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
+        raise ConfigError(
+            f"gnn.conv: {name} makes {shape} of 2 nodes, and a layer of the graph encoder needs {(2, hidden_dim)}, as many "
+            "features as it gets; several heads must be averaged (concat: false)"
         )
     return made.train()
