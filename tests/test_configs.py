@@ -96,6 +96,16 @@ def test_every_setting_of_a_designer_is_in_sight_with_the_value_it_has_by_defaul
             assert settings[setting] == default, setting
 
 
+@pytest.mark.parametrize("key", ["problem", "data"])
+def test_every_setting_of_problems_and_batches_is_in_sight(key):
+    settings = OmegaConf.to_container(composed()[key])
+    expected = arguments(settings.pop("_target_"))
+    given_by_code = {"pool", "encoder", "train", "validation", "seed"}
+    assert settings.keys() == expected.keys() - given_by_code
+    for setting in settings.keys() - {"batch_size", "shuffle_questions"}:
+        assert settings[setting] == expected[setting], setting
+
+
 @pytest.mark.parametrize(("group", "name"), options("text"))
 def test_every_setting_of_a_text_encoder_is_in_sight(group, name):
     def check(node):

@@ -11,7 +11,7 @@ from typing import Any
 from gdesign.report.document import Block, Table, Text
 from gdesign.report.folders import NAMES, Evaluation
 from gdesign.report.student import Interval, interval
-from gdesign.runs.folder import MAY_DIFFER_OF_LLM, flat
+from gdesign.runs.folder import LATER, MAY_DIFFER_OF_LLM, flat
 
 SETTINGS = ("designer", "problem", "data", "reward", "text", "gnn", "task", "pool", "llm", "num_test_samples", "limits")
 """What may tell two evaluations of one method apart."""
@@ -278,12 +278,23 @@ def _settings(e: Evaluation) -> dict[str, Any]:
 
 
 def _flat(config: Mapping[str, Any], keys: Sequence[str], seed: int) -> dict[str, Any]:
-    leaves = flat({key: config.get(key) for key in keys})
-    kept = {key: value for key, value in leaves.items() if not key.startswith(NO_SETTINGS)}
+    earlier = {key: value for key, value in LATER.items() if key.split(".")[0] in keys}
+    leaves = earlier | flat({key: config.get(key) for key in keys})
+    kept = {k: v for k, v in leaves.items() if not k.startswith(NO_SETTINGS) and not k.endswith("._partial_")}
+    if "gnn" in keys and (gnn := config.get("gnn")) is not None:
+        kept["gnn"] = _gnn(gnn.get("conv"))
     for key, value in kept.items():
         if key == "start" or key.endswith(".path"):  # folders of other runs, one a seed
             kept[key] = re.sub(rf"(?<![\w.]){seed}(?![\w.])", "SEED", value) if isinstance(value, str) else value
     return kept
+
+
+def _gnn(conv: Mapping[str, Any] | None) -> str:
+    """Return what `gnn=` calls a convolution, by its class: GATConv is gat, and SimpleConv what it takes of neighbours."""
+    if conv is None:
+        return "none"
+    name = str(conv.get("_target_")).split(".")[-1].removesuffix("Conv").lower()
+    return str(conv.get("aggr", name)) if name == "simple" else name
 
 
 def _differs(key: str, variants: Iterable[Mapping[str, Any]]) -> bool:

@@ -30,7 +30,12 @@ MAY_DIFFER_OF_LLM = ("budget", "record", "max_concurrent", "max_retries", "timeo
 COMMANDS = "commands.jsonl"
 """What was typed to make a run folder: a line for each command that worked in it, with when and by what."""
 LIBRARIES = ("torch", "torch_geometric", "lightning")
-LATER = {"reward.second_weight": 0.0}
+LATER = {
+    "reward.second_weight": 0.0,
+    "problem.anchor_reverse": False,
+    "problem.anchor_seed": 0,
+    "data.validation_batch_size": 64,
+}
 """What a config means that was written before there was such a key."""
 
 

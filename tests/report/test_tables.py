@@ -1,10 +1,16 @@
+from pathlib import Path
+
 import pytest
+from omegaconf import OmegaConf
 
 from gdesign.report import document
 from gdesign.report.document import Report
 from gdesign.report.folders import find_evaluations
 from gdesign.report.tables import make_groups, make_rows, told
 from tests.report.folders import write
+
+
+GNN = Path(__file__).parents[2] / "configs/gnn"
 
 
 def markdown(rows):
@@ -70,6 +76,28 @@ def test_what_most_runs_share_is_told_once_and_not_in_their_names(tmp_path):
     groups, unsaid = make_groups(find_evaluations([tmp_path])[0])
     assert {g.method for g in groups} == {"single", "single (lr=0.1)", "single (num_designs=16)"}
     assert unsaid == {"single": {"learner.num_designs": 8}}
+
+
+def test_graph_encoders_are_told_apart_by_what_the_command_line_calls_them(tmp_path):
+    choices = {path.stem for path in GNN.glob("[!_]*.yaml")}
+    for name in choices:
+        conv = OmegaConf.to_container(OmegaConf.load(GNN / f"{name}.yaml"))["conv"]
+        for seed in (0, 1):
+            write(tmp_path / f"{name}-{seed}", seed=seed, config={"gnn": {"hidden_dim": 64, "conv": conv}})
+    assert {r.method for r in rows(tmp_path)} == {f"single (gnn={name})" for name in choices}
+
+
+def test_convolutions_of_one_class_are_told_apart_by_their_settings(tmp_path):
+    for heads in (1, 4):
+        conv = {"_target_": "torch_geometric.nn.GATConv", "_partial_": True, "heads": heads}
+        write(tmp_path / str(heads), config={"gnn": {"conv": conv}})
+    assert {r.method for r in rows(tmp_path)} == {"single (heads=1)", "single (heads=4)"}
+
+
+def test_a_setting_that_an_earlier_version_did_not_write_tells_nothing_apart(tmp_path):
+    write(tmp_path / "a", config={"problem": {"anchor": "pool"}})
+    write(tmp_path / "b", seed=1, config={"problem": {"anchor": "pool", "anchor_reverse": False, "anchor_seed": 0}})
+    assert {r.method for r in rows(tmp_path)} == {"single"}
 
 
 def test_what_was_built_is_named_by_the_last_word_of_its_path(tmp_path):

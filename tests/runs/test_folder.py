@@ -75,6 +75,15 @@ def test_a_folder_is_not_opened_again_with_what_changes_answers(tmp_path):
         open_folder(tmp_path / "run", run_config(temperature=1))
 
 
+def test_a_folder_from_before_a_setting_stood_in_the_config_may_be_opened_again(tmp_path):
+    problem = {"problem": {"anchor": "tree"}}
+    open_folder(tmp_path / "run", OmegaConf.merge(run_config(), problem))
+    now = {"anchor": "tree", "anchor_reverse": False, "anchor_seed": 0}
+    open_folder(tmp_path / "run", OmegaConf.merge(run_config(), {"problem": now}))
+    with pytest.raises(ConfigError, match=r"problem\.anchor_reverse=False, not True"):
+        open_folder(tmp_path / "run", OmegaConf.merge(run_config(), {"problem": now | {"anchor_reverse": True}}))
+
+
 def test_a_folder_of_an_earlier_version_may_be_opened_again(tmp_path):
     open_folder(tmp_path / "run", OmegaConf.merge(run_config(), {"reward": {"usd_weight": 0.1}}))
     now = {"usd_weight": 0.1, "second_weight": 0.0}
