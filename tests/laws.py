@@ -322,6 +322,28 @@ def the_right_answer_is_not_read(method: Method) -> None:
     assert torch.equal(designer.log_prob(problem, designs), designer.log_prob(other, designs))
 
 
+def designs_drawn_together_are_those_drawn_one_by_one(method: Method) -> None:
+    """K designs a problem are K draws for it: those that its repetitions get, in training as well, also where it is padded."""
+    for encoder in (worlds.encoder(4), worlds.encoder(3, slots=[0, 1, 0, 2])):
+        designer = _made(method, encoder.space)
+        problems = _problems(encoder, 2)
+        if method.learned:
+            problems[1] = worlds.with_slots(problems[1], [3, 1, 0])
+        once, repeated = worlds.batch(problems), worlds.batch([p for p in problems for _ in range(4)])
+        for training, greedy in ((False, True), (False, False), (True, False)):
+            designer.train(training)
+            together, apart = (
+                designer(problem, num_designs=k, greedy=greedy, generator=torch.Generator().manual_seed(5))
+                for problem, k in ((once, 4), (repeated, 1))
+            )
+            assert together.designs == apart.designs
+            for name in ("log_prob", "entropy", "penalty", "value"):
+                a, b = getattr(together, name), getattr(apart, name)
+                assert (a is None) == (b is None)
+                if a is not None:
+                    torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+
+
 LAWS: tuple[Law, ...] = (
     probabilities_of_all_designs_sum_to_one,
     a_draft_knows_the_probability_of_its_designs,
@@ -331,6 +353,7 @@ LAWS: tuple[Law, ...] = (
     every_drawn_design_is_valid_for_its_pool,
     batch_size_padding_and_node_order_change_nothing,
     the_right_answer_is_not_read,
+    designs_drawn_together_are_those_drawn_one_by_one,
 )
 
 
