@@ -121,15 +121,18 @@ def mappings(node: Any) -> Iterator[dict[Any, Any]]:
 
 
 def _is_own(target: str, *, source: str) -> bool:
-    if target.startswith(CONVOLUTIONS):
-        found = get_object(target)
-        return isinstance(found, type) and issubclass(found, MessagePassing)
-    if not target.startswith("gdesign.") or target.startswith(BUILDERS):
+    convolution = target.startswith(CONVOLUTIONS)
+    if not (convolution or target.startswith("gdesign.")) or target.startswith(BUILDERS):
         return False
     try:
         found = get_object(target)
     except ImportError as error:
-        raise ConfigError(f"{source} names {target}, which this version of gdesign does not have") from error
+        raise ConfigError(
+            f"{source} names {target}, which this version of gdesign does not have; train again with it, or use the "
+            "version that commands.jsonl beside it names"
+        ) from error
+    if convolution:
+        return isinstance(found, type) and issubclass(found, MessagePassing)
     # the module says where a thing is made; a name alone may lead through a module's own imports
     module = str(getattr(found, "__module__", ""))
     return module.startswith("gdesign.") and not module.startswith(BUILDERS)

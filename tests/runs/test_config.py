@@ -41,3 +41,25 @@ def test_a_learner_that_is_only_an_interpolation_hides_nothing(tmp_path):
 def test_what_builds_from_configs_itself_is_not_built(tmp_path, target):
     with pytest.raises(ConfigError, match="would call " + target):
         read_config(written(tmp_path, pool={"_target_": target, "folder": "inner", "trust": True}))
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "Sequential",
+        "MLP",
+        "models.basic_gnn.torch.hub.load",
+        "conv.gcn_conv.torch.load",
+        "resolver.activation_resolver",
+    ],
+)
+def test_of_pyg_only_convolutions_are_built(tmp_path, target):
+    conv = {"_target_": f"torch_geometric.nn.{target}", "_partial_": True}
+    with pytest.raises(ConfigError, match="would call torch_geometric.nn." + target):
+        read_config(written(tmp_path, gnn={"conv": conv}))
+
+
+@pytest.mark.parametrize("target", ["torch_geometric.nn.NopeConv", "gdesign.design.joint.Joint"])
+def test_what_this_version_lacks_is_told(tmp_path, target):
+    with pytest.raises(ConfigError, match=target + ", which this version of gdesign does not have; train again"):
+        read_config(written(tmp_path, designer={"_target_": target}))
