@@ -323,7 +323,7 @@ def the_right_answer_is_not_read(method: Method) -> None:
 
 
 def designs_drawn_together_are_those_drawn_one_by_one(method: Method) -> None:
-    """K designs a problem are K draws for it: those that its repetitions get, in training as well, also where it is padded."""
+    """K designs a problem are those that its repetitions get: in training as well, also where it is padded."""
     for encoder in (worlds.encoder(4), worlds.encoder(3, slots=[0, 1, 0, 2])):
         designer = _made(method, encoder.space)
         problems = _problems(encoder, 2)

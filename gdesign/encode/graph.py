@@ -37,7 +37,7 @@ class GraphEncoder(nn.Module):
         num_features: F; more than a problem has where a method knows more of the slots.
 
     Raises:
-        ConfigError: The convolution cannot be made or called as above, or does not return H features a node; or H or the
+        ConfigError: The convolution cannot be made or called so, or does not return H features a node; or H or the
             number of layers is too low.
     """
 
@@ -110,7 +110,7 @@ def _made(conv: Conv, hidden_dim: int) -> nn.Module:
     if not isinstance(out, torch.Tensor) or out.shape != (2, hidden_dim):
         shape = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
         raise ConfigError(
-            f"gnn.conv: {name} makes {shape} of 2 nodes, and a layer of the graph encoder needs {(2, hidden_dim)}, as many "
-            "features as it gets; several heads must be averaged (concat: false)"
+            f"gnn.conv: {name} makes {shape} of 2 nodes, and a layer of the graph encoder needs {(2, hidden_dim)}, as "
+            "many features as it gets; several heads must be averaged (concat: false)"
         )
     return made.train()

@@ -290,7 +290,7 @@ def _flat(config: Mapping[str, Any], keys: Sequence[str], seed: int) -> dict[str
 
 
 def _gnn(conv: Mapping[str, Any] | None) -> str:
-    """Return what `gnn=` calls a convolution, by its class: GATConv is gat, and SimpleConv what it takes of neighbours."""
+    """Return what `gnn=` calls a convolution: GATConv is gat, and SimpleConv what it takes of neighbours."""
     if conv is None:
         return "none"
     name = str(conv.get("_target_")).split(".")[-1].removesuffix("Conv").lower()
