@@ -1,8 +1,16 @@
+import gc
+
 import pytest
 import torch
 
 # the networks here are so small that more threads only wait for each other
 torch.set_num_threads(1)
+
+
+def pytest_collection_finish():
+    """Keep the collector from walking through all that was imported, again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
