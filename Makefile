@@ -43,7 +43,7 @@ results: venv
 	$(BIN)/python benchmarks/gnn.py --write benchmarks/results/gnn.md
 
 test: venv
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: venv
 	$(BIN)/ruff check .

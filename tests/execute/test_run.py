@@ -115,15 +115,15 @@ def test_everybody_hears_all_it_should_and_nobody_speaks_before(design, seed, fa
 
 
 def test_independent_agents_work_at_the_same_time():
-    llm = Script(wait=0.03)
+    llm = Script(wait=0.1)
     began = perf_counter()
     done = go(team("abcdef", decision=VOTE), llm)
-    assert perf_counter() - began < 0.12  # one after the other it would be 0.18
+    assert perf_counter() - began < 0.5  # one after the other it would be 0.6
     assert max(t.start for t in done.turns) < min(t.end for t in done.turns)
 
 
 def test_an_agent_starts_as_soon_as_those_it_hears_have_spoken():
-    done = go(team("abcd", (0, 2), (1, 3), decision=VOTE), Script({"a": 0.001, "b": 0.06}))
+    done = go(team("abcd", (0, 2), (1, 3), decision=VOTE), Script({"a": 0.001, "b": 0.2}))
     a, b, c, _ = done.turns
     assert a.end <= c.start < b.end  # c hears only a and does not wait for b
 
@@ -227,11 +227,11 @@ def test_where_everybody_fails_there_is_no_answer():
 
 @pytest.mark.parametrize("error", [BudgetExceededError("spent"), RuntimeError("a bug")])
 def test_any_other_error_ends_the_run_and_the_other_turns(error):
-    llm = Script({"a": error, "b": 5.0}, wait=0.01)
+    llm = Script({"a": error, "b": 60.0, "c": 0.0}, wait=0.01)
     began = perf_counter()
     with pytest.raises(type(error), match=str(error)):
         go(team("abc", decision=VOTE), llm)
-    assert perf_counter() - began < 1
+    assert perf_counter() - began < 30
     assert llm.cancelled == ["b"]
 
 

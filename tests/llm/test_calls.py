@@ -41,7 +41,7 @@ def test_every_part_of_a_reply_is_recorded(name):
     assert [getattr(again, f.name) for f in fields(Reply)] == [getattr(changed, f.name) for f in fields(Reply)]
 
 
-@pytest.mark.parametrize("packed", [b"no gzip", gzip.compress(b"x" * 10000)[:-30]])
+@pytest.mark.parametrize("packed", [b"no gzip", gzip.compress(b"x" * 10000, mtime=0)[:-30]], ids=["text", "cut off"])
 def test_a_damaged_packed_file_is_named(tmp_path, packed):
     (tmp_path / "calls.jsonl.gz").write_bytes(packed)
     with pytest.raises(DataError, match=r"calls\.jsonl\.gz, line"):

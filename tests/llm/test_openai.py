@@ -188,15 +188,15 @@ def test_limits_and_fields_may_differ_from_endpoint_to_endpoint():
         client = made(
             home,
             pool=pool({"name": "a"}, {"name": "b", "base_url": away}),
-            endpoints=[{"base_url": away + "/", "max_per_minute": 600, "extra": {"top_k": 5}}],
+            endpoints=[{"base_url": away + "/", "max_per_minute": 200, "extra": {"top_k": 5}}],
         )
 
         async def batch():
             await asyncio.gather(*[client(Request(llm=llm, messages=REQUEST.messages)) for llm in "ababab"])
 
         asyncio.run(batch())
-    assert spaced[-1] - spaced[0] > 0.18
-    assert fast[-1] - fast[0] < 0.18
+    assert spaced[-1] - spaced[0] > 0.4
+    assert fast[-1] - fast[0] < 0.4
     assert all(sent["top_k"] == 5 for sent in seen)
 
 
