@@ -178,7 +178,7 @@ class DesignModule(L.LightningModule):
         """Return the optimizer of the designer's parameters, and how its learning rate falls."""
         try:
             optimizer = self.optimizer(self.designer.parameters(), lr=self.lr)
-        except ValueError as error:  # torch's word for a setting that cannot be
+        except (ValueError, TypeError) as error:  # torch's words for a setting that cannot be, or is none
             raise ConfigError(f"learner.optimizer: {error}") from error
         if self.final_lr == 1:
             return optimizer

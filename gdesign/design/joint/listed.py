@@ -152,7 +152,9 @@ class Listed(Designer):
         listing = self.listing(problem.space[0])
         number = torch.tensor([listing.find(design) for design in designs], device=problem.x.device)
         if bool((number == listing.num_designs).any()):
-            raise ConfigError("joint can say what to expect of its own kinds of design only; got another one")
+            raise ConfigError(
+                f"{type(self).__name__} can say what to expect of the designs that it lists only; got another one"
+            )
         row = torch.arange(len(designs), device=problem.x.device) if of is None else of
         score, usd = self.expected(problem, listing)
         return Expected(score[row, number], usd[row, number])
