@@ -123,7 +123,8 @@ def _add_question(parser: argparse.ArgumentParser) -> None:
         "--max-usd",
         type=float,
         metavar="USD",
-        help="the design held best at the lowest price of cost that keeps it within so much per 1,000 (joint, critic, evidence)",
+        help="the design held best at the lowest price of cost that keeps it within so much per 1,000 (joint, critic, "
+        "evidence)",
     )
     parser.add_argument("question", help="the question, in quotes")
 
