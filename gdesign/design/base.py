@@ -126,8 +126,8 @@ class Designer(nn.Module, ABC):
 
     def _expects_nothing(self) -> ConfigError:
         return ConfigError(
-            f"{type(self).__name__} does not predict what a design scores and costs; designer=joint, critic and evidence "
-            "do"
+            f"{type(self).__name__} does not predict what a design scores and costs; designer=joint, critic and "
+            "evidence do"
         )
 
     def step_taken(self, num_steps: int) -> None:
