@@ -87,8 +87,10 @@ def difference(one: dict[int, float], other: dict[int, float]) -> str:
     from scipy import stats
 
     gains = [one[seed] - other[seed] for seed in one if seed in other]
-    if len(gains) < 2:
-        return ""
+    if not gains:
+        return "-"
+    if len(set(gains)) < 2:  # one seed, or the same designs with both
+        return f"{mean(gains):+.3f}"
     low, high = stats.t.interval(0.95, len(gains) - 1, mean(gains), stats.sem(gains))
     return f"{mean(gains):+.3f} ({low:+.3f} to {high:+.3f})"
 
@@ -101,17 +103,18 @@ def tables(out: Path, seeds: Sequence[int]) -> str:
         lines += [
             f"## Convolutions, {name}",
             "",
-            "Utility, and in brackets beside it the paired difference from `none` with its 95 % interval over seeds:",
+            "Utility, and beside it the paired difference from `none` with its 95 % interval over seeds:",
             "",
             "| method | seeds | " + " | ".join(CONVOLUTIONS) + " |",
             "|---" * (2 + len(CONVOLUTIONS)) + "|",
         ]
         for method in METHODS:
-            row = [found[Cell(world, method, gnn)] for gnn in CONVOLUTIONS]
-            if all(row):
-                texts = [plus_minus(list(row[0].values()))]
-                texts += [f"{mean(values.values()):.3f}, {difference(values, row[0])}" for values in row[1:]]
-                lines.append(f"| {method} | {min(map(len, row))} | " + " | ".join(texts) + " |")
+            none, *others = (found[Cell(world, method, gnn)] for gnn in CONVOLUTIONS)
+            if none:
+                texts = [plus_minus(list(none.values()))]
+                texts += [f"{mean(v.values()):.3f}, {difference(v, none)}" if v else "-" for v in others]
+                seeds_there = ", ".join(map(str, dict.fromkeys(len(v) for v in (none, *others) if v)))
+                lines.append(f"| {method} | {seeds_there} | " + " | ".join(texts) + " |")
         lines.append("")
     for world, name in WORLDS.items():
         lines += [
