@@ -216,7 +216,7 @@ def _refuse_other_protocols(request: Request, origin: Origin) -> None:
     if request.sample != 0:
         raise UnsupportedRequestError(
             f"each LLM was recorded once and {request.llm} is asked for sample {request.sample}; let each LLM appear "
-            "once in a design and run with seed 0"
+            "once in a design (designer.reuse=false where a method may use copies) and run with seed 0"
         )
     if request.temperature != 0 or request.max_tokens is not None:
         raise UnsupportedRequestError(
