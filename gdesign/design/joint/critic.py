@@ -18,7 +18,7 @@ from torch_geometric.data import Batch
 
 from gdesign.design.base import Expected
 from gdesign.design.joint.listed import USUAL, Listed, Listing
-from gdesign.design.joint.vocabulary import Shape, Vocabulary
+from gdesign.design.joint.vocabulary import Shape
 from gdesign.encode.graph import GNN, GraphEncoder
 from gdesign.encode.problem import NUM_FEATURES, Space
 
@@ -45,7 +45,7 @@ class Critic(Listed):
         explored: float = 0.1,
     ) -> None:
         super().__init__(space=space, shapes=shapes, reuse=reuse, temperature=temperature, explored=explored)
-        self.network = Network(shapes=Vocabulary(space, shapes=shapes, reuse=reuse).shapes, gnn=gnn, space=space)
+        self.network = Network(shapes=self.vocabulary.shapes, gnn=gnn, space=space)
 
     def expected(self, problem: Batch, listing: Listing) -> Expected:
         """Return S = R and C = F exp(r)."""

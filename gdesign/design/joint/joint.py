@@ -17,8 +17,7 @@ from torch_geometric.data import Batch
 from gdesign.design.base import Expected
 from gdesign.design.joint.critic import Network
 from gdesign.design.joint.evidence import Evidence
-from gdesign.design.joint.listed import USUAL, Listing
-from gdesign.design.joint.vocabulary import Vocabulary
+from gdesign.design.joint.listed import USUAL, Listing, checked_share
 from gdesign.encode.graph import GNN, GraphEncoder
 from gdesign.encode.problem import Space
 from gdesign.errors import ConfigError
@@ -75,13 +74,11 @@ class Joint(Evidence):
             usd_weights=usd_weights,
             num_best=num_best,
         )
-        if not 0 <= explored < 1:
-            raise ConfigError(f"explored is a share of the draws, expected 0 <= explored < 1; got {explored}")
         if not 0 <= hidden <= 1:
             raise ConfigError(f"hidden is a share of the agents, expected 0 <= hidden <= 1; got {hidden}")
-        self.explored = explored
+        self.explored = checked_share(explored)
         self.hidden = hidden
-        self.network = Network(shapes=Vocabulary(space, shapes=shapes, reuse=reuse).shapes, gnn=gnn, space=space)
+        self.network = Network(shapes=self.vocabulary.shapes, gnn=gnn, space=space)
 
     def expected(self, problem: Batch, listing: Listing) -> Expected:
         """Return S = E + R and C = F exp(r); before anybody was asked, as the critic alone has it."""

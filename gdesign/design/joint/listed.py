@@ -51,6 +51,17 @@ class Distribution(NamedTuple):
     present: Bool[Tensor, "T L"]
 
 
+def checked_share(explored: float) -> float:
+    """Return the share of the draws that explore.
+
+    Raises:
+        ConfigError: It is outside [0, 1).
+    """
+    if not 0 <= explored < 1:
+        raise ConfigError(f"explored is a share of the draws, expected 0 <= explored < 1; got {explored}")
+    return explored
+
+
 class Listed(Designer):
     """A softmax over listed designs.
 
@@ -69,16 +80,14 @@ class Listed(Designer):
         self, *, space: Space, shapes: Sequence[str], reuse: bool, temperature: float, explored: float = 0.0
     ) -> None:
         super().__init__(space=space)
-        if not 0 <= explored < 1:
-            raise ConfigError(f"explored is a share of the draws, expected 0 <= explored < 1; got {explored}")
         if not temperature > 0:
             raise ConfigError(f"temperature must be above 0; got {temperature}")
         self.shapes = tuple(shapes)
         self.reuse = reuse
         self.temperature = temperature
-        self.explored = explored
+        self.explored = checked_share(explored)
         self._listing: tuple[Space, Listing] | None = None
-        Vocabulary(space, shapes=self.shapes, reuse=reuse)
+        self.vocabulary = Vocabulary(space, shapes=self.shapes, reuse=reuse)
 
     @abstractmethod
     def expected(self, problem: Batch, listing: "Listing") -> Expected:
@@ -100,7 +109,8 @@ class Listed(Designer):
     def listing(self, space: Space) -> "Listing":
         """Return the listed designs over a space."""
         if self._listing is None or self._listing[0] is not space:
-            vocabulary = Vocabulary(space, shapes=self.shapes, reuse=self.reuse)
+            own = space is self.space
+            vocabulary = self.vocabulary if own else Vocabulary(space, shapes=self.shapes, reuse=self.reuse)
             self._listing = (space, Listing.of(space, vocabulary, self.list_designs(vocabulary)))
         return self._listing[1]
 
