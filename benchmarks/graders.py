@@ -7,7 +7,7 @@ import argparse
 from collections import Counter
 from collections.abc import Callable
 
-from gdesign.tasks.answers.literal import literal
+from gdesign.tasks.answers.literals import literal
 from gdesign.tasks.base import Benchmark
 from gdesign.tasks.crux import CRUXO
 from gdesign.tasks.data import data_dir

@@ -17,8 +17,9 @@ from dataclasses import replace
 from gdesign.agents.prompt import TURNS, quoted
 from gdesign.errors import LLMError, UnsupportedRequestError
 from gdesign.sandbox import Result, Sandbox
+from gdesign.tasks.answers import program
 from gdesign.tasks.base import Benchmark, RunsPrograms
-from gdesign.tasks.programs import parsed, program
+from gdesign.tasks.programs import parsed
 from gdesign.types import AgentPool, Label, Message, Reply, Request, Task, Usage
 
 Ask = Callable[[Request], Awaitable[Reply]]

@@ -8,9 +8,9 @@ from typing import ClassVar, Literal, Protocol, get_args, runtime_checkable
 
 from gdesign.errors import ConfigError
 from gdesign.sandbox import Sandbox
-from gdesign.tasks.answers.choice import choice
-from gdesign.tasks.answers.number import number
-from gdesign.tasks.answers.text import exact
+from gdesign.tasks.answers.choices import choice
+from gdesign.tasks.answers.numbers import number
+from gdesign.tasks.answers.texts import exact
 from gdesign.types import Task
 
 Split = Literal["train", "validation", "test", "lockbox", "all"]

@@ -1,6 +1,6 @@
 """CRUXEval (Gu et al. 2024), output prediction: what does this Python function return?"""
 
-from gdesign.tasks.answers.literal import literal, string
+from gdesign.tasks.answers.literals import literal, string
 from gdesign.tasks.answers.marked import stated
 from gdesign.tasks.base import Published
 from gdesign.tasks.table import recorded_tasks

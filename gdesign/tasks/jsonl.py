@@ -8,9 +8,10 @@ from typing import Any
 
 from gdesign.errors import ConfigError, DataError
 from gdesign.sandbox import Sandbox
+from gdesign.tasks.answers import program
 from gdesign.tasks.base import VALIDATION, Split, check_split, draws, first, normalised, read
 from gdesign.tasks.data import existing, read_jsonl
-from gdesign.tasks.programs import Suite, grader, imports, names_under_test, program
+from gdesign.tasks.programs import Suite, grader, imports, names_under_test
 from gdesign.types import Task
 
 GRADERS = ("exact", "number", "choice", "code")

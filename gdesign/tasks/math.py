@@ -1,6 +1,6 @@
 """MATH (Hendrycks et al. 2021): competition problems whose answer is a formula."""
 
-from gdesign.tasks.answers.formula import equivalent, latex
+from gdesign.tasks.answers.formulas import equivalent, formula
 from gdesign.tasks.base import Published
 from gdesign.tasks.data import find, read_jsonl
 from gdesign.tasks.table import recorded_tasks
@@ -12,11 +12,11 @@ class _MATH(Published):
 
     def read(self, task: Task, text: str) -> str | None:
         """Return the formula that a text answers."""
-        return latex(text)
+        return formula(text)
 
     def grade(self, task: Task, answer: str) -> float:
         """Return 1 for an equivalent formula, else 0."""
-        gold = latex(rf"\boxed{{{task.answer}}}")
+        gold = formula(rf"\boxed{{{task.answer}}}")
         assert gold is not None
         return float(equivalent(gold, answer))
 

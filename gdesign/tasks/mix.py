@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from gdesign.errors import ConfigError
-from gdesign.tasks.answers.text import exact
+from gdesign.tasks.answers.texts import exact
 from gdesign.tasks.base import Benchmark, RunsPrograms, Split
 from gdesign.types import Task
 

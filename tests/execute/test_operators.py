@@ -13,9 +13,9 @@ from gdesign.execute.run import run
 from gdesign.llm.cost import Allowance
 from gdesign.llm.simulated.client import SimulatedClient
 from gdesign.sandbox import Sandbox
-from gdesign.tasks.answers.number import number
+from gdesign.tasks.answers import program
+from gdesign.tasks.answers.numbers import number
 from gdesign.tasks.mbpp import MBPP
-from gdesign.tasks.programs import program
 from gdesign.tasks.synthetic import Synthetic
 from gdesign.types import LLM, Agent, AgentPool, Design, Label, Reply, Role, Task, Usage
 

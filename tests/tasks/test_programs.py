@@ -2,7 +2,8 @@ import pytest
 
 from gdesign.errors import DataError
 from gdesign.sandbox import Sandbox
-from gdesign.tasks.programs import Suite, defines, grader, imports, names_under_test, program
+from gdesign.tasks.answers import defines, program
+from gdesign.tasks.programs import Suite, grader, imports, names_under_test
 
 F = "def f(x):\n    return x"
 

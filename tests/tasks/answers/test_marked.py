@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdesign.tasks.answers.choice import choice
-from gdesign.tasks.answers.formula import equivalent, latex
-from gdesign.tasks.answers.literal import literal
+from gdesign.tasks.answers.choices import choice
+from gdesign.tasks.answers.formulas import equivalent, formula
+from gdesign.tasks.answers.literals import literal
 from gdesign.tasks.answers.marked import boxed, own_words, stated
-from gdesign.tasks.answers.number import number
-from gdesign.tasks.answers.text import exact
+from gdesign.tasks.answers.numbers import number
+from gdesign.tasks.answers.texts import exact
 
 FEW = settings(deadline=None, max_examples=60)
 
@@ -18,7 +18,7 @@ FEW = settings(deadline=None, max_examples=60)
 @FEW
 @given(st.text() | st.text(alphabet="Answer: $\\{}()[]^_/.,-+=0123456789eE'\"`*#fracboxedtext\n", max_size=60))
 def test_no_reader_raises_on_any_text(text):
-    for read in (number, literal, latex, exact, boxed, stated):
+    for read in (number, literal, formula, exact, boxed, stated):
         assert read(text) is None or isinstance(read(text), str)
     assert choice(text, 4, ("1", "two")) in (None, "A", "B", "C", "D")
     assert equivalent("1", text) in (True, False)
@@ -36,13 +36,13 @@ def test_the_last_balanced_box_is_taken():
 def test_long_texts_are_read_in_no_time(part):
     text = part * 10_000
     began = perf_counter()
-    for read in (number, literal, latex, exact, boxed):
+    for read in (number, literal, formula, exact, boxed):
         read(text)
     choice(text, 4, ("a", "b"))
     assert perf_counter() - began < 5  # a tenth of a second where time grows with length alone
 
 
-READERS = [number, partial(choice, num_options=5, options=("7", "5", "9", "x", "y")), latex, literal, exact]
+READERS = [number, partial(choice, num_options=5, options=("7", "5", "9", "x", "y")), formula, literal, exact]
 
 
 @pytest.mark.parametrize("read", READERS)
@@ -59,7 +59,7 @@ def test_what_an_agent_quotes_is_not_its_answer(read, text):
     assert read(text) == ("B" if isinstance(read, partial) else "5")
 
 
-@pytest.mark.parametrize("read", [number, partial(choice, num_options=4), latex, literal])
+@pytest.mark.parametrize("read", [number, partial(choice, num_options=4), formula, literal])
 def test_who_only_quotes_an_answer_among_words_without_one_gives_none(read):
     assert read("Somebody said:\n> Answer: 7\n> \\boxed{7}\nbut who can know?") is None
 

@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from gdesign.tasks.answers.formula import equivalent, latex
+from gdesign.tasks.answers.formulas import equivalent, formula
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from gdesign.tasks.answers.formula import equivalent, latex
     ],
 )
 def test_formulas_are_tidied(text, expected):
-    assert latex(text) == expected
+    assert formula(text) == expected
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdesign.tasks.answers.number import number
+from gdesign.tasks.answers.numbers import number
 
 FEW = settings(deadline=None, max_examples=60)
 

@@ -1,4 +1,4 @@
-from gdesign.tasks.answers.text import exact
+from gdesign.tasks.answers.texts import exact
 
 
 def test_an_exact_answer_ignores_case_space_and_dress():

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from gdesign.tasks.answers.marked import after_cue, boxed, own_words, stated
-from gdesign.tasks.answers.text import exact
+from gdesign.tasks.answers.texts import exact
 
 _MARKS = re.compile(r"[*_`~$\"“”]|\\(?:textbf|text|mathrm|mathbf|mathsf|boxed|fbox)\b|[{}]|\\[()\[\]]")
 _HEAD = r"(?:(?:the|my|is|it|it's|correct|final|best|right|most\s+likely|answer|option|choice|letter|be)\b[\s:]*)*"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdesign.tasks.answers.literal import canonical, literal, string
+from gdesign.tasks.answers.literals import canonical, literal, string
 
 FEW = settings(deadline=None, max_examples=60)
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdesign.tasks.answers.choice import choice
+from gdesign.tasks.answers.choices import choice
 
 FEW = settings(deadline=None, max_examples=60)
 

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 
 from gdesign.tasks.answers.marked import after_cue, boxed, own_words, stated
-from gdesign.tasks.answers.number import NUMBER, canonical_number, number, plain, value_of
+from gdesign.tasks.answers.numbers import NUMBER, canonical_number, number, plain, value_of
 
 _MAX_LATEX = 200
 _MATH = re.compile(r"(?<!\\)\$\$(.+?)(?<!\\)\$\$|(?<!\\)\$(.+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
@@ -16,7 +16,7 @@ _MAX_EXPONENT_OF_NUMBER = 10_000
 _ENDLESS = re.compile(r"[0-9]{4,}\s*!|[)}\]!]\s*!|\\(?:i+nt|oint|sum|prod|lim)(?![a-z])|binom.*[0-9]{4,}")
 
 
-def latex(text: str) -> str | None:
+def formula(text: str) -> str | None:
     r"""Return the mathematical answer in a text, as a number (see `number`) or as tidied LaTeX.
 
     Reads, first that is there: the last line `Answer: X`, boxed, `the answer is X`, the last formula,
