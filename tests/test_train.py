@@ -400,6 +400,12 @@ def test_a_run_folder_that_is_not_there_is_named(command, tmp_path):
     assert "none/config.yaml is not there; expected a run folder" in err
 
 
+def test_a_setting_without_a_value_is_named(command):
+    status, _, err = command("train", "text=sentences")
+    assert status == 2
+    assert "error: text.encoder.model has no value; give it one" in err
+
+
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_was_done_and_the_same_command_goes_on(tmp_path):
     arguments = [sys.executable, "train.py", f"out={tmp_path}/run", "trainer.max_epochs=50", "+task.num_train=90"]

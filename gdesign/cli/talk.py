@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from omegaconf import MissingMandatoryValue
+
 from gdesign.errors import BudgetExceededError, ConfigError, GdesignError, UserError
 
 RENAMED = {
@@ -66,6 +68,9 @@ def friendly(*, resume: str = "", wrapped_in: type[Exception] = GdesignError) ->
     except BudgetExceededError as error:
         complain(f"{error}.{on}")
         raise SystemExit(3) from None
+    except MissingMandatoryValue as error:
+        complain(f"error: {error.full_key} has no value; give it one on the command line: {error.full_key}=...")
+        raise SystemExit(2) from None
     except (UserError, OSError, wrapped_in) as error:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, UserError | OSError):
