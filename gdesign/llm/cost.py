@@ -43,7 +43,8 @@ class Cost:
 
 def cost_of(reply: Reply, *, price: LLM) -> Cost:
     """Return what a reply cost, by its usage."""
-    return _cost(price, reply.usage.prompt_tokens, reply.usage.completion_tokens, reply.num_calls)
+    usage = reply.usage
+    return _cost(price, usage.prompt_tokens, usage.completion_tokens, reply.num_calls, cached=usage.cached_tokens)
 
 
 def spent_on(reply: Reply, *, price: LLM, most: Cost) -> Cost:
@@ -93,8 +94,8 @@ def estimated_tokens(text: str) -> int:
     return -(-len(text.encode(errors="replace")) // 4)
 
 
-def _cost(price: LLM, prompt_tokens: int, completion_tokens: int, calls: int) -> Cost:
-    usd = price.usd(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
+def _cost(price: LLM, prompt_tokens: int, completion_tokens: int, calls: int, *, cached: int = 0) -> Cost:
+    usd = price.usd(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens, cached_tokens=cached)
     return Cost(round(usd * SCALE), prompt_tokens + completion_tokens, calls)
 
 
