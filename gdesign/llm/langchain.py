@@ -16,7 +16,7 @@ class ChatModels:
     """An LLM client that asks LangChain's chat models.
 
     Temperature, limits, timeouts and retries are those of the models, as they were made. Where a model does not say how
-    many tokens it took, they are counted: one for each four bytes.
+    many tokens it took, they are counted: one for each four bytes, and some for each message.
 
     Args:
         models: By the names that the pool gives its LLMs.

@@ -138,7 +138,8 @@ class Refusal:
         if _LENGTH.search(self.message) and not self.words & UNSUPPORTED:
             return None
         for name in self.fields:
-            if (head := re.split(r"[.\[]", name)[0]) in able:
+            head = re.split(r"[.\[]", name)[0]
+            if head in able or (self.words & UNSUPPORTED and head not in _OWN):
                 return head
         if not _COMPLAINT.search(self.message):
             return None
@@ -287,7 +288,7 @@ def _reset(headers: Mapping[str, str]) -> float | None:
 
 
 def _seconds(value: Any, *, unit: float = 1.0) -> float | None:
-    """Return the seconds of a number, `6m0s`, `20 seconds` or `579ms`, or until a moment (in seconds or thousandths)."""
+    """Return the seconds of a number, `6m0s`, `20 seconds` or `579ms`, or until a moment (in s or ms)."""
     try:
         number = float(value)
     except (TypeError, ValueError):
