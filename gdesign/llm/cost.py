@@ -75,7 +75,9 @@ def most_of(request: Request, *, price: LLM, max_tokens: int | None) -> Cost:
 
     Where that is None the reply counts nothing; `Allowance.check` refuses it where it matters.
     """
-    return _cost(price, most_prompt_tokens(request.messages), max_tokens or 0, 1)
+    prompt = most_prompt_tokens(request.messages)
+    dearer = (price.usd_per_1M_cached_input or 0.0) > price.usd_per_1M_input
+    return _cost(price, prompt, max_tokens or 0, 1, cached=prompt if dearer else 0)
 
 
 def most_prompt_tokens(messages: tuple[Message, ...]) -> int:

@@ -188,10 +188,8 @@ class Endpoint:
 
     def failure(self, request: Request, fault: Fault, faults: tuple[str, ...]) -> LLMError | ConfigError:
         """Return what a call fails with whose last try ended so, after those that ended in `faults`."""
-        if fault.final:
-            error = self._misconfigured(
-                request, fault.reason, REMEDIES.get(int(fault.word), "see what has changed there")
-            )
+        if fault.remedy:
+            error = self._misconfigured(request, fault.reason, fault.remedy)
             error.faults = faults
             return error
         # a question that is refused says nothing of the others, unless none was ever answered
@@ -293,7 +291,7 @@ class Endpoint:
         self, request: Request, fields: Mapping[str, Any], refusal: Refusal, told: str, *, location: str
     ) -> NoReturn:
         status, fresh = refusal.status, request.llm not in self._answered
-        reason = f"{status} {told}" if status else told
+        reason = f"{status} {told}" if status else f"the reply has no choices: {told}"
         if refusal.no_credit:
             raise CreditError(
                 f"{self.name} has no credit left for {request.llm} ({reason}): add some, or ask for less by "
@@ -301,26 +299,24 @@ class Endpoint:
             )
         if fresh and status not in PASSING and (remedy := self._remedy(request, fields, refusal)):
             raise self._misconfigured(request, reason, remedy)
-        if status in PASSING or status >= 500:
-            raise Fault(str(status), reason, retry_after=refusal.wait if status in WAITING else None)
-        if status == 0:
-            raise Fault("no_choices", f"the reply has no choices: {told}", retry_after=refusal.wait)
+        word = "error" if refusal.partial else str(status) if status else "no_choices"
+        if status in PASSING or status >= 500 or status == 0:
+            raise Fault(word, reason, retry_after=refusal.wait if status in WAITING else None)
         if status in REMEDIES or status < 400:
-            if not fresh:
-                raise Fault(str(status), reason, final=True)
             moved = (
                 f"it redirects to {self._safe(location)}, and redirects are not followed: set base_url to where it is"
             )
-            raise self._misconfigured(request, reason, REMEDIES.get(status, moved))
+            remedy = REMEDIES.get(status, moved)
+            raise self._misconfigured(request, reason, remedy) if fresh else Fault(word, reason, remedy=remedy)
         if refusal.words & UNSUPPORTED and (field := refusal.field_among(fields)):
             raise self._misconfigured(request, reason, self._without(request.llm, field, told))
-        raise Fault(str(status), reason, passes=False)
+        raise Fault(word, reason, passes=False)
 
     def _remedy(self, request: Request, fields: Mapping[str, Any], refusal: Refusal) -> str | None:
         """Return how to mend what every request of an LLM would meet that has not answered yet; None if unknown."""
         if any(m["role"] == "system" for m in fields["messages"]) and refusal.wrong_role:
             return "the model takes no system prompt; put it before the user's: +llm.system=merge"
-        if refusal.status not in (0, 400, 422, 500):
+        if refusal.status not in (0, 400, 422):
             return None
         if field := refusal.field_among(fields):
             return self._without(request.llm, field, refusal.message)

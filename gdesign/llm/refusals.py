@@ -48,7 +48,7 @@ _KEY = re.compile(
     re.IGNORECASE,
 )
 _MODEL = re.compile(
-    r"\bmodel\b.{0,80}\b(not exist|not found|does not exist|n[o']t loaded|not available|unknown)"
+    r"\bmodel\b.{0,80}\b(not exist|not found|does not exist|n[o']t loaded|unknown)"
     r"|(invalid|unknown|no|no such) models?\b(?! (is |are )?overloaded)|not a valid model|no models? loaded"
     r"|unexpected endpoint|unknown (endpoint|path|route)|no route|page not found",
     re.IGNORECASE,
@@ -91,6 +91,7 @@ class Refusal:
         words: Its codes and types, in lower case.
         message: What a person reads.
         fields: Names of fields of the request that it holds for wrong.
+        partial: Whether part of a reply came with it, so that it may have been billed.
         flagged: Whether a filter flagged the prompt.
         wait: Seconds that it asks to wait; None if it does not say.
     """
@@ -99,6 +100,7 @@ class Refusal:
     words: frozenset[str] = frozenset()
     message: str = ""
     fields: tuple[str, ...] = ()
+    partial: bool = False
     flagged: bool = False
     wait: float | None = None
 
@@ -179,6 +181,7 @@ def refusal_of(status: int, headers: Mapping[str, str], body: Any) -> Refusal | 
         words=words,
         message=message,
         fields=tuple(dict.fromkeys(name for level in levels for name in _fields(level))),
+        partial=bool(outer.get("choices")),
         flagged="flagged_input" in metadata,
         wait=_wait(headers, metadata, message, *levels),
     )

@@ -33,7 +33,7 @@ class Fault(Exception):
         word: What `Reply.faults` calls it.
         reason: What a user reads if it does not pass.
         passes: Whether another try may mend it.
-        final: Whether every other call would fail with it too, if it does not pass.
+        remedy: How to mend it, where every other call would fail with it too if it does not pass; else empty.
         retry_after: Seconds that the endpoint asks to wait; None if it does not say.
     """
 
@@ -41,7 +41,7 @@ class Fault(Exception):
     reason: str
     _: KW_ONLY
     passes: bool = True
-    final: bool = False
+    remedy: str = ""
     retry_after: float | None = None
 
 
@@ -78,14 +78,12 @@ def _joined(stream: str) -> Any:
             ended = True
             break
         piece = json.loads(value)
-        if piece.get("error"):
-            return piece
-        if event == "error":
-            return {"error": piece}
+        if piece.get("error") or event == "error":
+            return {"error": piece.get("error") or piece, "choices": [choice] if message else None}
         whole |= {name: piece[name] for name in ("model", "usage") if piece.get(name)}
         for part in piece.get("choices") or ():
             if part.get("error"):
-                return {"error": part["error"]}
+                return {"error": part["error"], "choices": [choice]}
             for name, words in (part.get("delta") or part.get("message") or {}).items():
                 if isinstance(words, str) and name != "role":
                     message[name] = message.get(name, "") + words

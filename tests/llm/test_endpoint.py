@@ -138,7 +138,7 @@ def test_half_a_character_in_a_question_breaks_nothing():
         (Raw(200, '{"error": "Compute error."}'), "no_choices"),
         (Raw(500, '{"error": {"message": "litellm.RateLimitError", "code": "429"}}'), "429"),
         (Raw(400, '{"error": {"message": "Provider returned error", "code": 503}}'), "503"),
-        (changed(choice={"error": {"code": 502, "message": "Network lost"}, "finish_reason": "error"})(ANY), "502"),
+        (changed(choice={"error": {"code": 502, "message": "Network lost"}, "finish_reason": "error"})(ANY), "error"),
         (changed(choice={"finish_reason": "error"})(ANY), "error"),
         (changed(choice={"finish_reason": "insufficient_system_resource"})(ANY), "error"),
         (changed(message={"content": ""}, choice={"finish_reason": "MALFORMED_FUNCTION_CALL"})(ANY), "error"),
