@@ -31,7 +31,7 @@ def load(path: str | Path, *, attacks: Mapping[str, str] | None = None) -> Agent
     `attacks` turns agents, as `attacked` does.
 
     The file holds `roles: [{name, profile, domain?, attack?}]`, `llms: [{name, usd_per_1M_input,
-    usd_per_1M_output, profile?, base_url?, api_key_env?}]` and may hold `operators: [name]`,
+    usd_per_1M_output, usd_per_1M_cached_input?, profile?, base_url?, api_key_env?}]` and may hold `operators: [name]`,
     `anchor: [[role, role]]` and `candidates: [{role, llm, operator?}]`.
 
     Raises:
@@ -239,7 +239,8 @@ def _llm(data: object, where: str) -> LLM:
                     f"{where} ({name}) has no price {key}; give it in USD per million tokens (0 if it costs nothing)"
                 )
     prices = {"usd_per_1M_input": int | float, "usd_per_1M_output": int | float}
-    return LLM(**_entry(data, where, {"name": str, **prices}, {"profile": str, "base_url": str, "api_key_env": str}))
+    texts = {"profile": str, "base_url": str, "api_key_env": str}
+    return LLM(**_entry(data, where, {"name": str, **prices}, {"usd_per_1M_cached_input": int | float, **texts}))
 
 
 def _operators(data: list[object], where: str) -> tuple[str, ...]:

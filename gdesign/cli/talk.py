@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import MissingMandatoryValue
 
-from gdesign.errors import BudgetExceededError, ConfigError, GdesignError, UserError
+from gdesign.errors import BudgetExceededError, ConfigError, CreditError, GdesignError, UserError
 
 RENAMED = {
     "encoder": "text",
@@ -57,7 +57,7 @@ def friendly(*, resume: str = "", wrapped_in: type[Exception] = GdesignError) ->
         wrapped_in: An exception of a library that may hide one of ours as its cause.
 
     Raises:
-        SystemExit: 2 after a mistake, 3 where the budget is spent, 130 after Ctrl-C.
+        SystemExit: 2 after a mistake or where an account has no credit, 3 where the budget is spent, 130 after Ctrl-C.
     """
     on = f" Everything so far is kept; {resume}." if resume else ""
     try:
@@ -66,6 +66,9 @@ def friendly(*, resume: str = "", wrapped_in: type[Exception] = GdesignError) ->
         complain(f"\nStopped.{on}")
         raise SystemExit(130) from None
     except BudgetExceededError as error:
+        if isinstance(error, CreditError):
+            complain(f"error: {error}.{on}")
+            raise SystemExit(2) from None
         complain(f"{error}.{on}")
         raise SystemExit(3) from None
     except MissingMandatoryValue as error:
@@ -133,5 +136,6 @@ def one_line(name: str, summary: Mapping[str, Any]) -> str:
     return (
         f"{name}: score {summary['score']:.4f} ({low:.4f}-{high:.4f}), USD {summary['usd']:.4f} per 1,000 questions, "
         f"utility {summary['utility']:.4f}, {summary['n']} questions, {summary['split']}, {summary['label']}"
+        + (f", {failures} calls failed" if (failures := summary.get("failures")) else "")
         + (f", {faults} faults survived" if (faults := summary.get("faults")) else "")
     )

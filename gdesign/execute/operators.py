@@ -125,6 +125,7 @@ def _together(replies: Sequence[Reply]) -> Usage:
     return Usage(
         prompt_tokens=sum(r.usage.prompt_tokens for r in replies),
         completion_tokens=sum(r.usage.completion_tokens for r in replies),
+        cached_tokens=sum(r.usage.cached_tokens for r in replies),
         counted=any(r.usage.counted for r in replies),
     )
 

@@ -83,6 +83,9 @@ class _LLM(_Part):
     usd_per_1M_input: Price = Field(description="USD for a million prompt tokens.")
     usd_per_1M_output: Price = Field(description="USD for a million completion tokens.")
     profile: Text = Field(default=None, description="What encoders read of it.")
+    usd_per_1M_cached_input: Price | None = Field(
+        default=None, description="USD for a million prompt tokens that a cache held."
+    )
 
 
 class _Pool(_Part):

@@ -20,7 +20,7 @@ from gdesign.design.base import Designer
 from gdesign.design.choose import greedy
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.errors import ConfigError
-from gdesign.execute.arena import Arena, Result
+from gdesign.execute.arena import Arena, Result, refuse_unanswered
 from gdesign.execute.reward import Reward
 from gdesign.learn.data import Item
 from gdesign.types import Job, Outcome
@@ -118,7 +118,7 @@ def evaluate_into(
         training: What training took, as `gdesign.runs.money.spent` says.
 
     Raises:
-        ConfigError: There are no tasks.
+        ConfigError: There are no tasks, or no call was answered.
     """
     if not items:
         raise ConfigError(f"there are no tasks in the split {split}; choose another, or check the task's settings")
@@ -132,13 +132,26 @@ def evaluate_into(
         num_samples=num_samples,
         phase=split,
     )
+    refuse_unanswered(results)
     summary = summarise(results, reward=reward, seconds=perf_counter() - began)
     summary |= {"split": split, "num_samples": num_samples, **asdict(reward), "training": dict(training)}
+    if answered_by := _answered_by(results):
+        summary["answered_by"] = answered_by
     if arena.isolation is not None:
         summary["sandbox"] = arena.isolation
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "eval.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return summary
+
+
+def _answered_by(results: Sequence[Result]) -> dict[str, list[str]]:
+    """Return which other models answered, by the LLM that was asked."""
+    found: dict[str, set[str]] = {}
+    for run, _ in results:
+        for turn in run.turns:
+            if turn.reply is not None and turn.reply.model:
+                found.setdefault(run.design.agents[turn.agent].llm, set()).add(turn.reply.model)
+    return {llm: sorted(models) for llm, models in sorted(found.items())}
 
 
 def _domain(results: Sequence[Result], reward: Reward) -> dict[str, float]:

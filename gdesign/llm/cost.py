@@ -43,7 +43,8 @@ class Cost:
 
 def cost_of(reply: Reply, *, price: LLM) -> Cost:
     """Return what a reply cost, by its usage."""
-    return _cost(price, reply.usage.prompt_tokens, reply.usage.completion_tokens, reply.num_calls)
+    usage = reply.usage
+    return _cost(price, usage.prompt_tokens, usage.completion_tokens, reply.num_calls, cached=usage.cached_tokens)
 
 
 def spent_on(reply: Reply, *, price: LLM, most: Cost) -> Cost:
@@ -74,7 +75,9 @@ def most_of(request: Request, *, price: LLM, max_tokens: int | None) -> Cost:
 
     Where that is None the reply counts nothing; `Allowance.check` refuses it where it matters.
     """
-    return _cost(price, most_prompt_tokens(request.messages), max_tokens or 0, 1)
+    prompt = most_prompt_tokens(request.messages)
+    dearer = (price.usd_per_1M_cached_input or 0.0) > price.usd_per_1M_input
+    return _cost(price, prompt, max_tokens or 0, 1, cached=prompt if dearer else 0)
 
 
 def most_prompt_tokens(messages: tuple[Message, ...]) -> int:
@@ -93,8 +96,8 @@ def estimated_tokens(text: str) -> int:
     return -(-len(text.encode(errors="replace")) // 4)
 
 
-def _cost(price: LLM, prompt_tokens: int, completion_tokens: int, calls: int) -> Cost:
-    usd = price.usd(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
+def _cost(price: LLM, prompt_tokens: int, completion_tokens: int, calls: int, *, cached: int = 0) -> Cost:
+    usd = price.usd(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens, cached_tokens=cached)
     return Cost(round(usd * SCALE), prompt_tokens + completion_tokens, calls)
 
 

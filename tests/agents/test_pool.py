@@ -37,6 +37,12 @@ def test_a_file_becomes_a_pool_named_after_it(written):
     assert len(pool.candidates) == 8
 
 
+def test_a_file_may_say_what_prompt_tokens_of_a_cache_cost(written):
+    pool = load(written(GOOD.replace(".15", ".15, usd_per_1M_cached_input: .05")))
+    assert pool.llm("small").usd_per_1M_cached_input == 0.05
+    assert pool.llm("own").usd_per_1M_cached_input is None
+
+
 def test_a_file_may_list_its_candidates(written):
     text = (
         GOOD
@@ -61,6 +67,11 @@ def test_a_file_may_list_its_candidates(written):
         (GOOD.replace(".15", "true"), "expected a number"),
         (GOOD.replace(".15", "-1"), "'small'.*-1"),
         (GOOD.replace(".15", ".nan"), "'small'.*nan"),
+        (GOOD.replace(".15", ".15, usd_per_1M_cached_input: -1"), "'small'.*-1"),
+        (
+            GOOD.replace(".15", ".15, usd_per_1M_cached_input: low"),
+            "usd_per_1M_cached_input is 'low'; expected a number",
+        ),
         (
             GOOD.replace("profile: You solve.", "profil: You solve."),
             r"roles\[0\] \(solver\) has the unknown key 'profil'",

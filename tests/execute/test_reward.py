@@ -64,6 +64,16 @@ def test_each_call_costs_its_own_llms_price():
     assert (outcome.prompt_tokens, outcome.completion_tokens, outcome.calls) == (200, 20, 2)
 
 
+def test_prompt_tokens_of_a_cache_cost_what_the_pool_says_of_them_and_else_as_much_as_others():
+    usage = Usage(prompt_tokens=100, completion_tokens=10, cached_tokens=80)
+    run = spoken(TWO, replace(reply(), usage=usage), replace(reply(), usage=usage, label=Label.REPLAYED, live=usage))
+    dear = replace(POOL, llms=tuple(replace(m, usd_per_1M_cached_input=m.usd_per_1M_input / 10) for m in POOL.llms))
+    outcome = account(run, grade=grade, pool=dear)
+    assert outcome.agent_usd == pytest.approx((48 / 1e6, 580 / 1e6))
+    assert outcome.usd == outcome.paid_usd == pytest.approx(628 / 1e6)
+    assert worth(run).usd == worth(spoken(TWO, reply(), reply())).usd
+
+
 def test_silence_and_failure_cost_nothing_and_failures_are_counted():
     outcome = worth(spoken(TWO, reply(), "lost"))
     assert outcome.usd == pytest.approx(120 / 1e6)
