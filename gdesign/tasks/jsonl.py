@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from gdesign.errors import ConfigError, DataError
+from gdesign.files import read_jsonl
 from gdesign.sandbox import Sandbox
 from gdesign.tasks.answers import program
 from gdesign.tasks.base import VALIDATION, Split, check_split, draws, first, normalised, read
-from gdesign.tasks.data import existing, read_jsonl
+from gdesign.tasks.data import existing
 from gdesign.tasks.programs import Suite, grader, imports, names_under_test
 from gdesign.types import Task
 
