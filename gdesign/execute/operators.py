@@ -18,6 +18,7 @@ from gdesign.agents.prompt import TURNS, quoted
 from gdesign.errors import LLMError, UnsupportedRequestError
 from gdesign.sandbox import Result, Sandbox
 from gdesign.tasks.answers import program
+from gdesign.tasks.answers.thoughts import without_thoughts
 from gdesign.tasks.base import Benchmark, RunsPrograms
 from gdesign.tasks.programs import parsed
 from gdesign.types import AgentPool, Label, Message, Reply, Request, Task, Usage
@@ -97,7 +98,7 @@ class _Talk:
         reply = await self._ask(request)
         self._last = request
         self._replies.append(reply)
-        self.said = reply.text
+        self.said = without_thoughts(reply.text) or reply.text  # no model takes an empty message for its own
         return self.said
 
     def fail(self, error: LLMError) -> None:
