@@ -104,12 +104,18 @@ def names_under_test(reference: str, tests: str, *, where: str) -> tuple[str, ..
         except (SyntaxError, ValueError) as error:
             raise DataError(f"{where}: the {what} cannot be read as Python ({error})") from error
     used = uses(tests)
-    names = tuple(name for name in dict.fromkeys(_defined(trees["reference"].body)) if name in used)
+    names = tuple(name for name in defined_by(trees["reference"]) if name in used)
     if not names:
         raise DataError(
-            f"{where}: the tests use nothing that the reference alone defines; they would pass for any program"
+            f"{where}: the tests use nothing that the reference alone defines; they would pass for any program. Call "
+            f"what it defines ({', '.join(defined_by(trees['reference'])) or 'nothing so far'})"
         )
     return names
+
+
+def defined_by(program: ast.Module) -> list[str]:
+    """Return the names that a program defines at its outermost level, in its order."""
+    return list(dict.fromkeys(_defined(program.body)))
 
 
 def _defined(body: Sequence[ast.stmt]) -> Iterator[str]:
