@@ -1,7 +1,7 @@
 """How files that people write are read: in the encodings, line ends and forms that their programs save them in.
 
-A byte order mark, UTF-16, Windows' line ends, gzip, a JSON list where lines were expected, and the semicolons of
-Excel's CSV are read. What cannot be read without guessing, such as Latin-1, is refused with the line and what to do.
+A byte order mark, UTF-16, Windows' line ends, gzip and a JSON list where lines were expected are read. What cannot be
+read without guessing, such as Latin-1, is refused with the line and what to do.
 """
 
 import csv
@@ -10,15 +10,13 @@ import json
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain, islice, zip_longest
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TextIO, cast
 
 from gdesign.errors import DataError, MissingDataError
 
 _GZIP = b"\x1f\x8b"
-_MAX_FIELD = 1 << 30
-_DELIMITERS = ",;\t"
 
 
 @contextmanager
@@ -193,42 +191,20 @@ def _object(values: object, where: str, needs: Sequence[str]) -> dict[str, Any]:
 # --------------------------------------------------------------------------- CSV
 
 
-def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield line number (from 1) and values of each row of a CSV file, gzipped or not; the header is the first.
-
-    Commas, semicolons or tabs part the values, whichever is most frequent in the header. Rows without a
-    value are left out.
-
-    Raises:
-        DataError: It is no CSV; file and line are named.
-    """
-    csv.field_size_limit(_MAX_FIELD)  # an answer may be longer than 128 KiB
-    with reading(path) as file:
-        head = list(islice(file, 1))
-        while head and not head[-1].strip() and (line := file.readline()):
-            head.append(line)
-        delimiter = max(_DELIMITERS, key="".join(head).count)
-        rows = csv.reader(chain(head, file), delimiter=delimiter)
-        try:
-            for row in rows:
-                if any(value.strip() for value in row):
-                    yield rows.line_num, row
-        except csv.Error as error:
-            raise DataError(f"{path}:{rows.line_num}: not CSV ({error}); quote what holds a line end") from error
-
-
 def read_csv(path: Path, *, needs: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield line number (from 1) and values by column of each row of a CSV file; see `csv_rows`.
+    """Yield line number (from 1) and values by column of each row of a CSV file, gzipped or not.
 
     Raises:
         DataError: A column lacks, or a row has more or fewer values than the header; file and line are named.
     """
-    rows = csv_rows(path)
-    _, header = next(rows, (1, []))
-    header = [name.strip() for name in header]
-    if missing := [name for name in needs if name not in header]:
-        raise DataError(f"{path} has the columns {', '.join(header) or '(none)'}; it lacks {', '.join(missing)}")
-    for line, row in rows:
-        if len(row) != len(header):
-            raise DataError(f"{path}:{line}: {len(row)} values, expected {len(header)} ({', '.join(header)})")
-        yield line, dict(zip(header, row, strict=True))
+    with reading(path) as file:
+        rows = csv.reader(file)
+        header = next(rows, [])
+        if missing := [name for name in needs if name not in header]:
+            raise DataError(f"{path} has the columns {', '.join(header) or '(none)'}; it lacks {', '.join(missing)}")
+        for row in rows:
+            if len(row) != len(header):
+                raise DataError(
+                    f"{path}:{rows.line_num}: {len(row)} values, expected {len(header)} ({', '.join(header)})"
+                )
+            yield rows.line_num, dict(zip(header, row, strict=True))

@@ -80,22 +80,6 @@ def test_what_is_no_file_is_named(tmp_path):
         list(read_jsonl(tmp_path))
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_a_table_is_read_as_spreadsheets_save_it(file, encoding, delimiter, end):
-    rows = ["a,b", "1,x", "", ",", '2,"y,;\t""z"', ""]
-    quoted = rows[4].partition(",")
-    rows = [row.replace(",", delimiter) for row in rows[:4]] + [quoted[0] + delimiter + quoted[2], ""]
-    path = file(end.join(rows).encode(encoding), "x.csv")
-    assert list(read_csv(path, needs=("a", "b"))) == [(2, {"a": "1", "b": "x"}), (5, {"a": "2", "b": 'y,;\t"z'})]
-
-
-def test_a_field_may_be_long(file):
-    path = file("a,b\n1," + "x" * 500_000 + "\n", "x.csv")
-    assert [len(row["b"]) for _, row in read_csv(path)] == [500_000]
-
-
 @pytest.mark.parametrize(
     ("content", "says"),
     [("{}", "expected a JSON list"), ("[", "not JSON"), ('[{"a": 1}, 2]', r"\[1\]: expected a JSON object")],
