@@ -173,7 +173,10 @@ class JSONL:
             if unfit := why_unfit(task.answer, kind, task.options):
                 raise DataError(f"{where}: the answer {_shown(task.answer)} {unfit}")
             if kind == "choice" and not task.options and not re.fullmatch(r"\W*[A-Za-z]\W*", task.answer):
-                raise DataError(f"{where}: the answer {_shown(task.answer)} is no letter, and there are no options")
+                raise DataError(
+                    f"{where}: the answer {_shown(task.answer)} is no letter, and there are no options; write "
+                    "its letter, or give options"
+                )
         elif isinstance(tests, str) and tests.strip():
             self._suites[task.id] = suite_of(task.answer, tests, where=where)
         else:
