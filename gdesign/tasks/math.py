@@ -1,10 +1,15 @@
 """MATH (Hendrycks et al. 2021): competition problems whose answer is a formula."""
 
+import re
+
 from gdesign.tasks.answers.formulas import equivalent, formula
 from gdesign.tasks.base import Published
 from gdesign.tasks.data import find, read_jsonl
 from gdesign.tasks.table import recorded_tasks
 from gdesign.types import Task
+
+# What a question asks for in which the order counts, so that `1, 2` without brackets is a pair.
+_ORDERED = re.compile(r"\bordered\b|\bcoordinates\b|\bthe point\b|in the form \$?\(", re.IGNORECASE)
 
 
 class _MATH(Published):
@@ -12,13 +17,11 @@ class _MATH(Published):
 
     def read(self, task: Task, text: str) -> str | None:
         """Return the formula that a text answers."""
-        return formula(text)
+        return formula(text, ordered=_ORDERED.search(task.question) is not None)
 
     def grade(self, task: Task, answer: str) -> float:
         """Return 1 for an equivalent formula, else 0."""
-        gold = formula(rf"\boxed{{{task.answer}}}")
-        assert gold is not None
-        return float(equivalent(gold, answer))
+        return float(equivalent(task.answer, answer))
 
 
 class MATHL5(_MATH):
