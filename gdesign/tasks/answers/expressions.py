@@ -313,7 +313,8 @@ def simplest(value: "Expr") -> "Expr":
             if value.has(sympy.I):
                 value = sympy.expand_complex(value)
             return sympy.expand(sympy.radsimp(sympy.expand_log(sympy.sqrtdenest(value), force=True)))
-        return sympy.expand(sympy.cancel(value))
+        divides = any(p.exp.could_extract_minus_sign() and not p.is_number for p in value.atoms(sympy.Pow))
+        return sympy.cancel(value) if divides else sympy.expand(value)
     except (sympy.PolynomialError, NotImplementedError, ValueError, TypeError, AttributeError, RecursionError):
         return value
 

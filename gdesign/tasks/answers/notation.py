@@ -93,6 +93,9 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _GROUPED = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?(?![0-9]|,[0-9])")
+_SHORT_WORDS = frozenset(
+    "is are be in of to the has no yes odd cm mm km kg ft lb oz mi yd hr min sec mph sq cu usd for if so we it".split()
+)
 _OPERATORS = frozenset("+-*/^=<>_!")
 _SAME_OPERATOR = {"**": "^", "<=": "≤", ">=": "≥", "!=": "≠", "==": "=", "\\|": "‖"}
 
@@ -222,8 +225,10 @@ def _letters(match: re.Match[str], text: str, *, math: bool) -> list[Token]:
 def _is_word(run: str, before: str, after: str) -> bool:
     if len(run) == 1:  # an article, or the pronoun
         return run in "aAI" and re.match(r" [a-z]{2}", after) is not None and not re.match(r" (?:and|or|is)\b", after)
-    if len(run) > 3 or run.lower() in ("is", "are", "be", "in", "of", "to", "cm", "mm", "km", "kg", "the", "has", "no"):
+    if len(run) > 3 or run.lower() in _SHORT_WORDS:
         return True
-    touches = (before[-1:].isdigit() and not after[:1].isspace()) or before[-1:] in ("}", ")") or after[:1] in tuple("(^_")
+    if not (before + after).strip():  # `ab` alone
+        return len(run) == 3
+    touches = before[-1:].isdigit() or before[-1:] in ("}", ")", "{") or after[:1] in ("(", "^", "_", "}")
     between = (before.rstrip()[-1:], after.lstrip()[:1])
     return not touches and not any(c and c in _OPERATORS for c in between)

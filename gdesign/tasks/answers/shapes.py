@@ -310,7 +310,9 @@ def _bounded(bound: Shape, sign: str) -> Shape:
 
 
 def _is_name(tokens: Sequence[Token]) -> bool:
-    """Return whether tokens name something: `x`, `x_1`, `f(x)`, `AB`."""
+    """Return whether tokens name something: `x`, `x_1`, `f(x)`, `AB`, `f^{-1}(x)`."""
+    if [t.text for t in tokens[1:6]] == ["^", "{", "-", "1", "}"]:
+        tokens = [tokens[0], *tokens[6:]]
     return bool(tokens) and (tokens[0].kind in ("symbol", "word") or tokens[0].text in _MARKED) and all(
         t.kind in ("symbol", "word") or t.text in _MARKED or t.text in ("(", ")", "_", "{", "}", "'", ",") or t.kind == "number" for t in tokens
     )  # fmt: skip
@@ -349,7 +351,7 @@ def _set_algebra(pieces: list[list[Token]], signs: list[str]) -> Shape:
     shapes = [_element(piece) for piece in pieces]
     if all(s.kind in ("tuple", "union") for s in shapes):
         return _joined(shapes)
-    if all(s.kind in ("list", "value") for s in shapes):
+    if all(s.text == "{}" for s in shapes):
         return _listed(shapes)
     raise UnreadableError("it joins unlike sets")
 

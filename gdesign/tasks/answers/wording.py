@@ -46,6 +46,8 @@ def _without_remarks(tokens: list[Token]) -> list[Token]:
         if token.text == "(" and depth == 0 and any(_is_math(t) for t in kept):
             end = _closing(tokens, at)
             told = end is not None and any(t.kind == "word" or "≈" in t.text for t in tokens[at:end])
+            decimal = end == at + 2 and tokens[at + 1].kind == "number" and "." in tokens[at + 1].text
+            told |= decimal and kept[-1].kind == "number"  # 3/56 (0.0536)
             if end is not None and told and kept[-1].kind != "function":
                 base = [t for t in tokens[at + 1 : end] if t.kind in ("number", "word")]
                 if len(base) == 2 and base[0].text == "base":  # 52 (base 8)
@@ -118,5 +120,6 @@ def undressed(part: list[Token]) -> list[Token]:
     for at, token in enumerate(part):  # a unit, and what follows it
         depth += (token.kind == "open") - (token.kind == "close")
         if token.kind == "word" and depth == 0:
-            return part[:at]
+            another = at + 1 < len(part) and part[at + 1].kind == "number"  # 1 hour 30 minutes
+            return part if another else part[:at]
     return part
