@@ -9,7 +9,7 @@ from typing import Any
 from gdesign.errors import ConfigError, DataError
 from gdesign.sandbox import Sandbox
 from gdesign.tasks.answers import program
-from gdesign.tasks.base import VALIDATION, Split, check_split, draws, first, normalised, read
+from gdesign.tasks.base import VALIDATION, Split, agrees, check_split, draws, first, normalised, read, why_unfit
 from gdesign.tasks.data import existing, read_jsonl
 from gdesign.tasks.programs import Suite, grader, imports, names_under_test
 from gdesign.types import Task
@@ -127,8 +127,7 @@ class JSONL:
         """Return 1 for the right answer, else 0."""
         if (suite := self._suites.get(task.id)) is not None:
             return self._run(suite, answer)
-        right, said = (read(text, self._grader[task.id], task.options) for text in (task.answer, answer))
-        return float(said == right)
+        return float(agrees(task.answer, answer, self._grader[task.id], task.options))
 
     def _read(self, path: Path) -> list[Task]:
         path = existing(path)
@@ -153,8 +152,6 @@ class JSONL:
         kind = values.get("grader") or ("choice" if options else "exact")
         if kind not in GRADERS:
             raise ConfigError(f"{where}: grader {kind!r} is unknown; expected {', '.join(GRADERS)}")
-        if kind == "choice" and not options:
-            raise DataError(f"{where}: the grader choice needs options")
         if kind == "code":
             tests = values.get("tests")
             if not isinstance(tests, str) or not tests.strip():
@@ -163,8 +160,8 @@ class JSONL:
                 )
             names = names_under_test(task.answer, tests, where=where)
             self._suites[task.id] = Suite(tests=f"{imports(task.answer)}\n{tests}", names=names)
-        elif read(task.answer, kind, task.options) is None:
-            raise DataError(f"{where}: the answer {task.answer!r} is not one that the grader {kind} can read")
+        elif unfit := why_unfit(task.answer, kind, task.options):
+            raise DataError(f"{where}: the answer {task.answer!r} {unfit}")
         if task.id in self._grader:
             raise DataError(f"{where}: the id {values['id']!r} is there twice")
         self._grader[task.id] = kind
