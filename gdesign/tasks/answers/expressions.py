@@ -8,7 +8,6 @@ import math
 import re
 from collections.abc import Sequence
 from fractions import Fraction
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from gdesign.tasks.answers.notation import Token, UnreadableError
@@ -35,8 +34,8 @@ def decimal(text: str) -> Fraction:
             raise UnreadableError("a number of so many digits is not computed")
         return Fraction(text)
     whole, fixed, repeated = repeating.groups()
-    period = Fraction(int(repeated), 10 ** len(repeated) - 1) / 10 ** len(fixed)
-    return Fraction(f"{whole or 0}.{fixed or 0}") + period
+    period = Fraction(int(repeated), (10 ** len(repeated) - 1) * 10 ** len(fixed))
+    return period + Fraction(f"{whole or 0}.{fixed or 0}")
 
 
 def expression(tokens: Sequence[Token]) -> "Expr":
@@ -49,7 +48,7 @@ def expression(tokens: Sequence[Token]) -> "Expr":
     value = grammar.sum()
     if grammar.at < len(grammar.tokens):
         raise UnreadableError(f"{grammar.tokens[grammar.at].text!r} is not expected there")
-    if not value.is_finite and value.has(*_sympy().illegal):
+    if _has_no_value(value):
         raise UnreadableError("it has no finite value")
     return value
 
@@ -58,19 +57,14 @@ def _in_degrees(tokens: Sequence[Token]) -> bool:
     return any(t.text in ("sin", "cos", "tan", "cot", "sec", "csc") for t in tokens)
 
 
-class _Sympy:
-    """What is used of sympy, which takes half a second to load."""
+def _sympy() -> Any:
+    import sympy  # it takes half a second to load
 
-    def __init__(self) -> None:
-        import sympy
-
-        self.all: Any = sympy
-        self.illegal = (sympy.zoo, sympy.nan)
+    return sympy
 
 
-@cache
-def _sympy() -> _Sympy:
-    return _Sympy()
+def _has_no_value(value: "Expr") -> bool:
+    return bool(value.has(_sympy().zoo, _sympy().nan))
 
 
 class _Grammar:
@@ -80,7 +74,7 @@ class _Grammar:
         self.tokens = tokens
         self.at = 0
         self.depth = 0
-        self.sympy: Any = _sympy().all
+        self.sympy: Any = _sympy()
 
     def sum(self) -> "Expr":
         self.depth += 1
@@ -167,8 +161,9 @@ class _Grammar:
         if self.next() == "_":
             self.take()
             return self.sympy.Symbol(f"{name}_{{{self.verbatim()}}}")
-        named = {"i": self.sympy.I, "I": self.sympy.I, "e": self.sympy.E, "\\pi": self.sympy.pi, "\\infty": self.sympy.oo}
-        return named.get(name) or self.sympy.Symbol(name)
+        sympy = self.sympy
+        named = {"i": sympy.I, "I": sympy.I, "e": sympy.E, "\\pi": sympy.pi, "\\infty": sympy.oo}
+        return named.get(name) or sympy.Symbol(name)
 
     def verbatim(self) -> str:
         """Take a group as it is written."""
@@ -296,6 +291,11 @@ class _Grammar:
             raise UnreadableError(f"{bracket!r} is missing")
 
 
+def symbol(name: str) -> "Expr":
+    """Return what a name stands for."""
+    return _sympy().Symbol(name)
+
+
 def fraction_of(value: "Expr") -> Fraction | None:
     """Return a rational number as a fraction; None for another expression."""
     return Fraction(int(value.p), int(value.q)) if value.is_Rational else None
@@ -303,7 +303,7 @@ def fraction_of(value: "Expr") -> Fraction | None:
 
 def simplest(value: "Expr") -> "Expr":
     """Return an expression in the one form that equal ones share, so far as that is found out quickly."""
-    sympy = _sympy().all
+    sympy = _sympy()
     if value.is_Rational or value.is_Symbol or value.is_infinite:
         return value
     if _terms(value) > _MAX_TERMS or value.count_ops() > 2 * _MAX_TERMS:
@@ -337,7 +337,7 @@ def printed(value: "Expr") -> str:
     fraction = fraction_of(value)
     if fraction is not None:
         return canonical_number(fraction)
-    text = str(_sympy().all.latex(value, fold_short_frac=False, ln_notation=True))
+    text = str(_sympy().latex(value, fold_short_frac=False, ln_notation=True))
     text = re.sub(r"\{\\left\((.*?) \\right\)\}", r"(\1)", text).replace("\\left", "").replace("\\right", "")
     return re.sub("^- ", "-", " ".join(text.split()))
 
@@ -355,10 +355,12 @@ def equal(first: "Expr", second: "Expr") -> bool:
     symbols = sorted(first.free_symbols | second.free_symbols, key=str)
     if not symbols:
         return _same_number(first, second) is True
-    sympy = _sympy().all
+    sympy = _sympy()
     told = 0
     for seed in range(1, 9):
-        points = {s: sympy.Rational((-1) ** (seed // 3) * (7 * seed + 5 * i + 2), 11 + 2 * i) for i, s in enumerate(symbols)}
+        points = {
+            s: sympy.Rational((-1) ** (seed // 3) * (7 * seed + 5 * i + 2), 11 + 2 * i) for i, s in enumerate(symbols)
+        }
         same = _same_number(first.subs(points), second.subs(points), real=not first.has(sympy.I))
         if same is False:
             return False
@@ -368,7 +370,7 @@ def equal(first: "Expr", second: "Expr") -> bool:
 
 def _same_number(first: "Expr", second: "Expr", *, real: bool = False) -> bool | None:
     """Return whether two numbers are the same; None if one has no value, or (`real`) none that is real."""
-    if first.has(*_sympy().illegal) or second.has(*_sympy().illegal):
+    if _has_no_value(first) or _has_no_value(second):
         return None
     if first.is_infinite or second.is_infinite:
         return first == second
@@ -379,7 +381,7 @@ def _same_number(first: "Expr", second: "Expr", *, real: bool = False) -> bool |
         difference, size = abs(complex_(a - b)), max(abs(complex_(a)), abs(complex_(b)))
     except (ValueError, TypeError, OverflowError, NotImplementedError):
         return None
-    return bool(difference <= size * _sympy().all.Float("1e-30"))
+    return bool(difference <= size * _sympy().Float("1e-30"))
 
 
 def complex_(value: "Expr") -> "Expr":

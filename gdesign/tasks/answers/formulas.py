@@ -6,15 +6,18 @@ import re
 from functools import lru_cache
 
 from gdesign.tasks.answers.marked import after_cue, boxed, own_words, stated
-from gdesign.tasks.answers.notation import MATH, UnreadableError, tokens
+from gdesign.tasks.answers.notation import MATH, UnreadableError, tokens, unbroken
 from gdesign.tasks.answers.numbers import NUMBER, canonical_number, number, plain, value_of
-from gdesign.tasks.answers.shapes import Shape, read, same
+from gdesign.tasks.answers.shapes import Shape, same
+from gdesign.tasks.answers.structure import read
 
 _MAX_LATEX = 600
 _NAMES = re.compile(r"[0-9]+|[A-Za-z]+")
 _EXPONENT = re.compile(r"(?:\^|\*\*)[\s{(-]*([0-9]+)")
 _MAX_EXPONENT = 100
-_ENDLESS = re.compile(r"!|\\(?:i+nt|oint|sum|prod|lim)(?![a-z])|binom|\\[lc]?dots|[0-9]\s*:|[0-9]\\?\s+[0-9]|_\{?[0-9]|\\[pb]?mod")
+_ENDLESS = re.compile(
+    r"!|\\(?:i+nt|oint|sum|prod|lim)(?![a-z])|binom|\\[lc]?dots|[0-9]\s*:|[0-9]\\?\s+[0-9]|_\{?[0-9]|\\[pb]?mod"
+)
 
 
 def formula(text: str, *, ordered: bool = False) -> str | None:
@@ -31,10 +34,10 @@ def formula(text: str, *, ordered: bool = False) -> str | None:
         A number (see `number`) or LaTeX: `x^{2} + 1`, `3 \sqrt{13}`, `[2, 5)`, a list in ascending order; words in
         lower case where it is no formula. None if there is no answer.
     """
-    text = own_words(text)
+    text = unbroken(own_words(text))
     part = stated(text)
-    if part is None or not part.strip():
-        part = boxed(text)
+    if part is None or not part.strip() or _is_sentence(part):
+        part = boxed(text) or part
     if part is None:
         part = after_cue(text)
     if not part:
@@ -44,6 +47,14 @@ def formula(text: str, *, ordered: bool = False) -> str | None:
         return None
     inner = boxed(part)
     return _canonical(part if inner is None else inner, ordered) or None
+
+
+def _is_sentence(part: str) -> bool:
+    """Return whether an answer is but words, so that it may announce the one in the box."""
+    if len(part.split()) < 4 or boxed(part):
+        return False
+    shape = _shape(part)
+    return shape is None or shape.kind == "words"
 
 
 @lru_cache(maxsize=4096)

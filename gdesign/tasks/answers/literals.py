@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from gdesign.tasks.answers.marked import boxed, own_words, stated
+from gdesign.tasks.answers.notation import unbroken
 
 _MAX_LITERAL = 10_000
 _MAX_DRESS = 6
@@ -41,11 +42,11 @@ def literal(text: str) -> str | None:
     r"""Return the Python literal that a text answers, in one canonical form.
 
     Reads the marked answer, else what is boxed, else the last `assert ... == X`, else the last code block, else the
-    whole text. Fences, bold, dollars, `\boxed{...}`, curly quotes, the call before it (`f(3) = `, `f(3) returns `) and a
-    reason behind it are dress. Values that Python holds equal look the same (`1.0` and `1`, the order of a set or a
+    whole text. Fences, bold, dollars, `\boxed{...}`, curly quotes, the call before it (`f(3) = `, `f(3) returns `) and
+    a reason behind it are dress. Values that Python holds equal look the same (`1.0` and `1`, the order of a set or a
     dict, the kind of quotes), but for `True` and `1`.
     """
-    text = own_words(text)
+    text = unbroken(own_words(text))
     part = stated(text)
     if part is not None:
         return _literal(part)
@@ -60,7 +61,7 @@ def literal(text: str) -> str | None:
 
 def unquoted(text: str) -> str | None:
     """Return the literal of a string whose quotes were left out, where an answer is marked; without its dress."""
-    text = own_words(text)
+    text = unbroken(own_words(text))
     part = stated(text) or boxed(text)
     return string(_undressed(part)[-1].strip("`")) if part else None
 

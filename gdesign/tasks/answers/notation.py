@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 (signs that look like others are what this file is about)
 r"""How formulas are written: LaTeX, Unicode and the notation of programs, as one list of tokens.
 
 `\frac{\sqrt3}{2}`, `√3/2` and `sqrt(3)/2` become tokens of the same kinds. Words are kept as words, for what is
@@ -25,8 +26,8 @@ class UnreadableError(ValueError):
 
 
 FUNCTIONS = frozenset(
-    "sin cos tan cot sec csc sinh cosh tanh arcsin arccos arctan arccot arcsec arccsc exp ln log lg sqrt cbrt frac binom"
-    " abs floor ceiling overline".split()
+    "sin cos tan cot sec csc sinh cosh tanh arcsin arccos arctan arccot arcsec arccsc exp ln log lg sqrt cbrt frac"
+    " binom abs floor ceiling overline".split()
 )
 _OTHER_NAMES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "ceil": "ceiling", "dfrac": "frac"}
 _OTHER_NAMES |= {"tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom"}
@@ -43,8 +44,8 @@ _COMMANDS = {
     **{"degree": "°"},
     **dict.fromkeys(("lor", "vee"), "or"),
     **dict.fromkeys(("land", "wedge"), "and"),
-    **dict.fromkeys(("setminus", "backslash"), "∖"),
-    **{"lt": "<", "gt": ">", "div": "/", "pm": "±", "mp": "∓", "cup": "∪", "cap": "∩", "in": "∈", "prime": "'"},
+    **dict.fromkeys(("setminus", "backslash"), "setminus"),
+    **{"lt": "<", "gt": ">", "div": "/", "pm": "±", "mp": "∓", "cup": "cup", "cap": "cap", "in": "∈", "prime": "'"},
     **{"colon": ":", "mid": "|", "vert": "|", "lvert": "|", "rvert": "|", "iff": "≈", "equiv": "≡"},
 }
 _BRACKETS = {
@@ -82,6 +83,9 @@ _DRESS = re.compile(
     r"|\\(?:quad|qquad)(?![a-zA-Z])|~|(?<!\\)\\[ !;:,]"
 )
 MATH = re.compile(r"(?<!\\)\$\$(.+?)(?<!\\)\$\$|(?<!\\)\$(.+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
+_DISPLAY = re.compile(
+    r"\$\$[^$]+\$\$|\\\[(?:(?!\\\]).)+\\\]|\\\((?:(?!\\\)).)+\\\)|\\begin\{(\w+)\}.*?\\end\{\1\}", re.DOTALL
+)
 _TOKEN = re.compile(
     r"""
     (?P<number>(?:[0-9]+(?:\.[0-9]*\\overline\{[0-9]+\}|\.[0-9]+)?|(?<![\w.])\.[0-9]+)(?:[eE][-+]?[0-9]+(?![\w.^]))?)
@@ -118,6 +122,11 @@ def tokens(text: str) -> list[Token]:
         found += _scan(inside, math=re.fullmatch(r"\s*[A-Za-z]{3,}\s*", inside) is None)
         end = match.end()
     return found + _scan(text[end:], math=False)
+
+
+def unbroken(text: str) -> str:
+    r"""Return a text with each displayed formula (`$$..$$`, `\[..\]`, a matrix) on one line."""
+    return _DISPLAY.sub(lambda m: re.sub(r"\s*\n\s*", " ", m[0]), text)
 
 
 def _plain(text: str) -> str:

@@ -3,22 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from gdesign.tasks.answers.expressions import equal, expression, fraction_of, printed
-from gdesign.tasks.answers.notation import Token, UnreadableError
-from gdesign.tasks.answers.wording import elements, undressed
+from gdesign.tasks.answers.expressions import equal, fraction_of, printed, symbol
+from gdesign.tasks.answers.notation import UnreadableError
 
-if TYPE_CHECKING:
-    from sympy import Expr
-
-_FLIPPED = {"<": ">", ">": "<", "≤": "≥", "≥": "≤", "=": "=", "≠": "≠"}
 _LATEX = {"<": "<", ">": ">", "≤": r"\le", "≥": r"\ge", "=": "=", "≠": r"\ne"}
-_RELATIONS = frozenset("=<>≤≥≠∈≈≡")
-_OPENING = {"(": "(", "[": "[", "⟨": "(", "\\{": "\\{", "{": "\\{"}
-_REALS = ("all real numbers", "all reals", "real numbers", "all real", "any real number")
-_MARKED = ("angle", "triangle", "overline")
-_MAX_PARTS = 20
 
 
 @dataclass(frozen=True)
@@ -38,7 +28,7 @@ class Shape:
     kind: Literal["value", "list", "tuple", "union", "relation", "numeral", "matrix", "ratio", "words"]
     parts: tuple["Shape", ...] = ()
     text: str = ""
-    value: "Expr | None" = None
+    value: Any = None
     places: int = 0
 
     @cached_property
@@ -47,7 +37,7 @@ class Shape:
         parts = [p.canonical for p in self.parts]
         match self.kind:
             case "value":
-                return printed(self.value)  # type: ignore[arg-type]
+                return printed(self.value)
             case "list":
                 return ", ".join(p.canonical for p in sorted(self.parts, key=_order))
             case "tuple":
@@ -66,309 +56,29 @@ class Shape:
         return self.text
 
 
-def read(tokens: Sequence[Token], *, ordered: bool = False) -> Shape:
-    """Return the shape of an answer.
-
-    Args:
-        tokens: The whole answer.
-        ordered: Whether a list without brackets is a tuple.
-
-    Raises:
-        UnreadableError: It is no formula that is known.
-    """
-    if len(tokens) > 300:
-        raise UnreadableError("it is too long")
-    found = elements(tokens)
-    if len(found) > _MAX_PARTS:
-        raise UnreadableError("it has too many parts")
-    shapes = [_element(signed) for _, part in found for signed in _signs(part)]
-    if len(shapes) == 1:
-        return shapes[0]
-    if all(s.kind in ("union", "tuple") and s.places for s in shapes):
-        return _met(shapes) if "or" not in [link for link, _ in found] else _joined(shapes)
-    names = [s.text for s in shapes]
-    if all(s.kind == "value" for s in shapes):
-        if all(names) and len(set(names)) == len(names):  # x = 2, y = 3
-            by_name = sorted(shapes, key=lambda s: s.text)
-            return Shape("tuple", tuple(_nameless(s) for s in by_name), "()")
-        if ordered:
-            return Shape("tuple", tuple(_nameless(s) for s in shapes), "()")
-    return _listed(shapes)
-
-
-def _nameless(shape: Shape) -> Shape:
-    return Shape("value", value=shape.value, places=shape.places) if shape.kind == "value" and shape.text else shape
-
-
-def _listed(shapes: Sequence[Shape]) -> Shape:
-    flat: list[Shape] = []
-    for shape in shapes:
-        flat += shape.parts if shape.kind == "list" else [_nameless(shape)]
-    return flat[0] if len(flat) == 1 else Shape("list", tuple(flat))
-
-
-def _signs(part: list[Token]) -> list[list[Token]]:
-    """Return a part once for each choice of its plus-minus signs."""
-    doubled = [at for at, t in enumerate(part) if t.text == "±"]
-    reverse = [at for at, t in enumerate(part) if t.text == "∓"]
-    if (not doubled and not reverse) or part[0].text in ("\\{", "{"):
-        return [part]
-    if len(doubled) > 3:
-        raise UnreadableError("it has too many signs")
-    chosen = []
-    for choice in range(2 ** max(1, len(doubled))):
-        signed = list(part)
-        for i, at in enumerate(doubled):
-            signed[at] = Token("op", "-" if choice >> i & 1 else "+")
-        for at in reverse:
-            signed[at] = Token("op", "+" if choice & 1 else "-")
-        chosen.append(signed)
-    return chosen
-
-
 def _order(shape: Shape) -> tuple[int, float, str]:
     number = None if shape.value is None else fraction_of(shape.value)
     return (1, 0.0, shape.canonical) if number is None else (0, float(number), shape.canonical)
 
 
-def _at_top(tokens: Sequence[Token], signs: frozenset[str]) -> list[int]:
-    """Return where a sign stands outside brackets."""
-    depth = environment = bars = 0
-    found = []
-    for at, token in enumerate(tokens):
-        depth += (token.kind == "open") - (token.kind == "close")
-        environment += (token.text == "begin") - (token.text == "end")
-        if token.kind == "op" and token.text in signs and depth == 0 and environment == 0 and bars % 2 == 0:
-            found.append(at)
-        bars += token.text == "|"
-    return found
-
-
-def _pieces(tokens: Sequence[Token], at: Sequence[int]) -> list[list[Token]]:
-    edges = [-1, *at, len(tokens)]
-    return [list(tokens[a + 1 : b]) for a, b in zip(edges, edges[1:], strict=False)]
-
-
-def _element(tokens: list[Token]) -> Shape:
-    if not tokens:
-        raise UnreadableError("there is nothing")
-    if all(t.kind == "word" for t in tokens):
-        return _words(tokens)
-    relations = _at_top(tokens, _RELATIONS)
-    if relations:
-        return _related(_pieces(tokens, relations), [tokens[at].text for at in relations])
-    unions = _at_top(tokens, frozenset("∪∖∩"))
-    if unions:
-        return _set_algebra(_pieces(tokens, unions), [tokens[at].text for at in unions])
-    colons = _at_top(tokens, frozenset(":"))
-    if colons:
-        pieces = _pieces(tokens, colons)
-        if any(len(p) > 1 and p[0].text.startswith("0") or p[0].text.startswith("00") for p in pieces if p):
-            raise UnreadableError("it is a time of day")
-        return Shape("ratio", tuple(_element(p) for p in pieces))
-    return _bracketed(tokens) or _matrix(tokens) or _numeral(tokens) or _value(tokens)
-
-
-def _words(tokens: Sequence[Token]) -> Shape:
-    said = [t.text.lower() for t in tokens]
-    while len(said) > 1 and said[0] in ("the", "a", "an", "it", "it's", "answer"):
-        del said[0]
-    if "no" in said and said[-1] in ("solution", "solutions", "roots"):
-        return _value([Token("symbol", "\\emptyset")])
-    if " ".join(said) in _REALS:
-        return _everything()
-    return Shape("words", text=" ".join(said))
-
-
-def _everything() -> Shape:
-    return _interval(_infinite("-"), _infinite("+"), "(", ")")
-
-
-def _infinite(sign: str) -> Shape:
-    return _value([Token("op", sign), Token("symbol", "\\infty")])
-
-
-def _value(tokens: Sequence[Token]) -> Shape:
-    tokens = undressed(list(tokens))
-    if [t.text for t in tokens] == ["mathbb", "{", "R", "}"]:
-        return _everything()
-    value = expression(tokens)
-    written = [t for t in tokens if t.text not in "+-"]
-    places = len(written[0].text.partition(".")[2]) if len(written) == 1 and written[0].kind == "number" else 0
-    return Shape("value", value=value, places=places)
-
-
-def _bracketed(tokens: list[Token]) -> Shape | None:
-    """Return what stands in one pair of brackets: a tuple, an interval, a set; None for a value in brackets."""
-    depth = 0
-    for at, token in enumerate(tokens):
-        depth += (token.kind == "open") - (token.kind == "close")
-        if depth == 0 and at < len(tokens) - 1:
-            return None
-    if tokens[0].text not in _OPENING or tokens[-1].kind != "close":
-        return None
-    inside = tokens[1:-1]
-    parts = _pieces(inside, _at_top(inside, frozenset(",;")))
-    described = _at_top(inside, frozenset("|:"))
-    if tokens[0].text == "\\{" or (tokens[0].text == "{" and (len(parts) > 1 or described)):
-        if described:
-            return _element(inside[described[0] + 1 :])
-        if not inside:
-            return _value([Token("symbol", "\\emptyset")])
-        shapes: list[Shape] = []
-        for part in parts:
-            for signed in _signs(part):
-                shape = _element(signed)
-                if not any(same(shape, s) for s in shapes):
-                    shapes.append(shape)
-        listed = _listed(shapes)
-        return Shape("list", listed.parts, "{}") if listed.kind == "list" else listed
-    if len(parts) == 1:
-        return _matrix(inside) if inside[:1] and inside[0].text == "begin" else None
-    closing = {"⟩": ")"}.get(tokens[-1].text, tokens[-1].text)
-    brackets = _OPENING[tokens[0].text] + closing
-    if len(parts) > 2 and brackets == "[]":  # a list in the brackets of programs
-        brackets = "()"
-    shapes = [_element(p) for p in parts]
-    width = len(shapes[0].parts)
-    if all(p[:1] and p[0].text == "[" for p in parts) and width > 1 and all(len(s.parts) == width for s in shapes):
-        return Shape("matrix", tuple(cell for row in shapes for cell in row.parts), str(width))
-    return Shape("tuple", tuple(shapes), brackets)
-
-
-def _matrix(tokens: list[Token]) -> Shape | None:
-    if tokens[0].text != "begin":
-        return None
-    inside = tokens[1:-1]
-    if tokens[-1].text != "end":
-        raise UnreadableError("it is no matrix")
-    rows = [_pieces(row, _at_top(row, frozenset("&"))) for row in _pieces(inside, _at_top(inside, frozenset(("\\\\",))))]
-    rows = [row for row in rows if row != [[]]]
-    if not rows or len({len(row) for row in rows}) != 1:
-        raise UnreadableError("the rows of a matrix differ")
-    parts = tuple(_element(cell) for row in rows for cell in row)
-    if len(rows[0]) == 1:
-        return Shape("tuple", parts, "()")
-    return Shape("matrix", parts, str(len(rows[0])))
-
-
-def _numeral(tokens: list[Token]) -> Shape | None:
-    if len(tokens) < 3 or tokens[0].kind != "number" or tokens[1].text != "_":
-        return None
-    base = [t for t in tokens[2:] if t.text not in "{}()"]
-    names = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9"}
-    if len(base) != 1 or not names.get(base[0].text, base[0].text).isdigit():
-        raise UnreadableError("it has no base")
-    said = names.get(base[0].text, base[0].text)
-    return Shape("numeral", text=f"{tokens[0].text}_{said}" if len(said) == 1 else f"{tokens[0].text}_{{{said}}}")
-
-
-def _related(sides: list[list[Token]], signs: list[str]) -> Shape:
-    """Return what a chain of relations says: the last value of `=`, an interval, or the relation itself."""
-    if "≈" in signs:
-        at = signs.index("≈")
-        return _related(sides[: at + 1], signs[:at]) if at else _element(sides[0] or sides[1])
-    if signs == ["∈"] or (signs == ["="] and _is_name(sides[0]) and sides[1][:1] and sides[1][0].text in _OPENING):
-        return _element(sides[1])
-    if set(signs) == {"="}:
-        return _equated(sides)
-    shapes = [_element(side) for side in sides]
-    if any(s.kind != "value" for s in shapes):
-        raise UnreadableError("it relates what are no values")
-    values: list[Any] = [s.value for s in shapes]
-    if len(signs) == 2 and _is_name(sides[1]) and set(signs) in ({"<"}, {"≤"}, {"<", "≤"}, {">"}, {"≥"}, {">", "≥"}):
-        if signs[0] in ">≥":
-            shapes, signs = shapes[::-1], [_FLIPPED[s] for s in signs[::-1]]
-        return _interval(shapes[0], shapes[2], "(" if signs[0] == "<" else "[", ")" if signs[1] == "<" else "]")
-    if len(signs) != 1:
-        raise UnreadableError("it relates too much")
-    sign = signs[0]
-    if values[0].is_number:
-        shapes, sign = shapes[::-1], _FLIPPED[sign]
-        values = [s.value for s in shapes]
-    if values[1].is_number and (values[0].is_Symbol or _is_name(sides[0])):
-        return _bounded(shapes[1], sign)
-    if values[0].func.__name__ == "Abs" and values[0].args[0].is_Symbol and _is_real(shapes[1]):  # |x| < 3
-        low = Shape("value", value=-values[1])
-        if sign in "<≤":
-            return _interval(low, shapes[1], "(" if sign == "<" else "[", ")" if sign == "<" else "]")
-        return _joined([_bounded(low, _FLIPPED[sign]), _bounded(shapes[1], sign)])
-    if sign in ">≥":
-        shapes, sign = shapes[::-1], _FLIPPED[sign]
-    return Shape("relation", tuple(shapes), sign)
-
-
-def _bounded(bound: Shape, sign: str) -> Shape:
-    """Return the interval of what is less than a bound, or more, or another number."""
-    low, high = _infinite("-"), _infinite("+")
-    match sign:
-        case "<" | "≤":
-            return _interval(low, bound, "(", ")" if sign == "<" else "]")
-        case ">" | "≥":
-            return _interval(bound, high, "(" if sign == ">" else "[", ")")
-    return Shape("union", (_interval(low, bound, "(", ")"), _interval(bound, high, "(", ")")), places=1)
-
-
-def _is_name(tokens: Sequence[Token]) -> bool:
-    """Return whether tokens name something: `x`, `x_1`, `f(x)`, `AB`, `f^{-1}(x)`."""
-    if [t.text for t in tokens[1:6]] == ["^", "{", "-", "1", "}"]:
-        tokens = [tokens[0], *tokens[6:]]
-    return bool(tokens) and (tokens[0].kind in ("symbol", "word") or tokens[0].text in _MARKED) and all(
-        t.kind in ("symbol", "word") or t.text in _MARKED or t.text in ("(", ")", "_", "{", "}", "'", ",") or t.kind == "number" for t in tokens
-    )  # fmt: skip
-
-
-def _equated(sides: list[list[Token]]) -> Shape:
-    if len(sides) == 2 and not _is_name(sides[0]) and _is_name(sides[1]) and len(sides[1]) == 1:
-        sides = sides[::-1]
-    last = _element(sides[-1])
-    if _is_name(sides[0]):
-        if len(sides) == 2 and last.kind != "value":
-            return last
-        if len(sides) == 2 and sides[0][0] not in sides[1]:
-            return Shape("value", value=last.value, places=last.places, text="".join(t.text for t in sides[0]))
-        if len(sides) > 2:
-            sides = sides[1:]
-    shapes = [*(_element(side) for side in sides[:-1]), last]
-    for before in shapes[-2::-1]:
-        if last.kind == before.kind == "value" and last.places and not before.places:
-            if before.value.is_number and _rounded(before, last):  # type: ignore[union-attr]
-                return before  # 3/56 = 0.0536
-    if len(shapes) == 1 or any(s.kind != "value" for s in shapes) or not shapes[-2].value.free_symbols:  # type: ignore[union-attr]
-        return last
-    if len(shapes) > 2:
-        return last
-    return Shape("relation", tuple(shapes), "=")
-
-
-def _interval(low: Shape, high: Shape, opening: str, closing: str) -> Shape:
+def interval(low: Shape, high: Shape, opening: str, closing: str) -> Shape:
+    """Return an interval; its places tell it from a pair."""
     return Shape("tuple", (low, high), opening + closing, places=1)
-
-
-def _set_algebra(pieces: list[list[Token]], signs: list[str]) -> Shape:
-    if set(signs) != {"∪"}:
-        raise UnreadableError("only unions are known")
-    shapes = [_element(piece) for piece in pieces]
-    if all(s.kind in ("tuple", "union") for s in shapes):
-        return _joined(shapes)
-    if all(s.text == "{}" for s in shapes):
-        return _listed(shapes)
-    raise UnreadableError("it joins unlike sets")
 
 
 def _ends(interval: Shape) -> tuple[tuple[float, bool], tuple[float, bool]]:
     """Return where an interval begins and ends, in an order that tells open from closed."""
     low, high = interval.parts
-    if not _is_real(low) or not _is_real(high):
+    if not is_real(low) or not is_real(high):
         raise UnreadableError("an interval's ends are not known")
-    return (float(low.value), interval.text[0] == "("), (float(high.value), interval.text[1] == "]")  # type: ignore[arg-type]
+    return (float(low.value), interval.text[0] == "("), (float(high.value), interval.text[1] == "]")
 
 
 def _intervals(shape: Shape) -> Sequence[Shape]:
     return shape.parts if shape.kind == "union" else (shape,)
 
 
-def _joined(shapes: Sequence[Shape]) -> Shape:
+def joined(shapes: Sequence[Shape]) -> Shape:
     """Return the union of intervals."""
     merged: list[Shape] = []
     for piece in sorted((p for s in shapes for p in _intervals(s)), key=lambda p: _ends(p)[0]):
@@ -376,21 +86,21 @@ def _joined(shapes: Sequence[Shape]) -> Shape:
             (begins, is_open), (ended, was_closed) = _ends(piece)[0], _ends(merged[-1])[1]
             if begins < ended or (begins == ended and (was_closed or not is_open)):
                 last = max(merged[-1], piece, key=lambda p: _ends(p)[1])
-                merged[-1] = _interval(merged[-1].parts[0], last.parts[1], merged[-1].text[0], last.text[1])
+                merged[-1] = interval(merged[-1].parts[0], last.parts[1], merged[-1].text[0], last.text[1])
                 continue
         merged.append(piece)
     return merged[0] if len(merged) == 1 else Shape("union", tuple(merged), places=1)
 
 
-def _met(shapes: Sequence[Shape]) -> Shape:
+def met(shapes: Sequence[Shape]) -> Shape:
     """Return what intervals have in common; their union if that is nothing."""
     common = list(_intervals(shapes[0]))
     for shape in shapes[1:]:
         pairs = [(a, b) for a in common for b in _intervals(shape)]
         common = [i for a, b in pairs if (i := _between(a, b)) is not None]
     if not common:
-        return _joined(shapes)
-    return _joined(common)
+        return joined(shapes)
+    return joined(common)
 
 
 def _between(first: Shape, second: Shape) -> Shape | None:
@@ -399,20 +109,22 @@ def _between(first: Shape, second: Shape) -> Shape | None:
     (begins, is_open), (ends, is_closed) = _ends(low)[0], _ends(high)[1]
     if begins > ends or (begins == ends and (is_open or not is_closed)):
         return None
-    return _interval(low.parts[0], high.parts[1], low.text[0], high.text[1])
+    return interval(low.parts[0], high.parts[1], low.text[0], high.text[1])
 
 
-def _is_real(shape: Shape) -> bool:
+def is_real(shape: Shape) -> bool:
+    """Return whether a shape is a real number, or infinite."""
     return shape.value is not None and shape.value.is_extended_real is True
 
 
-def _rounded(exact: Shape, rounded: Shape, digits: int = 1) -> bool:
+def rounded(exact: Shape, decimal: Shape, digits: int = 1) -> bool:
     """Return whether a decimal is another number cut or rounded to so many digits, of which so many are told."""
-    assert exact.value is not None and rounded.value is not None
-    stated = abs(int(rounded.value * 10**rounded.places))
-    if not rounded.places or len(str(stated)) < digits or not exact.value.is_extended_real:
+    assert exact.value is not None
+    assert decimal.value is not None
+    stated = abs(int(decimal.value * 10**decimal.places))
+    if not decimal.places or len(str(stated)) < digits or not exact.value.is_extended_real:
         return False
-    return bool(abs(exact.value - rounded.value).evalf(30) <= (10 ** -rounded.places) * 1.0000001)
+    return bool(abs(exact.value - decimal.value).evalf(30) * 10**decimal.places <= 1.0000001)
 
 
 def same(gold: Shape, answer: Shape) -> bool:
@@ -422,7 +134,7 @@ def same(gold: Shape, answer: Shape) -> bool:
             return _same_value(gold, answer)
         case "value", "relation" if answer.text == "=":
             if gold.text:  # y = 2x against 2x - y = 0
-                return _same_equation((gold_name(gold), gold), answer.parts)
+                return _same_equation((Shape("value", value=symbol(gold.text)), gold), answer.parts)
             return same(gold, answer.parts[1])
         case "relation", "relation":
             return gold.text == answer.text and _same_equation(gold.parts, answer.parts)
@@ -436,32 +148,27 @@ def same(gold: Shape, answer: Shape) -> bool:
         case ("tuple", "tuple") | ("union", "union") | ("matrix", "matrix"):
             return gold.text == answer.text and _same_tuple(gold.parts, answer.parts)
         case "ratio", "ratio":
-            pairs = zip(gold.parts, answer.parts, strict=False)
-            first = (gold.parts[0], answer.parts[0])
-            return len(gold.parts) == len(answer.parts) and all(
-                equal(g.value * first[1].value, a.value * first[0].value) for g, a in pairs  # type: ignore[operator]
+            first, second = ([p.value for p in ratio.parts] for ratio in (gold, answer))
+            return len(first) == len(second) and all(
+                equal(g * second[0], a * first[0]) for g, a in zip(first, second, strict=True)
             )
         case ("ratio", "value") | ("value", "ratio"):
             ratio, value = (gold, answer) if gold.kind == "ratio" else (answer, gold)
-            return len(ratio.parts) == 2 and equal(ratio.parts[0].value, ratio.parts[1].value * value.value)  # type: ignore[operator,arg-type]
+            sides = [p.value for p in ratio.parts]
+            return len(sides) == 2 and equal(sides[0], sides[1] * value.value)
     return gold.canonical == answer.canonical
 
 
-def gold_name(gold: Shape) -> Shape:
-    import sympy
-
-    return Shape("value", value=sympy.Symbol(gold.text))
-
-
 def _same_value(gold: Shape, answer: Shape) -> bool:
-    assert gold.value is not None and answer.value is not None
+    assert gold.value is not None
+    assert answer.value is not None
     if equal(gold.value, answer.value):
         return True
     if gold.value.is_number and answer.value.is_number and bool(gold.places) != bool(answer.places):
-        exact, rounded = (gold, answer) if answer.places else (answer, gold)
-        fraction = fraction_of(exact.value)  # type: ignore[arg-type]
+        exact, told = (gold, answer) if answer.places else (answer, gold)
+        fraction = fraction_of(exact.value)
         ends = fraction is not None and fraction.denominator % 3 and 10**12 % fraction.denominator == 0
-        return not ends and _rounded(exact, rounded, 6)
+        return not ends and rounded(exact, told, 6)
     return False
 
 
@@ -482,11 +189,11 @@ def _same_list(gold: Sequence[Shape], answer: Sequence[Shape]) -> bool:
 def _same_equation(gold: Sequence[Shape], answer: Sequence[Shape]) -> bool:
     """Return whether two relations are the same but for a factor, which is positive for an order."""
     (a, b), (c, d) = ([p.value for p in side] for side in (gold, answer))
-    first, second = a - b, c - d  # type: ignore[operator]
+    first, second = a - b, c - d
     if first.free_symbols != second.free_symbols:
         return False
     if not first.free_symbols:
-        return equal(a, c) and equal(b, d)  # type: ignore[arg-type]
+        return equal(a, c) and equal(b, d)
     point = {s: 2 + i * i for i, s in enumerate(sorted(first.free_symbols, key=str))}
     scale = second.subs(point)
     return scale != 0 and equal(first * scale, second * first.subs(point))

@@ -17,8 +17,9 @@ _LINKS = frozenset((",", ";", "and", "or"))
 def elements(tokens: Sequence[Token]) -> list[tuple[str, list[Token]]]:
     """Return the formulas or words that an answer lists, each with the link before it (`,`, `and`, `or`, or nothing).
 
-    A remark in brackets, and what follows `since`, `where`, a full stop and the like, is left out. Of each part that
-    holds a formula, words are left out: those up to `is` or a colon, those before it that say nothing, and those behind.
+    A remark in brackets, and what follows `since`, `where`, a full stop and the like, is left out. Of each part
+    that holds a formula, words are left out: those up to `is` or a colon, those before it that say nothing, and
+    those behind it.
     """
     kept = _without_remarks(list(tokens))
     parts: list[tuple[str, list[Token]]] = []
@@ -56,7 +57,11 @@ def _without_remarks(tokens: list[Token]) -> list[Token]:
                 continue
         depth += (token.kind == "open") - (token.kind == "close")
         cuts = _REMARK if any(_is_math(t) for t in kept) else _REASON
-        if depth <= 0 and kept and (token.text in ("\x04", ".") or (token.kind == "word" and token.text.lower() in cuts)):
+        if (
+            depth <= 0
+            and kept
+            and (token.text in ("\x04", ".") or (token.kind == "word" and token.text.lower() in cuts))
+        ):
             break
         if token.text == "base" and kept and kept[-1].kind == "number":
             token = Token("op", "_")
