@@ -373,18 +373,18 @@ def _same_number(first: "Expr", second: "Expr", *, real: bool = False) -> bool |
     if _has_no_value(first) or _has_no_value(second):
         return None
     if first.is_infinite or second.is_infinite:
-        return first == second
+        return bool(first == second)
     try:
         a, b = first.evalf(50, maxn=200), second.evalf(50, maxn=200)
         if real and not (a.is_real and b.is_real):
             return None
-        difference, size = abs(complex_(a - b)), max(abs(complex_(a)), abs(complex_(b)))
+        difference, size = abs(_complex(a - b)), max(abs(_complex(a)), abs(_complex(b)))
     except (ValueError, TypeError, OverflowError, NotImplementedError):
         return None
     return bool(difference <= size * _sympy().Float("1e-30"))
 
 
-def complex_(value: "Expr") -> "Expr":
+def _complex(value: "Expr") -> "Expr":
     """Return a number that was computed; raise ValueError for what is none."""
     real, imaginary = value.as_real_imag()
     if not (real.is_Float or real.is_Rational) or not (imaginary.is_Float or imaginary.is_Rational):

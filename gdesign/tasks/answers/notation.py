@@ -139,6 +139,8 @@ def _plain(text: str) -> str:
     text = "".join(_character(c) for c in text)
     text = re.sub(r"\^\s*(?:\{\s*\\(?:circ|degree)\s*\}|\\circ(?![a-zA-Z]))", r"\\degree ", _DRESS.sub(" ", text))
     text = re.sub(r"\blog(2|10)(?=\s*\()", r"\\log_{\1}", text)
+    text = re.sub(r"(?<=[0-9}])\s+m/s(?:\^\{?2\}?)?(?![a-z])", " ", text)
+    text = re.split(r"[,;(]\s*i\.\s?e\.", text, maxsplit=1)[0]
     text = re.sub(r"(?<=[)\]])\s*U\s*(?=[(\[])", r"\\cup ", text)
     return _LITERATE.sub(_literate, text)
 
@@ -163,6 +165,8 @@ def _literate(match: re.Match[str]) -> str:
     inside = match[1].strip()
     if _OTHER_NAMES.get(inside, inside) in FUNCTIONS:
         return f"\\{inside} "
+    if re.fullmatch(r"[A-Za-z]+ ?/ ?[A-Za-z]+", inside):  # m/s
+        return " \x02 units \x03 "
     return inside if len(inside) == 1 else f" \x02 {match[1]} \x03 "
 
 
@@ -233,7 +237,9 @@ def _letters(match: re.Match[str], text: str, *, math: bool) -> list[Token]:
 
 def _is_word(run: str, before: str, after: str) -> bool:
     if len(run) == 1:  # an article, or the pronoun
-        return run in "aAI" and re.match(r" [a-z]{2}", after) is not None and not re.match(r" (?:and|or|is)\b", after)
+        return (
+            run in "aAI" and re.match(r" [A-Za-z]{2}", after) is not None and not re.match(r" (?:and|or|is)\b", after)
+        )
     if len(run) > 3 or run.lower() in _SHORT_WORDS:
         return True
     if not (before + after).strip():  # `ab` alone

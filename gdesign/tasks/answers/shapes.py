@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from typing import Any, Literal
 
@@ -56,9 +57,9 @@ class Shape:
         return self.text
 
 
-def _order(shape: Shape) -> tuple[int, float, str]:
+def _order(shape: Shape) -> tuple[bool, Fraction, str]:
     number = None if shape.value is None else fraction_of(shape.value)
-    return (1, 0.0, shape.canonical) if number is None else (0, float(number), shape.canonical)
+    return number is None, number or Fraction(), shape.canonical
 
 
 def interval(low: Shape, high: Shape, opening: str, closing: str) -> Shape:
@@ -124,7 +125,8 @@ def rounded(exact: Shape, decimal: Shape, digits: int = 1) -> bool:
     stated = abs(int(decimal.value * 10**decimal.places))
     if not decimal.places or len(str(stated)) < digits or not exact.value.is_extended_real:
         return False
-    return bool(abs(exact.value - decimal.value).evalf(30) * 10**decimal.places <= 1.0000001)
+    over = ((abs(exact.value) - abs(decimal.value)) * 10**decimal.places).evalf(30)
+    return bool(exact.value * decimal.value > 0 and -0.5000001 <= over < 1)
 
 
 def same(gold: Shape, answer: Shape) -> bool:

@@ -35,8 +35,12 @@ def read(tokens: Sequence[Token], *, ordered: bool = False) -> Shape:
     shapes = [_element(signed) for _, part in found for signed in _signs(part)]
     if len(shapes) == 1:
         return shapes[0]
+    if found[-1][0] == "or" and shapes[-1].places and shapes[-2].kind == "value" and rounded(shapes[-2], shapes[-1]):
+        shapes.pop()  # 3/4 or 0.75
     if all(s.kind in ("union", "tuple") and s.places for s in shapes):
         return met(shapes) if "or" not in [link for link, _ in found] else joined(shapes)
+    if len(shapes) == 1:
+        return shapes[0]
     names = [s.text for s in shapes]
     if all(s.kind == "value" for s in shapes):
         if all(names) and len(set(names)) == len(names):  # x = 2, y = 3
@@ -272,6 +276,8 @@ def _equated(sides: list[list[Token]]) -> Shape:
     if len(sides) == 2 and not _is_name(sides[0]) and _is_name(sides[1]) and len(sides[1]) == 1:
         sides = sides[::-1]
     last = _element(sides[-1])
+    if last.kind == "numeral":
+        return last
     if _is_name(sides[0]):
         if len(sides) == 2 and last.kind != "value":
             return last

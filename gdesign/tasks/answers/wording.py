@@ -47,8 +47,9 @@ def _without_remarks(tokens: list[Token]) -> list[Token]:
         if token.text == "(" and depth == 0 and any(_is_math(t) for t in kept):
             end = _closing(tokens, at)
             told = end is not None and any(t.kind == "word" or "≈" in t.text for t in tokens[at:end])
-            decimal = end == at + 2 and tokens[at + 1].kind == "number" and "." in tokens[at + 1].text
-            told |= decimal and kept[-1].kind == "number"  # 3/56 (0.0536)
+            told |= _is_decimal([t for t in tokens[at + 1 : end] if t.text != "or"]) and (
+                kept[-1].kind == "number" or kept[-1].text == "}" or tokens[at + 1].text == "or"
+            )  # 3/56 (0.0536)
             if end is not None and told and kept[-1].kind != "function":
                 base = [t for t in tokens[at + 1 : end] if t.kind in ("number", "word")]
                 if len(base) == 2 and base[0].text == "base":  # 52 (base 8)
@@ -68,6 +69,10 @@ def _without_remarks(tokens: list[Token]) -> list[Token]:
         kept.append(token)
         at += 1
     return kept
+
+
+def _is_decimal(tokens: Sequence[Token]) -> bool:
+    return len(tokens) == 1 and tokens[0].kind == "number" and "." in tokens[0].text
 
 
 def _closing(tokens: Sequence[Token], start: int) -> int | None:
@@ -115,12 +120,11 @@ def undressed(part: list[Token]) -> list[Token]:
         if told and any(_is_math(t) for t in part[at + 1 :]):
             part = part[at + 1 :]
             break
-    start = 0
-    while part[start].kind == "word" and part[start].text.lower() in _FILLER:
-        start += 1
-    part = part[start:]
-    if part[0].kind == "word":
+    start = next(at for at, t in enumerate(part) if t.kind != "word")
+    named = start and part[start - 1].text[0].isupper() and part[start - 1].text.lower() not in _FILLER
+    if named and part[start].kind == "number":  # March 5
         return part
+    part = part[start:]
     depth = 0
     for at, token in enumerate(part):  # a unit, and what follows it
         depth += (token.kind == "open") - (token.kind == "close")
