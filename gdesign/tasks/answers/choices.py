@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 
-from gdesign.tasks.answers.marked import boxed, cues, own_words, stated
+from gdesign.tasks.answers.marked import boxed, cues, own_words, stated, withdrawn
 from gdesign.tasks.answers.numbers import is_one_number, number
 from gdesign.tasks.answers.texts import exact
 from gdesign.tasks.answers.words import Words, spoken, whole
@@ -100,7 +100,7 @@ def _conclusions(text: str) -> list[str]:
     found += [(m.start(), m["said"]) for m in _BEST.finditer(text)]
     found += [(m.start(), next(filter(None, m.groups()))) for m in _IS_RIGHT.finditer(text)]
     found += [(m.start(), m[1]) for m in _I_CHOOSE.finditer(text)]
-    return [said for _, said in sorted(found, reverse=True)]
+    return [] if found and max(found)[0] < withdrawn(text) else [said for _, said in sorted(found, reverse=True)]
 
 
 @lru_cache

@@ -36,8 +36,12 @@ _NOTHING_STATED = re.compile(
     r"|(?:impossible|possible) to|cannot|can't|closest|close to)\b",
     re.IGNORECASE,
 )
-_DEPENDS = re.compile(
-    r"\banswer[ \t]+(?:\w+[ \t]+)?(?:depends|can(?:not|'t| not) be (?:determined|found|given)|is (?:unknown|unclear))",
+_WITHDRAWN = re.compile(
+    r"\banswer[ \t]+(?:\w+[ \t]+)?(?:depends|is (?:unknown|unclear))\b"
+    r"|\b(?:can(?:not|'t| not)|could(?: not|n't)|(?:im|not )possible to|unable to)[ \t]+(?:be[ \t]+)?"
+    r"(?:definitively |exactly )?(?:determined?|answer(?:ed)?|calculated?)\b"
+    r"|\b(?:insufficient|not enough|n't have enough|need more) information\b"
+    r"|\berror in the (?:given |provided )?(?:information|problem|question|calculation|data)",
     re.IGNORECASE,
 )
 _ASKED = re.compile(
@@ -193,17 +197,19 @@ def after_cue(text: str) -> str | None:
 def cues(text: str) -> list[tuple[int, str]]:
     """Return what follows each `answer is`, up to the end of its line, and where; the last one first.
 
-    Empty where it is said later on that the answer depends on something or cannot be given.
+    Empty where the answer is withdrawn later on.
     """
     found: list[tuple[int, str]] = []
     for cue in sorted((m for words in spoken(text, "answer") for m in _cue(words).finditer(text)), key=re.Match.start):
         rest = text[cue.end() : cue.end() + _LONGEST].split("\n", 1)[0].strip()
         if rest and not (cue["says"] and _NOTHING_STATED.match(rest)):
             found.append((cue.start(), rest))
-    *_, unknown = (None, *_DEPENDS.finditer(text))
-    if unknown is not None and found and found[-1][0] < unknown.start():
-        return []
-    return found[::-1]
+    return [] if found and found[-1][0] < withdrawn(text) else found[::-1]
+
+
+def withdrawn(text: str) -> int:
+    """Return where it is last said that there is no one answer (it depends, it cannot be determined); -1 if nowhere."""
+    return max((m.start() for m in _WITHDRAWN.finditer(text)), default=-1)
 
 
 def boxed(text: str) -> str | None:

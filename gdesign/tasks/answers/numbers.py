@@ -18,7 +18,7 @@ import unicodedata
 from collections.abc import Iterator
 from fractions import Fraction
 
-from gdesign.tasks.answers.marked import boxed, cues, own_words, stated
+from gdesign.tasks.answers.marked import boxed, cues, own_words, stated, withdrawn
 
 _CURRENCY = r"(?:USD|US\$|R\$|EUR|GBP|INR|CHF|Rs\.?|[$€£¥₹₽₩])"
 NUMBER = re.compile(
@@ -51,7 +51,9 @@ def number(text: str) -> str | None:
 
     A sentence may hold several: then the result of its equation counts, else the one that was computed last before it
     (`= 50 miles. So she runs 50 miles in 7 hours`), else the one in bold, else the last; in what is stated, the first.
-    Brackets and reasons (`because`) behind a number are left out, and so are times (`5 pm`) and ordinals (`6th`).
+    Brackets and reasons (`because`) behind a number are left out, and so are times (`5 pm`) and ordinals (`6th`). Two
+    numbers (`27, 18`), an expression with an unknown (`2x + 4`) and a conclusion that is withdrawn (`so it cannot be
+    determined`) are none.
 
     Returns:
         `18`, `-0.25`, or a fraction in lowest terms where no decimal ends (`2/3`); None if there is
@@ -101,9 +103,13 @@ _DRESSED = re.compile(r"^[ \t]*(?:\*\*|__)([^*\n]+?)[.:]?(?:\*\*|__)[ \t.]*$", r
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+(?=[^\Wa-z0-9_]|[*$\\(])|\n+|(?<=[。！？।])")
 _REASON = re.compile(r"\b(?:because|since|given that|as (?:it|he|she|they|the|we|each|there)|so that)\b", re.I)
 _NO_RESULT = re.compile(
-    r"\b[0-9]{1,2}(?::[0-9]{2})?\s?[ap]\.?\s?m\b\.?|\b[0-9]{1,2}:[0-9]{2}\b|\b[0-9]+(?:st|nd|rd|th)\b", re.I
+    r"\b[0-9]{1,2}(?::[0-9]{2})?\s?[ap]\.?\s?m\b\.?|\b[0-9]{1,2}:[0-9]{2}\b|\b[0-9]+(?:st|nd|rd|th)\b"
+    r"|[0-9]+[^\W\d_]{1,4}?(?:あたり|当たり|につき|ごと)",
+    re.I,
 )
-_EXPRESSION = re.compile(r"[^\W\d_%°$€£¥₹]*\s*(?:[-+*/×÷·^]|\\times|\\cdot|\\div)\s*[$€£¥₹]?[0-9(]")
+_RESTATED = re.compile(r"\b(?:or|i\.e\.|that is),?\s+(?:about |approximately )?[0-9][0-9.,]*\s?(?:%|per ?cent)", re.I)
+_EXPRESSION = re.compile(r"\s*[^\W\d_]*\s*(?:[-+*/×÷·^]|\\times|\\cdot|\\div)\s*[$€£¥₹]?[0-9(]")
+_UNKNOWN = re.compile(r"[0-9)}]\s?[xyz](?![\w]|\s*[0-9$(])|(?<![\w])[xyz]\s?[-+*/]\s?[0-9]|[-+]\s?[xyz](?!\w)")
 _MANY = 200
 
 
@@ -125,11 +131,11 @@ def _of_statement(part: str, before: str) -> Fraction | None:
 
 
 def _concluded(text: str) -> Fraction | None:
-    """Return the number that the last sentence with one concludes."""
+    """Return the number that the last sentence with one concludes; None if it is withdrawn there or later."""
     end = len(text)
     for gap in (*[m.start() for m in _SENTENCE.finditer(text)][::-1], 0):
         if _first(text[gap:end]) is not None:
-            return _chosen(text[gap:end], text[:gap], last=True)
+            return None if gap <= withdrawn(text) else _chosen(text[gap:end], text[:gap], last=True)
         end = gap
     return None
 
@@ -149,8 +155,10 @@ def _chosen(sentence: str, before: str, *, last: bool) -> Fraction | None:
     sentence = re.sub(r"<<[^<>\n]*>>", "", sentence)
     if "=" in sentence:
         return _of_equation(sentence)
+    if _UNKNOWN.search(sentence) or (not last and _are_two(sentence)):
+        return None
     values = list(_values(_NO_RESULT.sub(" ", sentence))) or list(_values(sentence))
-    if len(set(values)) > 1:
+    if len(set(values)) > 1 and not _RESTATED.search(sentence):
         bold = [value for span in re.findall(r"\*\*([^*\n]+)\*\*", sentence) for value in _values(span)]
         for chosen in (_computed(before), *(bold if len(set(bold)) == 1 else ())):
             if chosen in values:
@@ -158,14 +166,25 @@ def _chosen(sentence: str, before: str, *, last: bool) -> Fraction | None:
     return (values[-1] if last else values[0]) if values else None
 
 
+def _are_two(text: str) -> bool:
+    """Return whether a text is nothing but two numbers with their units (`27, 18`, `3 cats and 4 dogs`)."""
+    found = [m for m in NUMBER.finditer(text) if value_of(m) is not None]
+    if len(found) != 2:
+        return False
+    between, behind = text[found[0].end() : found[1].start()], text[found[1].end() :]
+    return bool(re.fullmatch(r"[\w ]*?(?:,|;|&|\band\b|\bor\b)\W*", between) and re.fullmatch(r"[\w ]*\W*", behind))
+
+
 def _of_equation(text: str) -> Fraction | None:
     """Return the last side that is a number alone, with a unit; the first number of the last side where none is."""
     sides = [side for side in text.split("=")[::-1] if _first(side) is not None]
+    if not sides or _UNKNOWN.search(sides[0]):
+        return None
     for side in sides:
         match = next(m for m in NUMBER.finditer(side) if value_of(m) is not None)
         if not _EXPRESSION.match(side, match.end()):
             return value_of(match)
-    return _first(sides[0]) if sides else None
+    return _first(sides[0])
 
 
 def _computed(text: str) -> Fraction | None:
@@ -209,7 +228,7 @@ def plain(text: str) -> str:
     return re.sub(r"\\(?:text|mathrm|mathbf|textbf) ?\{([^{}]*)\}", r" \1", text)
 
 
-_GROUPS = re.compile(r"(?<![0-9.,])[1-9][0-9]{0,2}(?: [0-9]{3})+(?![0-9]| ?/|-[A-Za-z])")
+_GROUPS = re.compile(r"(?<![0-9.,])(?<![0-9] )[1-9][0-9]{0,2}(?: [0-9]{3})+(?![0-9]| ?/|-[A-Za-z])")
 _DECIMAL_COMMA = re.compile(r"(?<![0-9.,])(?<!\([0-9])(?:0,[0-9]+|[0-9]+,(?:[0-9]{1,2}|[0-9]{4,}))(?![0-9]|,[0-9]|\))")
 _ENGLISH = re.compile(r"[0-9],[0-9]{3}(?![0-9,])|(?<![0-9.,])(?:[0-9]+\.(?:[0-9]{1,2}|[0-9]{4,})|0\.[0-9]+)(?![0-9.,])")
 _SAYS_COMMA = re.compile(
@@ -225,8 +244,12 @@ def _in_english(text: str) -> str:
     text = re.sub(r"(?<![0-9.,])[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?![0-9]|,[0-9])", _joined, text)
     text = re.sub(r"(?<![0-9.,'])[0-9]{1,3}(?:['’][0-9]{3})+(?![0-9])", _joined, text)
     foreign = len(_SAYS_COMMA.findall(text)) > len(_SAYS_POINT.findall(text))
-    if foreign:
-        text = _GROUPS.sub(_joined, text)
+    groups = (
+        _GROUPS.pattern
+        if foreign
+        else rf"(?<=[$€£¥₹]){_GROUPS.pattern}|{_GROUPS.pattern}(?=,[0-9]{{1,2}}(?![0-9])| ?[$€£¥₹₽])"
+    )
+    text = re.sub(groups, _joined, text)
     grouped = r"(?<![0-9.,])[1-9][0-9]{0,2}(?:(?:\.[0-9]{3})+(?=,[0-9])|(?:\.[0-9]{3}){2,}(?![0-9.]))"
     commas = bool(re.search(grouped, text) or _DECIMAL_COMMA.search(text))
     text = re.sub(grouped, _joined, text)
