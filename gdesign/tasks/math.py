@@ -39,7 +39,7 @@ class MATH500(_MATH):
     The field tests on all 500 where nothing is trained: that is `split=all`. MATH's own training
     questions are not used; so a quarter of the 500 is the lock-box, which those that MATH-L5 shares (74
     questions, with recorded answers) are on the same side of in both. Zero-shot; a reply is right if
-    math-verify holds its formula and the reference for equal.
+    its formula and the reference are equal (`equivalent`).
     """
 
     name = "math500"

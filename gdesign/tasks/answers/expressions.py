@@ -22,7 +22,6 @@ _MAX_DEGREE = 10_000
 _MAX_TERMS = 120
 _MAX_NESTING = 40
 _CLOSING = {"(": ")", "[": "]", "{": "}", "\\{": "\\}", "⌊": "⌋", "⌈": "⌉"}
-_ENDS = frozenset("+-=<>≤≥≠≈,;:&±∓")
 _REPEATING = re.compile(r"([0-9]*)\.([0-9]*)\\overline\{([0-9]+)\}")
 
 
@@ -114,14 +113,14 @@ class _Grammar:
             self.take()
             if op == "^":
                 value = self.raised(value, self.group())
-            elif op == "!":
+            elif op == "!" and self.next() != "!":  # !! is another thing
                 value = self.factorial(value)
             elif op == "°":
                 value = value * self.sympy.pi / 180
             elif isinstance(value, self.sympy.Symbol):
                 value = self.sympy.Symbol(value.name + "'")
             else:
-                raise UnreadableError("a prime stands behind no symbol")
+                raise UnreadableError("a prime or !! stands behind it")
         return value
 
     def base(self) -> "Expr":
@@ -223,8 +222,6 @@ class _Grammar:
                 subscript = self.group()
         if self.next() in ("(", "[", "{"):
             closing = _CLOSING[self.take().text]
-            while self.next() == closing == "}":  # log{}(x)
-                raise UnreadableError("a function has no argument")
             value = self.sum()
             if self.next() == "," and name == "log":
                 self.take()

@@ -16,7 +16,7 @@ _DRESS = tuple(
         r"```(?:[a-zA-Z]*\n)?(?P<inner>.*?)```",
         r"(?P<mark>\*\*\*|\*\*|`+)(?P<inner>(?!(?P=mark)).+?)(?P=mark)\.?",
         r"\$(?P<inner>[^$]+|['\"\[({].*)\$\.?",
-        r"\$\$\s*\n(?P<inner>[^$]+)\n\s*\$\$\.?",
+        r"\$\$\s+(?P<inner>[^$]+)\s+\$\$\.?",
         r"\\\((?P<inner>.+)\\\)\.?",
         r"\\\[(?P<inner>.+)\\\]",
         r"\\(?:text|texttt|textbf|mbox|mathrm|mathtt)\s*\{(?P<inner>.*)\}",

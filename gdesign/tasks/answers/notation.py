@@ -135,6 +135,8 @@ def _plain(text: str) -> str:
     text = _RAISED.sub(lambda m: f"^{{{unicodedata.normalize('NFKC', m[0])}}}", text)
     text = _LOWERED.sub(lambda m: f"_{{{unicodedata.normalize('NFKC', m[0])}}}", text)
     text = re.sub(r"(?<=[0-9])\{,\}(?=[0-9]{3})|(?<=[0-9]),?\\[,;!: ]\s*(?=[0-9]{3}(?![0-9]))", "", text)
+    if "matrix" not in text and "array" not in text:  # as JSON writes it
+        text = re.sub(r"\\\\(?=[A-Za-z(){}\[\]])", r"\\", text)
     text = text.replace("\\$", " ").replace("\\%", " ").replace("\\#", " ")
     text = "".join(_character(c) for c in text)
     text = re.sub(r"\^\s*(?:\{\s*\\(?:circ|degree)\s*\}|\\circ(?![a-zA-Z]))", r"\\degree ", _DRESS.sub(" ", text))

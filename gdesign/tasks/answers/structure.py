@@ -41,7 +41,7 @@ def read(tokens: Sequence[Token], *, ordered: bool = False) -> Shape:
         return met(shapes) if "or" not in [link for link, _ in found] else joined(shapes)
     if len(shapes) == 1:
         return shapes[0]
-    names = [s.text for s in shapes]
+    names = [s.text.partition("_")[0] for s in shapes]  # x_1 = 2, x_2 = 3 is a list
     if all(s.kind == "value" for s in shapes):
         if all(names) and len(set(names)) == len(names):  # x = 2, y = 3
             by_name = sorted(shapes, key=lambda s: s.text)
@@ -115,7 +115,7 @@ def _element(tokens: list[Token]) -> Shape:
         pieces = _pieces(tokens, colons)
         if any((len(p) > 1 and p[0].text.startswith("0")) or p[0].text.startswith("00") for p in pieces if p):
             raise UnreadableError("it is a time of day")
-        return Shape("ratio", tuple(_element(p) for p in pieces))
+        return Shape("ratio", tuple(_value(p) for p in pieces))
     return _bracketed(tokens) or _matrix(tokens) or _numeral(tokens) or _value(tokens)
 
 
