@@ -188,16 +188,10 @@ def _by_text(part: str, options: Sequence[str]) -> str | None:
     if not options or not said or re.fullmatch("[a-z]", said):  # a letter names an option, whatever the options say
         return None
     same = [i for i, option in enumerate(options) if _folded(option) == said]
-    if not same and len(part) < _SHORT and is_one_number(part):
-        value, unit = number(part), _unit(part)
-        same = [
-            i
-            for i, option in enumerate(options)
-            if len(option) < _SHORT
-            and is_one_number(option)
-            and number(option) == value
-            and _unit(option) in ("", unit)
-        ] or [i for i, option in enumerate(options) if not unit and is_one_number(option) and number(option) == value]
+    if not same and (value := _measure(part)) is not None:
+        measures = [_measure(option) for option in options]
+        for units in ((value[1], ""), tuple({m[1] for m in measures if m is not None} if not value[1] else ())):
+            same = same or [i for i, m in enumerate(measures) if m is not None and m[0] == value[0] and m[1] in units]
     return chr(65 + same[0]) if len(same) == 1 else None
 
 
@@ -209,12 +203,15 @@ def _plain(part: str) -> str:
     return re.sub(r"(?<!\w)[АВСЕНІКМОРТХ](?=\s*(?:[).:,]|$))", lambda m: m[0].translate(_LOOK_ALIKE), plain)
 
 
+@lru_cache(maxsize=1024)  # options are compared with every reply
 def _folded(text: str) -> str:
     folded = (exact(_plain(text)) or "").strip(" .,;:!?()[]")
     return re.sub(r"^(?:an?|the) (?=\w)", "", folded)
 
 
-def _unit(text: str) -> str:
-    """Return the letters of a number's unit, in lower case without the s of a plural."""
-    unit = re.sub(r"^[^=]*=", "", _plain(text).casefold())
-    return re.sub(r"[\W\d_]", "", unit).removesuffix("s")
+@lru_cache(maxsize=1024)
+def _measure(text: str) -> tuple[str, str] | None:
+    """Return the number that a short text gives, and the letters of its unit without the s of a plural."""
+    value = number(text) if len(text) < _SHORT and is_one_number(text) else None
+    unit = re.sub(r"[\W\d_]", "", re.sub(r"^[^=]*=", "", _plain(text).casefold())).removesuffix("s")
+    return None if value is None else (value, unit)

@@ -213,7 +213,10 @@ def withdrawn(text: str) -> int:
 
 
 def boxed(text: str) -> str | None:
-    r"""Return what the last \boxed{...} or \fbox{...} with balanced braces holds; None if there is none."""
+    r"""Return what the last \boxed{...} or \fbox{...} with balanced braces holds; None if there is none.
+
+    None too if it is said of it that it is not the answer.
+    """
     closing: dict[int, int] = {}
     open_: list[int] = []
     for brace in re.finditer(r"\\[{}]|[{}]", text):
@@ -221,6 +224,10 @@ def boxed(text: str) -> str | None:
             open_.append(brace.end())
         elif brace[0] == "}" and open_:
             closing[open_.pop()] = brace.start()
-    starts = [m.end() for m in re.finditer(r"\\(?:f?boxed|fbox) ?\{", text)]
-    inside = [text[start : closing[start]].strip() for start in starts if start in closing]
-    return inside[-1] if inside else None
+    boxes = [(m.end(), closing[m.end()]) for m in re.finditer(r"\\(?:f?boxed|fbox) ?\{", text) if m.end() in closing]
+    if not boxes or _TURNED_DOWN.match(text, boxes[-1][1]):
+        return None
+    return text[slice(*boxes[-1])].strip()
+
+
+_TURNED_DOWN = re.compile(r"\}[\s$.)\\]*(?:is|are)[ \t]+(?:not\b|incorrect|wrong)")
