@@ -62,7 +62,7 @@ def _canonical(part: str, ordered: bool) -> str:
     part = part.strip().strip("*`").strip()
     bare = plain(part.strip("$").removesuffix(".").strip())
     match = NUMBER.fullmatch(re.sub(r"\s*(?:%|\^\{?\\circ\}?|\\degree|°)$", "", bare).strip())
-    value = None if match is None else value_of(match)
+    value = None if match is None or re.search("[0-9]-[0-9]", bare) else value_of(match)  # 3-1/2 is no mixed number
     if value is not None:
         return canonical_number(value)
     shape = _shape(part, ordered)

@@ -14,11 +14,12 @@ _DRESS = tuple(
     re.compile(pattern, re.DOTALL)
     for pattern in (
         r"```(?:[a-zA-Z]*\n)?(?P<inner>.*?)```",
-        r"(?P<mark>\*\*\*|\*\*|`+)(?P<inner>(?!(?P=mark)).+?)(?P=mark)\.?",
+        r"\*\*(?P<inner>.*[^*].*)\*\*\.?",
+        r"(?P<mark>`+)(?P<inner>(?!`).+?)(?P=mark)\.?",
         r"\$(?P<inner>[^$]+|['\"\[({].*)\$\.?",
         r"\$\$\s+(?P<inner>[^$]+)\s+\$\$\.?",
         r"\\\((?P<inner>.+)\\\)\.?",
-        r"\\\[(?P<inner>.+)\\\]",
+        r"\\\[(?P<inner>(?:(?!\\\]).)+)\\\]",
         r"\\(?:text|texttt|textbf|mbox|mathrm|mathtt)\s*\{(?P<inner>.*)\}",
     )
 )

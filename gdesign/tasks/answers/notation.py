@@ -100,6 +100,7 @@ _GROUPED = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?(?![0-9]|,[0-9])")
 _SHORT_WORDS = frozenset(
     "is are be in of to the has no yes odd cm mm km kg ft lb oz mi yd hr min sec mph sq cu usd for if so we it".split()
 )
+_RUN = re.compile(r"(?<![\\A-Za-z{])[A-Za-z]{4,}|^\s*[A-Za-z]{3}\s*$")
 _OPERATORS = frozenset("+-*/^=<>_!")
 _SAME_OPERATOR = {"**": "^", "<=": "≤", ">=": "≥", "!=": "≠", "==": "=", "\\|": "‖"}
 
@@ -119,9 +120,15 @@ def tokens(text: str) -> list[Token]:
     for match in MATH.finditer(text):
         found += _scan(text[end : match.start()], math=False)
         inside = next(group for group in match.groups() if group)
-        found += _scan(inside, math=re.fullmatch(r"\s*[A-Za-z]{3,}\s*", inside) is None)
+        found += _scan(inside, math=not _holds_words(inside))
         end = match.end()
     return found + _scan(text[end:], math=False)
+
+
+def _holds_words(formula: str) -> bool:
+    return any(
+        run not in FUNCTIONS and run not in _OTHER_NAMES and run not in _SYMBOLS for run in _RUN.findall(formula)
+    )
 
 
 def unbroken(text: str) -> str:
@@ -137,7 +144,9 @@ def _plain(text: str) -> str:
     text = re.sub(r"(?<=[0-9])\{,\}(?=[0-9]{3})|(?<=[0-9]),?\\[,;!: ]\s*(?=[0-9]{3}(?![0-9]))", "", text)
     if "matrix" not in text and "array" not in text:  # as JSON writes it
         text = re.sub(r"\\\\(?=[A-Za-z(){}\[\]])", r"\\", text)
-    text = text.replace("\\$", " ").replace("\\%", " ").replace("\\#", " ")
+    text = re.sub(r"(?<![0-9.])[0-9]{1,3}(?: [0-9]{3})+(?![0-9.])", lambda m: m[0].replace(" ", ""), text)
+    text = re.sub(r"(?<=[0-9])(?:\^?\{?\\text\{(?:st|nd|rd|th)\}\}?|(?:st|nd|rd|th)\b)", "", text)
+    text = re.sub(r"\\?%|\\[$#]", " ", text)
     text = "".join(_character(c) for c in text)
     text = re.sub(r"\^\s*(?:\{\s*\\(?:circ|degree)\s*\}|\\circ(?![a-zA-Z]))", r"\\degree ", _DRESS.sub(" ", text))
     text = re.sub(r"\blog(2|10)(?=\s*\()", r"\\log_{\1}", text)
@@ -193,6 +202,8 @@ def _scan(text: str, *, math: bool) -> list[Token]:
         elif match["op"] in "\x02\x03":
             literate = match["op"] == "\x02"
         else:
+            if match["op"] == "." and text[at : at + 1].isdigit():
+                raise UnreadableError("a number has two points")
             op = _SAME_OPERATOR.get(match["op"], match["op"])
             kind: Kind = _BRACKETS.get(op, "op")  # type: ignore[assignment]
             found.append(Token(kind, op))
@@ -232,12 +243,14 @@ def _letters(match: re.Match[str], text: str, *, math: bool) -> list[Token]:
     if run in _SYMBOLS and len(run) > 3:
         return [Token("symbol", _SYMBOLS[run])]
     before, after = text[: match.start()], text[match.end() :]
-    if not run.isascii() or (not math and _is_word(run, before, after)):
+    if not run.isascii() or re.fullmatch("[IVX]{2,}", run) or (not math and _is_word(run, before, after)):
         return [Token("word", run)]
     return [Token("symbol", letter) for letter in run]
 
 
 def _is_word(run: str, before: str, after: str) -> bool:
+    if before.endswith(("\\triangle ", "\\angle ")):
+        return False
     if len(run) == 1:  # an article, or the pronoun
         return (
             run in "aAI" and re.match(r" [A-Za-z]{2}", after) is not None and not re.match(r" (?:and|or|is)\b", after)

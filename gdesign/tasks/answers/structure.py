@@ -1,11 +1,13 @@
 """What the tokens of an answer say: from the list of its parts down to its brackets, relations and values."""
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 from gdesign.tasks.answers.expressions import expression
 from gdesign.tasks.answers.notation import Token, UnreadableError
+from gdesign.tasks.answers.numbers import number
 from gdesign.tasks.answers.shapes import Shape, interval, is_real, joined, met, rounded, same
 from gdesign.tasks.answers.wording import elements, undressed
 
@@ -125,6 +127,9 @@ def _words(tokens: Sequence[Token]) -> Shape:
         del said[0]
     if "no" in said and said[-1] in ("solution", "solutions", "roots"):
         return _value([Token("symbol", "\\emptyset")])
+    value = number(f"Answer: {' '.join(said)}")
+    if value is not None and not re.search(r"(?:quarters?|half|halves|thirds?|ths?)$", said[-1]):  # five
+        return _value([Token("number", value)])
     if " ".join(said) in _REALS:
         return _everything()
     return Shape("words", text=" ".join(said))

@@ -11,6 +11,7 @@ _FILLER = frozenset(
     "the there here exactly only precisely about approximately roughly answer final value total of a an we get have has"
     " it its thus therefore so hence all any either both at most least a i".split()
 )
+_TURNING = frozenset("not no never neither between from than except without".split())
 _LINKS = frozenset((",", ";", "and", "or"))
 
 
@@ -122,7 +123,9 @@ def undressed(part: list[Token]) -> list[Token]:
             break
     start = next(at for at, t in enumerate(part) if t.kind != "word")
     named = start and part[start - 1].text[0].isupper() and part[start - 1].text.lower() not in _FILLER
-    if named and part[start].kind == "number":  # March 5
+    if (named and part[start].kind == "number") or (
+        start and part[start - 1].text.lower() in _TURNING
+    ):  # March 5, not 5
         return part
     part = part[start:]
     depth = 0

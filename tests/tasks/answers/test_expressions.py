@@ -44,7 +44,7 @@ def test_an_expression_has_one_text_that_reads_as_itself(text, expected):
 
 @pytest.mark.parametrize(
     "text",
-    "9^{9^9} 2^{100000} 5000! 5!! 10^{10^{10}} \\binom{99999}{9} 1e999 1/0 0^0 0^{-2} 2~3 x+".split() + ["(" * 99],
+    ["9^{9^9}", "2^{100000}", "5000!", "5!!", "10^{10^{10}}", "1e999", "1/0", "0^0", "0^{-2}", "2 3", "x+", "(" * 99],
 )  # fmt: skip
 def test_what_is_too_large_or_no_expression_is_unreadable(text):
     with pytest.raises(UnreadableError):
