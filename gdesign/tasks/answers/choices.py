@@ -40,6 +40,7 @@ _DRESSED = re.compile(
     r"[(\[]\s*([A-Z])\s*[)\]]|\*\*\s*[(\[]?([A-Z])[)\]]?[.:]?\s*\*\*|\b(?:option|choice)\s+([A-Z])\b(?!['\u2019])",
     re.ASCII,
 )
+_WRONG = re.compile(r"(?:\s\w+){0,6}?\s(?:is|are|was|can be|should be)\s(?:not\b|incorrect|wrong|eliminated|ruled out)")
 _NO = r"(?!\bnot\b|n't\b)"
 _BEST = re.compile(
     rf"\b(?:most\s+\w+|best|correct|right|only|logical|likely)\b(?:{_NO}[^.\n(]){{0,120}}?"
@@ -81,11 +82,12 @@ def choice(text: str, num_options: int, options: Sequence[str] = ()) -> str | No
         letter = _chosen(part, options)
         if letter is not None or _two(part):
             return letter if letter in allowed else None
+    text = text[max(withdrawn(text), 0) :]
     letter = _by_text(text, options)
     if letter is not None:
         return letter
     leading = _leading_letter(text, options)
-    dressed = {a or b or c for a, b, c in _DRESSED.findall(text)}
+    dressed = {m[1] or m[2] or m[3] for m in _DRESSED.finditer(text) if not _WRONG.match(text, m.end())}
     if leading is None or dressed - {leading}:
         last = _last_line(text, options)
         if last is not None:
@@ -150,6 +152,8 @@ def _leading_letter(part: str, options: Sequence[str]) -> str | None:
     match = _CHOICE.match(plain)
     if match is None or _two(part):
         return None
+    if _WRONG.match(plain, match.end()):
+        return None
     rest = plain[match.end() :]
     letter = (match["brackets"] or match["mark"] or match["bare"]).upper()
     text = options[ord(letter) - 65] if ord(letter) - 65 < len(options) else None
@@ -177,12 +181,14 @@ def _two(part: str) -> bool:
 def _last_line(text: str, options: Sequence[str]) -> str | None:
     """Return the letter of a last line that is an option with its text, unless the options are listed there."""
     *_, before, last = ("", "", *(line for line in text.splitlines() if line.strip()))
-    found = [re.match(r"[(\[]?([A-Z])[)\].:]+\s+(.+)", _plain(line)) for line in (before, last)]
-    if found[0] is not None or found[1] is None:
+    return None if _option(before, options) else _option(last, options)
+
+
+def _option(line: str, options: Sequence[str]) -> str | None:
+    found = re.fullmatch(r"[(\[]?([A-Z])[)\].:]+\s+(.+)", _plain(line))
+    if found is None or ord(found[1]) - 65 >= len(options):
         return None
-    letter = found[1][1]
-    same = ord(letter) - 65 < len(options) and _folded(found[1][2]) == _folded(options[ord(letter) - 65])
-    return letter if same else None
+    return found[1] if _folded(found[2]) == _folded(options[ord(found[1]) - 65]) else None
 
 
 # --------------------------------------------------------------------------- what options say

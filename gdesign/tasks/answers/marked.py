@@ -32,8 +32,9 @@ _FIELD = re.compile(
 _NOTHING_STATED = re.compile(
     r"[\s*_]*(?:(?:in)?correct|right|wrong|(?:in)?consistent|(?:un)?reasonable|(?:un)?clear|obvious|simple|valid|plausible"
     r"|not|no longer|never|depend\w*|given|found|obtained|determined|expected|required|supposed|based|below|above"
-    r"|as follows"
-    r"|in (?:line|step|part|terms|fact|the (?:form|range|text|passage|question|problem))|an? (?:\w+ ){0,2}(?:integer|whole number|fraction|decimal|number|prime|letter)"
+    r"|as (?:follows|required|expected)"
+    r"|in (?:line|step|part|terms|fact|the (?:form|range|text|passage|question|problem))"
+    r"|an? (?:\w+ ){0,2}(?:integer|whole number|fraction|decimal|number|prime|letter)"
     r"|(?:always |also )?(?:positive|negative|even|odd)(?! +[0-9])|unknown|the same|what|which|whether|how|why"
     r"|(?:impossible|possible) to|cannot|can't|closest|close to)\b",
     re.IGNORECASE,
@@ -167,9 +168,11 @@ def _statements(text: str) -> Iterator[tuple[int, str]]:
 
 def _undressed(line: re.Match[str]) -> str:
     """Return what a line states without the end of a dress that began before it (`**Answer: X**`, `| Answer | X |`)."""
-    said = line[1].strip()
-    for mark in ("|", "**", "__", "`", "*", "_"):
-        if said.endswith(mark) and said.count(mark) % 2 and mark in line[0][: line.start(1) - line.start()]:
+    before, said = line[0][: line.start(1) - line.start()].lstrip(), line[1].strip()
+    if before.startswith("|"):
+        said = said.removesuffix("|").strip()
+    for mark in ("**", "__", "`", "*", "_"):
+        if before.count(mark) % 2 and said.count(mark) % 2:
             said = said.removesuffix(mark).strip()
     return said
 

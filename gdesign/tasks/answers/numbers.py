@@ -165,7 +165,9 @@ def _chosen(sentence: str, before: str, *, last: bool) -> Fraction | None:
     if _UNKNOWN.search(sentence) or (not last and _are_two(sentence)):
         return None
     values = list(_values(_NO_RESULT.sub(" ", sentence))) or list(_values(sentence))
-    if len(set(values)) > 1 and not _RESTATED.search(sentence):
+    if values and _RESTATED.search(sentence):
+        return values[-1]
+    if len(set(values)) > 1:
         bold = {value for span in re.findall(r"\*\*([^*\n]+)\*\*", sentence) for value in _values(span)}
         likely = [value for value in (_computed(before), *(bold if len(bold) == 1 else ())) if value in values]
         if likely:
@@ -230,7 +232,7 @@ def plain(text: str) -> str:
         text = re.sub(r"[¼-¾⅐-⅞]", lambda m: " " + unicodedata.normalize("NFKD", m[0]).replace("\u2044", "/"), text)
         text = re.sub(r"[⁰¹²³⁴-⁹⁻]+", lambda m: f"^{{{m[0].translate(_RAISED)}}}", text)
         text = re.sub(r"[^\W\D]", lambda m: str(unicodedata.decimal(m[0])), text)
-        text = re.sub(r"(?<=[0-9])[\u00a0\u2009\u202f](?=[0-9]{3}(?![0-9]))", ",", text)
+        text = re.sub(r"(?<=[0-9])[\u00a0\u2009\u202f](?=[0-9]{3}(?![0-9]))", "", text)
     text = re.sub(r"\{,\}|(?<=[0-9]),?\\[,;!:](?=[0-9]{3})", ",", text).replace("\\$", "$").replace("\\%", "%")
     text = re.sub(r"\\[dt]?frac ?\{? ?(-?[0-9]+) ?\}? ?\{ ?([0-9]+) ?\}", r" \1/\2", text)
     text = re.sub(r"\\[dt]?frac ?([0-9])([0-9])", r" \1/\2", text)

@@ -34,7 +34,9 @@ def exact(text: str) -> str | None:
     if words is None:
         words = boxed(text)
     if words is None:
-        words = next((re.split(r"(?<=\w)[.!](?=\s)|[。！]", said, maxsplit=1)[0] for _, said in cues(text)), text)
+        words = next(
+            (re.split(r"(?<=[\w*_`\"'”)\]])[.!](?=\s)|[。！]", said, maxsplit=1)[0] for _, said in cues(text)), text
+        )
     inner = boxed(words)
     words = _LATEX.sub(r"\1", words if inner is None else inner).replace("\\ ", " ")
     words = _bare(" ".join(words.split()).casefold(), _PAIRS, ".。")
