@@ -87,7 +87,7 @@ def test_a_test_question_among_the_training_ones_is_refused(write):
         ([line(grader="code", tests=OWN, answer="def f(x): return 1")], DataError, "use nothing"),
         ([line(grader="fuzzy")], ConfigError, "exact, number, choice, code"),
         ([line(grader="number")], DataError, "'so' is not one"),
-        ([line(grader="choice")], DataError, "needs options"),
+        ([line(grader="choice")], DataError, "'so' is not one"),
         ([line(options=["a", "b"])], DataError, "'so' is not one"),
         ([line(options="ab")], DataError, "list of strings"),
         ([{"id": 1}], DataError, "lacks question, answer"),
