@@ -54,7 +54,9 @@ class Shape:
                 return r"\begin{pmatrix} " + r" \\ ".join(rows) + r" \end{pmatrix}"
             case "ratio":
                 return ":".join(parts)
-        return self.text
+        return (
+            rf"\text{{{self.text}}}" if self.kind == "words" and len(self.text) == 2 else self.text
+        )  # two letters alone are a product
 
 
 def _order(shape: Shape) -> tuple[bool, Fraction, str]:

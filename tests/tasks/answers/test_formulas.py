@@ -80,6 +80,9 @@ def test_a_displayed_or_boxed_formula_is_found(text):
         (r"\emptyset", ["∅", "no solution", "There are no real solutions"]),
         (r"\mathbb{R}", ["all real numbers", "ℝ", "(-∞, ∞)"]),  # noqa: RUF001
         ("3:5", ["3 : 5", "6:10", "3/5"]),
+        ("21", ["twenty-one", "$21$ hours", "21st", "21 m/s", "21 (or 21.0)", "There are $21$ such pairs"]),
+        (r"\text{II and III}", ["II, III", "II and III"]),
+        (r"\frac{3}{2}", ["2 - 1/2", "2-1/2", "1 1/2", "1.5 hours"]),
     ],
 )  # fmt: skip
 def test_a_formula_is_right_in_every_notation(gold, replies):
@@ -111,6 +114,10 @@ def test_a_formula_is_right_in_every_notation(gold, replies):
         (r"\text{Saturday}", ["Sunday", "6"]),
         ("40", ["There are 41 ways", "40x", "40 or 41", "-40"]),
         ("1 hour 30 minutes", ["1 hour 45 minutes", "1"]),
+        ("5", ["not 5", "between 5 and 6", "1.5.5", "three fifths"]),
+        (r"\triangle ABC", [r"$\triangle ABD$"]),
+        (r"\text{June 5}", ["July 5", "5"]),
+        ("-1", ["II"]),
     ],
 )
 def test_another_formula_is_wrong(gold, replies):
