@@ -1,8 +1,9 @@
+# ruff: noqa: RUF001 (other scripts and their punctuation are meant)
 """Answers that are the letter of an option.
 
-A letter is read in every dress alike, be it A, which is an article too, I, a pronoun, or another: in brackets, bold or
-LaTeX, behind `option`, before `)`, `.` or `:`, before the text of its option or a reason (`A because`), alone. `A dog` and
-`I think` are no letters, unless an option says so. Who names two names none, but for those that he turns down
+A letter is read in every dress alike, be it A, which is an article too, I, a pronoun, or another: in brackets, in bold
+or LaTeX, behind `option`, before `)`, `.` or `:`, before the text of its option or a reason (`A because`), alone.
+`A dog` and `I think` are no letters, unless an option says so. Who names two names none, but for what is turned down
 (`C, not A`).
 """
 
@@ -17,42 +18,44 @@ from gdesign.tasks.answers.texts import exact
 from gdesign.tasks.answers.words import Words, spoken, whole
 
 LETTERS = 26
+"""How many letters a choice may be where options stand in the question alone."""
 
-_LOOK_ALIKE = str.maketrans(
-    "АВСЕНІКМОРТХ", "ABCEHIKMOPTX"
-)  # Cyrillic; where options have Latin letters, these are meant
 _MARKS = re.compile(
     r"\\(?:textbf|text|mathrm|mathbf|mathsf|mathit|boxed|fbox|bf|rm)\b|\\[()\[\]]|[*_`~$\"“”{}<>]|\\(?=\s)"
 )
+_CYRILLIC = str.maketrans("АВСЕНІКМОРТХ", "ABCEHIKMOPTX")  # of the same looks; options have Latin letters
 _HEAD = (
     r"(?:(?:the|my|is|it|it's|are|be|would|should|definitely|clearly|probably|likely|therefore|so|either|indeed|only"
-    r"|correct|final|best|right|most|answer|option|choice|letter|number)\b[\s:]*)*"
+    r"|correct|final|best|right|most|answer|option|choice|letter|number|la|el|le|die|opción|opção|вариант)\b[\s:]*"
+    r"|(?:ข้อ|ตัวเลือก|选项|選項|選択肢)\s*)*"
 )
 _TURNED_DOWN = re.compile(
     r"[,;.]?\s*\b(?:and not|but not|not|rather than|instead of|because|since|as|whereas|while|unlike|over|although)\b"
-    r"|[;]|(?<=[a-z)])\.(?=\s)",
+    r"|;|(?<=[a-z)])\.(?=\s)",
     re.IGNORECASE,
 )
 _BRACKETED = re.compile(r"[(\[]\s*([A-Z])\s*[)\]]")
-_NAMED = re.compile(
-    r"[(\[]\s*([A-Z])\s*[)\]]|\b(?:option|choice|answer|letter)\s+([A-Z])\b(?!['\u2019])", re.IGNORECASE
-)
+_NAMED = re.compile(r"[(\[]\s*([A-Z])\s*[)\]]|\b(?:option|choice|answer|letter)\s+([A-Z])\b(?!['\u2019])", re.I)
 _DRESSED = re.compile(
     r"[(\[]\s*([A-Z])\s*[)\]]|\*\*\s*[(\[]?([A-Z])[)\]]?[.:]?\s*\*\*|\b(?:option|choice)\s+([A-Z])\b(?!['\u2019])",
     re.ASCII,
 )
+_WRONG = re.compile(r"(?:\s\w+){0,6}?\s(?:is|are|was|can be|should be)\s(?:not\b|incorrect|wrong|eliminated|ruled out)")
+_NO = r"(?!\bnot\b|n't\b)"
 _BEST = re.compile(
-    r"\b(?:most\s+\w+|best|correct|right|only|logical|likely)\b(?:(?!\bnot\b|n't\b)[^.\n(]){0,120}?"
-    r"\b(?:is|are|was|would be|will be|should be|be|to|would)\b\s*:?\s*(?P<said>(?:(?!\bnot\b|n't\b)[^.\n(]){0,40}?\([A-Z]\).*)",
+    rf"\b(?:most\s+\w+|best|correct|right|only|logical|likely)\b(?:{_NO}[^.\n(]){{0,120}}?"
+    r"\b(?:is|are|was|would be|will be|should be|be|to|would)\b\s*:?\s*"
+    rf"(?P<said>(?:{_NO}[^.\n(]){{0,40}}?\([A-Z]\).*)",
 )
 _IS_RIGHT = re.compile(
     r"(?:[(\[]([A-Z])[)\]]|\*\*([A-Z])\*\*|\b(?:option|choice|answer|letter)\s+([A-Z])\b|(?<!\w)([A-Z])(?=[).:]?\s))"
-    r"[).:]?(?:\s(?:(?!\bnot\b|\bor\b|\band\b|n't\b)[^.\n()]){0,60}?)?\s(?:is|seems|would be|must be)\s(?:clearly |therefore )?"
-    r"(?:the )?(?:most \w+ |only )?(?:correct|right|best|appropriate|accurate)\b",
+    rf"[).:]?(?:\s(?:{_NO}(?!\bor\b|\band\b)[^.\n()]){{0,60}}?)?\s(?:is|seems|would be|must be)\s"
+    r"(?:clearly |therefore )?(?:the )?(?:most \w+ |only )?(?:correct|right|best|appropriate|accurate)\b",
 )
 _I_CHOOSE = re.compile(
-    r"\bI(?:'d|'ll|'m| am| would| will| have| must)?\s+(?:therefore\s+)?(?:choose|chose|pick|select|go(?:ing)?(?: with| for)|opt(?:ing)?"
-    r" for|vote(?: for)?|answer|say)\b\s*:?\s*(.*)"
+    r"\bI(?:'d|'ll|'m| am| would| will| have| must)?\s+(?:therefore\s+)?"
+    r"(?:choose|chose|pick|select|go(?:ing)? (?:with|for)|opt(?:ing)? for|vote(?: for)?|answer|say)\b\s*:?\s*(.*)"
+    r"|[选選][择擇]?\s*[:\uff1a]?\s*([(\uff08]?[A-Z](?![A-Za-z]).*)"
 )
 
 
@@ -79,11 +82,12 @@ def choice(text: str, num_options: int, options: Sequence[str] = ()) -> str | No
         letter = _chosen(part, options)
         if letter is not None or _two(part):
             return letter if letter in allowed else None
+    text = text[max(withdrawn(text), 0) :]
     letter = _by_text(text, options)
     if letter is not None:
         return letter
     leading = _leading_letter(text, options)
-    dressed = {a or b or c for a, b, c in _DRESSED.findall(text)}
+    dressed = {m[1] or m[2] or m[3] for m in _DRESSED.finditer(text) if not _WRONG.match(text, m.end())}
     if leading is None or dressed - {leading}:
         last = _last_line(text, options)
         if last is not None:
@@ -99,7 +103,7 @@ def _conclusions(text: str) -> list[str]:
     found += [(m.start(), m["said"]) for words in spoken(text, "option") for m in _option_is(words).finditer(text)]
     found += [(m.start(), m["said"]) for m in _BEST.finditer(text)]
     found += [(m.start(), next(filter(None, m.groups()))) for m in _IS_RIGHT.finditer(text)]
-    found += [(m.start(), m[1]) for m in _I_CHOOSE.finditer(text)]
+    found += [(m.start(), m[1] or m[2]) for m in _I_CHOOSE.finditer(text)]
     return [] if found and max(found)[0] < withdrawn(text) else [said for _, said in sorted(found, reverse=True)]
 
 
@@ -108,8 +112,9 @@ def _option_is(words: Words) -> re.Pattern[str]:
     """Return a pattern of sentences in which an option is said to be the right one; alone it is only discussed."""
     noun, dress, says = whole(words.option), whole(words.dress), whole(words.says)
     return re.compile(
-        rf"(?:(?:{dress})[ \t,]*(?:{noun})|(?:{noun})[ \t]*(?:{dress}))[^.\n:(]{{0,60}}?\s*(?:[:\uff1a]|(?:{says})[ \t]*:?)"
-        r"[\s*_]*(?!not\b)(?P<said>\S.*)",
+        rf"(?:(?:{dress})[ \t,]*(?:{noun})|(?:{noun})[ \t]*(?:{dress}))[^.\n:(]{{0,60}}?\s*"
+        r"(?:[:\uff1a]"
+        rf"|(?:{says})[ \t]*:?)[\s*_]*(?!not\b)(?P<said>\S.*)",
         re.IGNORECASE,
     )
 
@@ -118,7 +123,7 @@ def _option_is(words: Words) -> re.Pattern[str]:
 
 _CHOICE = re.compile(
     rf"{_HEAD}(?:[(\[]\s*(?P<brackets>[A-Za-z])\s*[)\]]|(?P<mark>[A-Za-z])\s*(?:(?P<colon>:)|[)\].](?!\w)|$)"
-    r"|(?P<bare>[A-Z])\b(?![\w'\u2019-]))",
+    r"|(?P<bare>[A-Z])(?![A-Za-z0-9_'\u2019-]))",
     re.IGNORECASE,
 )
 _ANOTHER = re.compile(r"\s*(?:[,/&]|and\b|or\b)\s*[(\[]?\s*[A-Z]\b\s*(?:[)\].,:]|$|and\b|or\b)")
@@ -136,13 +141,18 @@ def _chosen(part: str, options: Sequence[str]) -> str | None:
     cut = _TURNED_DOWN.search(plain)
     said = plain if cut is None else plain[: cut.start()]
     named = {a or b.upper() for a, b in _NAMED.findall(said)}
-    return _by_text(said, options) or (next(iter(named)) if len(named) == 1 else None)
+    for clause in (said, re.split(r"[,;(\u2013\u2014]| - ", said, maxsplit=1)[0]):
+        if (letter := _by_text(clause, options)) is not None:
+            return letter
+    return next(iter(named)) if len(named) == 1 else None
 
 
 def _leading_letter(part: str, options: Sequence[str]) -> str | None:
     plain = _plain(part)
     match = _CHOICE.match(plain)
     if match is None or _two(part):
+        return None
+    if _WRONG.match(plain, match.end()):
         return None
     rest = plain[match.end() :]
     letter = (match["brackets"] or match["mark"] or match["bare"]).upper()
@@ -171,12 +181,14 @@ def _two(part: str) -> bool:
 def _last_line(text: str, options: Sequence[str]) -> str | None:
     """Return the letter of a last line that is an option with its text, unless the options are listed there."""
     *_, before, last = ("", "", *(line for line in text.splitlines() if line.strip()))
-    found = [re.match(r"[(\[]?([A-Z])[)\].:]+\s+(.+)", _plain(line)) for line in (before, last)]
-    if found[0] is not None or found[1] is None:
+    return None if _option(before, options) else _option(last, options)
+
+
+def _option(line: str, options: Sequence[str]) -> str | None:
+    found = re.fullmatch(r"[(\[]?([A-Z])[)\].:]+\s+(.+)", _plain(line))
+    if found is None or ord(found[1]) - 65 >= len(options):
         return None
-    letter = found[1][1]
-    same = ord(letter) - 65 < len(options) and _folded(found[1][2]) == _folded(options[ord(letter) - 65])
-    return letter if same else None
+    return found[1] if _folded(found[2]) == _folded(options[ord(found[1]) - 65]) else None
 
 
 # --------------------------------------------------------------------------- what options say
@@ -200,7 +212,7 @@ _SHORT = 60  # characters of what is a number with a unit
 
 def _plain(part: str) -> str:
     plain = " ".join(_MARKS.sub("", unicodedata.normalize("NFKC", part)).split()).lstrip("' ").rstrip("' ")
-    return re.sub(r"(?<!\w)[АВСЕНІКМОРТХ](?=\s*(?:[).:,]|$))", lambda m: m[0].translate(_LOOK_ALIKE), plain)
+    return re.sub(r"(?<!\w)[АВСЕНІКМОРТХ](?=\s*(?:[).:,]|$))", lambda m: m[0].translate(_CYRILLIC), plain)
 
 
 @lru_cache(maxsize=1024)  # options are compared with every reply

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 (other scripts and their punctuation are meant)
 r"""Where in a reply the answer stands: outside thoughts and quotes, behind the last mark.
 
 A mark is, in any of the languages of `words`,
@@ -31,7 +32,9 @@ _FIELD = re.compile(
 _NOTHING_STATED = re.compile(
     r"[\s*_]*(?:(?:in)?correct|right|wrong|(?:in)?consistent|(?:un)?reasonable|(?:un)?clear|obvious|simple|valid|plausible"
     r"|not|no longer|never|depend\w*|given|found|obtained|determined|expected|required|supposed|based|below|above"
-    r"|as follows|in the (?:form|range)|an? (?:\w+ ){0,2}(?:integer|whole number|fraction|decimal|number|prime|letter)"
+    r"|as (?:follows|required|expected)"
+    r"|in (?:line|step|part|terms|fact|the (?:form|range|text|passage|question|problem))"
+    r"|an? (?:\w+ ){0,2}(?:integer|whole number|fraction|decimal|number|prime|letter)"
     r"|(?:always |also )?(?:positive|negative|even|odd)(?! +[0-9])|unknown|the same|what|which|whether|how|why"
     r"|(?:impossible|possible) to|cannot|can't|closest|close to)\b",
     re.IGNORECASE,
@@ -63,12 +66,11 @@ def own_words(text: str) -> str:
     unless they stand in a quote.
     """
     text = _without_quotes(without_thoughts(text))
-    first = min(
-        (m.start() for m in (next(_lines(text), None), _OTHER_MARK.search(text)) if m is not None), default=None
-    )
-    if first is not None:
-        questions = list(_ASKED.finditer(text))
-        if not any(q["number"] for q in questions if q.start() < first):
+    questions = list(_ASKED.finditer(text))
+    if questions:
+        marks = [m.start() for m in (*_lines(text), *_OTHER_MARK.finditer(text))] + [at for at, _ in _cues(text)]
+        first = min(marks, default=len(text))
+        if not any(q["number"] for q in questions if q.start() < first):  # then they are steps of its own
             text = text[: next((q.start() for q in questions if q.start() > first), len(text))]
     return text
 
@@ -82,7 +84,7 @@ def _line(words: Words) -> re.Pattern[str]:
     return re.compile(
         rf"^[ \t>#*_`~\-•|]*(?:(?:the|so|thus|hence|therefore|then|here is|and),?[ \t]+)*{name}"
         r"(?:[ \t]+(?:to|of|for|in)\b[^:\n]{0,60}|[ \t]*\([^()\n]{0,40}\))?[ \t*_`~]*"
-        r"(?:[:\uff1a|]|[\-–—](?=[ \t]))[*_`~]*(.*)$"  # noqa: RUF001
+        r"(?:[:\uff1a|]|[\-–—](?=[ \t]))[*_`~]*(.*)$"
         rf"|^[ \t>#*_]*{name}[ \t*_#]*()$",
         re.IGNORECASE | re.MULTILINE,
     )
@@ -91,8 +93,9 @@ def _line(words: Words) -> re.Pattern[str]:
 @lru_cache
 def _cue(words: Words) -> re.Pattern[str]:
     return re.compile(
-        rf"(?:{whole(words.answer)})(?:[ \t]*(?:{whole(words.dress)}))*(?:[ \t]+(?:to|of|for)\b[^:.\n]{{0,80}}?)?[\s*_`~]*"
-        rf"(?:[:\uff1a=]|(?P<says>{whole(words.says)})(?:[ \t]*:)?|(?=[ \t]+[(*]*(?:[0-9]|(?-i:[A-Z])[)*]*\.?[ \t]*$)))\s*",
+        rf"(?:{whole(words.answer)})(?:[ \t]*(?:{whole(words.dress)}))*(?:[ \t]+(?:to|of|for)\b[^:.\n]{{0,80}}?)?"
+        rf"[\s*_`~]*(?:[:\uff1a=]|(?P<says>{whole(words.says)})(?:[ \t]*:)?"
+        r"|(?=[ \t]+[(*]*(?:[0-9]|(?-i:[A-Z])[)*]*\.?[ \t]*$)))\s*",
         re.IGNORECASE | re.MULTILINE,
     )
 
@@ -165,9 +168,11 @@ def _statements(text: str) -> Iterator[tuple[int, str]]:
 
 def _undressed(line: re.Match[str]) -> str:
     """Return what a line states without the end of a dress that began before it (`**Answer: X**`, `| Answer | X |`)."""
-    said = line[1].strip()
-    for mark in ("|", "**", "__", "`", "*", "_"):
-        if said.endswith(mark) and said.count(mark) % 2 and mark in line[0][: line.start(1) - line.start()]:
+    before, said = line[0][: line.start(1) - line.start()].lstrip(), line[1].strip()
+    if before.startswith("|"):
+        said = said.removesuffix("|").strip()
+    for mark in ("**", "__", "`", "*", "_"):
+        if before.count(mark) % 2 and said.count(mark) % 2:
             said = said.removesuffix(mark).strip()
     return said
 
@@ -199,12 +204,17 @@ def cues(text: str) -> list[tuple[int, str]]:
 
     Empty where the answer is withdrawn later on.
     """
+    found = _cues(text)
+    return [] if found and found[-1][0] < withdrawn(text) else found[::-1]
+
+
+def _cues(text: str) -> list[tuple[int, str]]:
     found: list[tuple[int, str]] = []
     for cue in sorted((m for words in spoken(text, "answer") for m in _cue(words).finditer(text)), key=re.Match.start):
         rest = text[cue.end() : cue.end() + _LONGEST].split("\n", 1)[0].strip()
         if rest and not (cue["says"] and _NOTHING_STATED.match(rest)):
             found.append((cue.start(), rest))
-    return [] if found and found[-1][0] < withdrawn(text) else found[::-1]
+    return found
 
 
 def withdrawn(text: str) -> int:

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001, RUF002 (other scripts and their punctuation are meant)
 """Answers that are numbers.
 
 Numbers are read as they are written in English (`1,234.56`), German or Spanish (`1.234,56`), French (`1 234,56`), Swiss
@@ -5,12 +6,12 @@ Numbers are read as they are written in English (`1,234.56`), German or Spanish 
 (`−7`, `1½`, `10³`), with scales (`2 million`, `3k`, `$1.5M`), currencies, per cent signs and units around them.
 Where a form could be two numbers, these rules decide:
 
-- A comma before exactly three digits parts thousands (`12,345`), but for a leading zero (`0,125`); before any other number
-  of digits it is decimal (`12,5`).
+- A comma before exactly three digits parts thousands (`12,345`), but for a leading zero (`0,125`); before any other
+  number of digits it is decimal (`12,5`).
 - A single point is decimal (`1.234`), but before exactly three digits in a text that writes decimal commas, or whose
   language does, and no number of which is written in English.
-- A plain space before three digits parts thousands where the number is all that the answer consists of but for a unit,
-  and in texts of such a language.
+- A plain space before three digits parts thousands where an answer begins with the number, beside a currency sign,
+  before a decimal comma, and in texts of such a language.
 """
 
 import re
@@ -108,6 +109,10 @@ _NO_RESULT = re.compile(
     re.I,
 )
 _RESTATED = re.compile(r"\b(?:or|i\.e\.|that is),?\s+(?:about |approximately )?[0-9][0-9.,]*\s?(?:%|per ?cent)", re.I)
+_ASIDE = re.compile(
+    r"\b(?:in|for|after|within|during|over|per|every|from|among)\s(?:the |each |all |these )?[$€£]?[0-9][0-9.,]*",
+    re.I,
+)
 _EXPRESSION = re.compile(r"\s*[^\W\d_]*\s*(?:[-+*/×÷·^]|\\times|\\cdot|\\div)\s*[$€£¥₹]?[0-9(]")
 _UNKNOWN = re.compile(r"[0-9)}]\s?[xyz](?![\w]|\s*[0-9$(])|(?<![\w])[xyz]\s?[-+*/]\s?[0-9]|[-+]\s?[xyz](?!\w)")
 _MANY = 200
@@ -123,7 +128,7 @@ def _of_statement(part: str, before: str) -> Fraction | None:
         match = NUMBER.search(sentence)
         if match is not None:
             begins = not re.search(r"[^\W_]", re.sub(_CURRENCY, "", sentence[: match.start()]))
-            aside = r"\([^()]*\)" if begins else r"\([^()]*(?:[=+×*/]|because|since| - )[^()]*\)"  # noqa: RUF001
+            aside = r"\([^()]*\)" if begins else r"\([^()]*(?:[=+×*/]|because|since| - )[^()]*\)"
             for shorter in (_REASON.split(re.sub(aside, " ", sentence))[0], _REASON.split(sentence)[0], sentence):
                 if _first(shorter) is not None:
                     return _chosen(shorter, before, last=not begins)
@@ -143,6 +148,8 @@ def _concluded(text: str) -> Fraction | None:
 def _alone(text: str) -> Fraction | None:
     """Return the number that stands alone, on the first line or in bold on one of its own, but for a unit."""
     first = text.strip().split("\n", 1)[0]
+    if (in_words := _in_words(first)) is not None:
+        return in_words
     for line in (*_DRESSED.findall(text)[::-1], first):
         match = NUMBER.match(line := _local(line.strip()))
         if match is not None and re.fullmatch(r"\s*(?:%|[$€£¥₹]|[^\W\d_]+\.?)?\.?", line[match.end() :]):
@@ -158,11 +165,15 @@ def _chosen(sentence: str, before: str, *, last: bool) -> Fraction | None:
     if _UNKNOWN.search(sentence) or (not last and _are_two(sentence)):
         return None
     values = list(_values(_NO_RESULT.sub(" ", sentence))) or list(_values(sentence))
-    if len(set(values)) > 1 and not _RESTATED.search(sentence):
-        bold = [value for span in re.findall(r"\*\*([^*\n]+)\*\*", sentence) for value in _values(span)]
-        for chosen in (_computed(before), *(bold if len(set(bold)) == 1 else ())):
-            if chosen in values:
-                return chosen
+    if values and _RESTATED.search(sentence):
+        return values[-1]
+    if len(set(values)) > 1:
+        bold = {value for span in re.findall(r"\*\*([^*\n]+)\*\*", sentence) for value in _values(span)}
+        likely = [value for value in (_computed(before), *(bold if len(bold) == 1 else ())) if value in values]
+        if likely:
+            return likely[0]
+        aside = {value for m in _ASIDE.finditer(sentence) for value in _values(m[0])}
+        values = [value for value in values if value not in aside] or values
     return (values[-1] if last else values[0]) if values else None
 
 
@@ -210,7 +221,7 @@ _MINUS = "\u2212\u2010\u2011\u2012\u2013\u2014\u2015\ufe58\ufe63\uff0d"
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _ASCII = {
     **dict.fromkeys(map(ord, _MINUS), "-"),
-    **{ord(full): half for full, half in zip("．，％＋／＝：＄￥（）٫٬⁄", ".,%+/=:$¥().,/", strict=True)},  # noqa: RUF001
+    **{ord(full): half for full, half in zip("．，％＋／＝：＄￥（）٫٬⁄", ".,%+/=:$¥().,/", strict=True)},
 }
 
 
@@ -221,7 +232,7 @@ def plain(text: str) -> str:
         text = re.sub(r"[¼-¾⅐-⅞]", lambda m: " " + unicodedata.normalize("NFKD", m[0]).replace("\u2044", "/"), text)
         text = re.sub(r"[⁰¹²³⁴-⁹⁻]+", lambda m: f"^{{{m[0].translate(_RAISED)}}}", text)
         text = re.sub(r"[^\W\D]", lambda m: str(unicodedata.decimal(m[0])), text)
-        text = re.sub(r"(?<=[0-9])[\u00a0\u2009\u202f](?=[0-9]{3}(?![0-9]))", ",", text)
+        text = re.sub(r"(?<=[0-9])[\u00a0\u2009\u202f](?=[0-9]{3}(?![0-9]))", "", text)
     text = re.sub(r"\{,\}|(?<=[0-9]),?\\[,;!:](?=[0-9]{3})", ",", text).replace("\\$", "$").replace("\\%", "%")
     text = re.sub(r"\\[dt]?frac ?\{? ?(-?[0-9]+) ?\}? ?\{ ?([0-9]+) ?\}", r" \1/\2", text)
     text = re.sub(r"\\[dt]?frac ?([0-9])([0-9])", r" \1/\2", text)
@@ -272,7 +283,7 @@ def _joined(match: re.Match[str]) -> str:
 
 
 def _local(part: str) -> str:
-    """Return what is stated with a plain space between thousands, and a letter for a scale, in the number it begins with."""
+    """Return what is stated with its first number in English: no space between thousands, no letter for a scale."""
     begin = re.match(rf"\W*{_CURRENCY}?\s?(?={_GROUPS.pattern})", part)
     if begin is not None:
         groups = _GROUPS.match(part, begin.end())
@@ -293,7 +304,7 @@ _WORDS = {word: i for i, word in enumerate(_TO_TWENTY)} | {word: 10 * i for i, w
 
 
 def _in_words(part: str) -> Fraction | None:
-    """Return what a number below a million in English words is (`twelve`, `one hundred and five`), with a unit of a word."""
+    """Return the number that English words are (`twelve`, `one hundred and five pens`), below a million."""
     words = [w for w in re.findall(r"[a-z]+|\S", part.lower().strip(".! ").replace("-", " ")) if w != "and"]
     if not words or words[0] not in _WORDS:
         return None

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 (other scripts and their punctuation are meant)
 """Answers that are compared as texts."""
 
 import re
@@ -14,17 +15,17 @@ _PAIRS = (
     ("“", "”"),
     ("‘", "’"),
     ("$", "$"),
-)  # noqa: RUF001
+)
 _DRESS = (*_PAIRS, ("__", "__"), ("_", "_"), ("<", ">"), ("[", "]"), ("(", ")"), ("{", "}"), ("\\(", "\\)"))
-_MARKS = ".!。！"  # noqa: RUF001
+_MARKS = ".!。！"
 _LATEX = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|mbox)\s*\{([^{}]*)\}")
 
 
 def exact(text: str) -> str | None:
-    """Return the answer of a text, with case and white space folded and dress removed.
+    r"""Return the answer of a text, with case and white space folded and dress removed.
 
     Reads, first that is there: what is stated (see `marked`), boxed, `the answer is X` up to the end of its sentence,
-    the whole text. Dress is what stands in pairs around all of it (Markdown, quotes, `$`), LaTeX's `\\text`, and a full
+    the whole text. Dress is what stands in pairs around all of it (Markdown, quotes, `$`), LaTeX's `\text`, and a full
     stop. Marks without a partner belong to the answer: `A*` is not `A`. What may be dress or not stays on, and
     `same_text` tries both: brackets, underscores (`__init__`), an exclamation mark.
     """
@@ -33,7 +34,9 @@ def exact(text: str) -> str | None:
     if words is None:
         words = boxed(text)
     if words is None:
-        words = next((re.split(r"(?<=\w)[.!](?=\s)|[。！]", said, maxsplit=1)[0] for _, said in cues(text)), text)  # noqa: RUF001
+        words = next(
+            (re.split(r"(?<=[\w*_`\"'”)\]])[.!](?=\s)|[。！]", said, maxsplit=1)[0] for _, said in cues(text)), text
+        )
     inner = boxed(words)
     words = _LATEX.sub(r"\1", words if inner is None else inner).replace("\\ ", " ")
     words = _bare(" ".join(words.split()).casefold(), _PAIRS, ".。")
@@ -41,7 +44,7 @@ def exact(text: str) -> str | None:
 
 
 def same_text(reference: str, answer: str) -> bool:
-    """Return whether an answer is a reference, both as `exact` reads them; what may be dress around the answer may go."""
+    """Return whether an answer is a reference, both as `exact` reads them, with or without what may be its dress."""
     tried = {answer}
     while answer not in ("", reference):
         shorter = _once(answer, _DRESS, _MARKS)

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 (other scripts and their punctuation are meant)
 """How answers are announced, by language: a table of words that `marked` and `choices` look for.
 
 English, the ten languages of MGSM, and some more. Each has nouns for an answer, nouns for an option, what may stand
@@ -95,7 +96,7 @@ def whole(alternatives: str) -> str:
 
 
 def spoken(text: str, field: Literal["answer", "option"]) -> list[Words]:
-    """Return the languages whose words for an answer, or for an option, occur in a text; to look for all takes longer."""
+    """Return the languages whose words for an answer, or an option, occur in a text: to look for all takes longer."""
     lower = text.lower()
     return [words for words, stems in _stems(field) if any(stem in lower for stem in stems)]
 
