@@ -101,7 +101,8 @@ def _conclusions(text: str) -> list[str]:
     """Return what is said to be chosen, the last saying first."""
     found = cues(text)
     found += [(m.start(), m["said"]) for words in spoken(text, "option") for m in _option_is(words).finditer(text)]
-    found += [(m.start(), m["said"]) for m in _BEST.finditer(text)]
+    if _BRACKETED.search(text):
+        found += [(m.start(), m["said"]) for m in _BEST.finditer(text)]
     found += [(m.start(), next(filter(None, m.groups()))) for m in _IS_RIGHT.finditer(text)]
     found += [(m.start(), m[1] or m[2]) for m in _I_CHOOSE.finditer(text)]
     return [] if found and max(found)[0] < withdrawn(text) else [said for _, said in sorted(found, reverse=True)]

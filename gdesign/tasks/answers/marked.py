@@ -139,31 +139,33 @@ def stated(text: str, *, bare: bool = True) -> str | None:
         text: What was written.
         bare: Whether the angle brackets of a filled-in placeholder (`Answer: <X>`) are taken off.
     """
-    *_, last = (None, *sorted(_statements(own_words(text))))
-    if last is None:
-        return None
-    placeholder = re.fullmatch(r"([*_`]*)<([^<>\n]+)>\1", last[1])
-    return placeholder[2].strip() if bare and placeholder else last[1]
+    own = own_words(text)
+    for mark in sorted(_marks(own), key=re.Match.start, reverse=True):
+        said = _said(own, mark)
+        if said:
+            placeholder = re.fullmatch(r"([*_`]*)<([^<>\n]+)>\1", said)
+            return placeholder[2].strip() if bare and placeholder else said
+    return None
 
 
-def _statements(text: str) -> Iterator[tuple[int, str]]:
-    tagged: list[tuple[int, int]] = []
-    if "<" in text or "[" in text:
-        for tag in _TAG.finditer(text):
-            inside = (tag["in"] or tag["square"] or "").strip()
-            within = max(_lines(inside), key=re.Match.start, default=None)
-            tagged.append(tag.span())
-            if inside:
-                yield tag.start(), (within and (within[1] or "").strip()) or inside
+def _marks(text: str) -> Iterator[re.Match[str]]:
+    tags = list(_TAG.finditer(text)) if "<" in text or "[" in text else []
+    yield from tags
     if '"' in text or "'" in text:
-        for field in _FIELD.finditer(text):
-            value = _value(text, field.end())
-            if value:
-                yield field.start(), value
+        yield from _FIELD.finditer(text)
     for line in _lines(text):
-        said = _undressed(line) if (line[1] or "").strip().strip("*_`~|") else _below(text, line)
-        if said and not any(begin <= line.start() < end for begin, end in tagged):
-            yield line.start(), said
+        if not any(tag.start() <= line.start() < tag.end() for tag in tags):
+            yield line
+
+
+def _said(text: str, mark: re.Match[str]) -> str:
+    if mark.re is _FIELD:
+        return _value(text, mark.end())
+    if mark.re is _TAG:
+        inside = (mark["in"] or mark["square"] or "").strip()
+        within = max(_lines(inside), key=re.Match.start, default=None)
+        return (_said(inside, within) if within else "") or inside
+    return _undressed(mark) if (mark[1] or "").strip().strip("*_`~|") else _below(text, mark)
 
 
 def _undressed(line: re.Match[str]) -> str:
@@ -189,7 +191,7 @@ def _value(text: str, begin: int) -> str:
     try:
         value, end = json.JSONDecoder().raw_decode(text, begin)
     except (ValueError, RecursionError):
-        rest = re.match(r"'((?:[^'\\\n]|\\.)*)'|[^,}\n]*", text[begin:])
+        rest = re.match(r"'((?:[^'\\\n]|\\.)*)'|[^,}\n]*", text[begin : begin + _LONGEST])
         return "" if rest is None else (rest[1] or rest[0]).strip()
     return value.strip() if isinstance(value, str) else text[begin:end]
 
@@ -225,7 +227,7 @@ def withdrawn(text: str) -> int:
 def boxed(text: str) -> str | None:
     r"""Return what the last \boxed{...} or \fbox{...} with balanced braces holds; None if there is none.
 
-    None too if it is said of it that it is not the answer.
+    None too if it is said of it that it is not the answer. One that holds but the placeholder `answer` is none.
     """
     closing: dict[int, int] = {}
     open_: list[int] = []
@@ -235,9 +237,11 @@ def boxed(text: str) -> str | None:
         elif brace[0] == "}" and open_:
             closing[open_.pop()] = brace.start()
     boxes = [(m.end(), closing[m.end()]) for m in re.finditer(r"\\(?:f?boxed|fbox) ?\{", text) if m.end() in closing]
+    boxes = [box for box in boxes if not _UNFILLED.fullmatch(text, *box)]
     if not boxes or _TURNED_DOWN.match(text, boxes[-1][1]):
         return None
     return text[slice(*boxes[-1])].strip()
 
 
+_UNFILLED = re.compile(r"\s*(?:final |your )?answer\s*")
 _TURNED_DOWN = re.compile(r"\}[\s$.)\\]*(?:is|are)[ \t]+(?:not\b|incorrect|wrong)")

@@ -58,7 +58,7 @@ def number(text: str) -> str | None:
 
     Returns:
         `18`, `-0.25`, or a fraction in lowest terms where no decimal ends (`2/3`); None if there is
-        no number, or none in what is stated.
+        no number, or none in what is stated or boxed.
     """
     text = _in_english(plain(own_words(text)))
     part = stated(text)
@@ -69,12 +69,13 @@ def number(text: str) -> str | None:
         if found is None and text[at + len(part) :].strip("*_`~<>\"' \n"):
             found = _concluded(text[at:])  # the working stands behind the mark
         return None if found is None else canonical_number(found)
-    marks = [(text.rfind(part), part) for part in (*_HASHES.findall(text)[-1:], boxed(text)) if part is not None]
-    for at, part in (*marks, *cues(text)):
+    box = boxed(text)
+    parts = (*_HASHES.findall(text)[-1:], *([] if box is None or re.fullmatch("[a-z]", box) else [box]))  # an unknown
+    marks = [(text.rfind(part), part) for part in parts]
+    for at, part in (*marks, *((at, said) for at, said in cues(text) if _first(said) is not None)):
         inner = boxed(part)
         found = _of_statement(part if inner is None else inner, text[:at])
-        if found is not None:
-            return canonical_number(found)
+        return None if found is None else canonical_number(found)
     found = _alone(text)
     if found is None:
         found = _concluded(text)
@@ -127,6 +128,8 @@ def _of_statement(part: str, before: str) -> Fraction | None:
     for sentence in re.split(r"[.;]\s+(?=[A-Z])|\n", _local(part)):
         match = NUMBER.search(sentence)
         if match is not None:
+            if "=" not in sentence and _UNKNOWN.search(sentence):
+                return None
             begins = not re.search(r"[^\W_]", re.sub(_CURRENCY, "", sentence[: match.start()]))
             aside = r"\([^()]*\)" if begins else r"\([^()]*(?:[=+×*/]|because|since| - )[^()]*\)"
             for shorter in (_REASON.split(re.sub(aside, " ", sentence))[0], _REASON.split(sentence)[0], sentence):
@@ -169,7 +172,9 @@ def _chosen(sentence: str, before: str, *, last: bool) -> Fraction | None:
         return values[-1]
     if len(set(values)) > 1:
         bold = {value for span in re.findall(r"\*\*([^*\n]+)\*\*", sentence) for value in _values(span)}
-        likely = [value for value in (_computed(before), *(bold if len(bold) == 1 else ())) if value in values]
+        likely: list[Fraction] = [
+            value for value in (_computed(before), *(bold if len(bold) == 1 else ())) if value in values
+        ]
         if likely:
             return likely[0]
         aside = {value for m in _ASIDE.finditer(sentence) for value in _values(m[0])}
