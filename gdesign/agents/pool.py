@@ -1,6 +1,5 @@
 """Pools of agents, read from YAML: the package's own, a user's file, or a list of priced LLMs."""
 
-import csv
 import os
 import re
 from collections.abc import Hashable, Iterable, Mapping
@@ -88,44 +87,10 @@ def attacked(pool: AgentPool, attacks: Mapping[str, str]) -> AgentPool:
     return replace(pool, roles=roles)
 
 
-def read_prices(path: str | Path) -> dict[str, tuple[float, float]]:
-    """Return USD per million prompt and completion tokens by LLM name.
-
-    The file is CSV with the columns model, usd_per_1M_input, usd_per_1M_output.
-
-    Raises:
-        MissingDataError: There is no such file.
-        PoolError: A column is missing, a price is no number, or an LLM stands there twice.
-    """
-    path = Path(path)
-    columns = ("model", "usd_per_1M_input", "usd_per_1M_output")
-    if not path.is_file():
-        raise MissingDataError(f"there is no price list {path}; give a CSV file with the columns {', '.join(columns)}")
-    prices: dict[str, tuple[float, float]] = {}
-    with path.open(encoding="utf-8", newline="") as lines:
-        rows = csv.DictReader(lines)
-        if missing := [c for c in columns if c not in (rows.fieldnames or ())]:
-            raise PoolError(f"{path} lacks the column {missing[0]}; expected {', '.join(columns)}")
-        for row in rows:
-            model = row["model"]
-            if model in prices:
-                raise PoolError(f"{path}, line {rows.line_num}: {model!r} has two prices; keep one")
-            try:
-                prices[model] = float(row["usd_per_1M_input"]), float(row["usd_per_1M_output"])
-            except (TypeError, ValueError):
-                raise PoolError(
-                    f"{path}, line {rows.line_num}: the prices of {model!r} are {row['usd_per_1M_input']!r} and "
-                    f"{row['usd_per_1M_output']!r}; give numbers, in USD per million tokens"
-                ) from None
-    return prices
-
-
 def priced(name: str, models: Iterable[str], prices: Mapping[str, tuple[float, float]]) -> AgentPool:
     """Return a pool with one neutral role and the LLMs given, profiled by name, family, size and price.
 
     No profile holds a score. Prices are USD per million prompt and completion tokens.
-
-    No profile holds a score.
 
     Raises:
         PoolError: An LLM has no price.
@@ -245,7 +210,10 @@ def _llm(data: object, where: str) -> LLM:
 def _operators(data: list[object], where: str) -> tuple[str, ...]:
     for i, name in enumerate(data):
         if not isinstance(name, str) or name not in OPERATORS:
-            raise PoolError(f"{where}[{i}] is {_shown(name)}; expected one of {', '.join(OPERATORS)}")
+            raise PoolError(
+                f"{where}[{i}] is {_shown(name)}; expected one of {', '.join(OPERATORS)} (ways of working that were "
+                "recorded come with their outcome table: pool=recorded)"
+            )
     if not data:
         raise PoolError(f"{where} is empty; name at least one of {', '.join(OPERATORS)}, or leave the key out")
     return _distinct(map(str, data), where)

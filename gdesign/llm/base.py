@@ -18,3 +18,13 @@ class LLMClient(Protocol):
     async def __call__(self, request: Request) -> Reply:
         """Answer one request."""
         ...
+
+
+@runtime_checkable
+class AnswersTurns(Protocol):
+    """A client that answers an agent's whole turn at once, however the agent works: it was recorded so.
+
+    It needs no prompts, so an agent may work in a way that nothing here tells an LLM of.
+    """
+
+    whole_turns: bool

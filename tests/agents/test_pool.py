@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from gdesign.agents.pool import SOLVER, attacked, builtin, describe, load, priced, read_prices
+from gdesign.agents.pool import SOLVER, attacked, builtin, describe, load, priced
 from gdesign.agents.prompt import ATTACKS, prompt
 from gdesign.errors import MissingDataError, PoolError
 from gdesign.types import Agent, Candidate, Task
@@ -166,33 +166,6 @@ def test_a_profile_tells_name_family_size_and_price(model, words):
     profile = describe(model, 0.15, 10)
     for word in [model, *words, "0.15 USD", "10 per million"]:
         assert word in profile
-
-
-def test_prices_are_read_by_name(tmp_path):
-    path = tmp_path / "prices.csv"
-    path.write_text("model,usd_per_1M_input,usd_per_1M_output,source\nm,0.1,2,list\n")
-    assert read_prices(path) == {"m": (0.1, 2.0)}
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("model,usd_per_1M_input\nm,1\n", "lacks the column usd_per_1M_output"),
-        ("model,usd_per_1M_input,usd_per_1M_output\nm,1,?\n", r"line 2.*'m'"),
-        ("model,usd_per_1M_input,usd_per_1M_output\nm,1\n", r"line 2.*'m'"),
-        ("model,usd_per_1M_input,usd_per_1M_output\nm,1,1\nm,2,2\n", r"line 3.*two prices"),
-    ],
-)
-def test_a_broken_price_list_is_named_with_its_line(tmp_path, text, message):
-    path = tmp_path / "prices.csv"
-    path.write_text(text)
-    with pytest.raises(PoolError, match=message):
-        read_prices(path)
-
-
-def test_a_price_list_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(MissingDataError, match=r"prices\.csv"):
-        read_prices(tmp_path / "prices.csv")
 
 
 def test_a_file_may_name_a_role_that_attacks(written):

@@ -3,9 +3,10 @@ from time import perf_counter
 
 import pytest
 
-from gdesign.errors import DataError, MissingDataError
+from gdesign.errors import DataError, MissingDataError, PoolError
 from gdesign.tasks.data import data_dir, read_csv
-from gdesign.tasks.table import Recorded, load_scores, load_table
+from gdesign.tasks.outcomes import Recorded, Way
+from gdesign.tasks.table import load_scores, load_table, read_prices, tasks_of
 
 TINY = Path(__file__).parents[2] / "data" / "tiny"
 QUESTIONS = (
@@ -90,7 +91,7 @@ def test_prompt_tokens_may_be_unknown_and_answers_may_be_called_pred(tmp_path):
     [
         ("qid,model,answer\n", "lacks correct, output_tokens_cl100k"),
         (HEADER, "holds no results"),
-        (HEADER + "1,m,yes,x,5\n", ":2: .*expected qid"),
+        (HEADER + "1,m,yes,x,5\n", ":2: correct is 'yes'.*true or false"),
         (HEADER + "1,m,1,x\n", ":2: "),
         (HEADER + "1,m,2,x,5\n", r":2: .*correct in \[0, 1\]"),
         (HEADER + "1,m,nan,x,5\n", r":2: .*correct in \[0, 1\]"),
@@ -160,3 +161,30 @@ def test_a_cascade_over_raw_answers_gives_the_known_numbers(name, disagreements,
     assert apart == disagreements
     assert 100 * right / n == pytest.approx(score, abs=1e-3)
     assert cost / n / 1e6 * 1000 == pytest.approx(usd, abs=1e-4)
+
+
+def test_prices_are_read_by_name(tmp_path):
+    path = tmp_path / "prices.csv"
+    path.write_text("model,usd_per_1M_input,usd_per_1M_output,source\nm,0.1,2,list\n")
+    assert read_prices(path) == {"m": (0.1, 2.0)}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model,usd_per_1M_input\nm,1\n", "lacks usd_per_1M_output"),
+        ("model,usd_per_1M_input,usd_per_1M_output\nm,1,?\n", r":2: .*'m'"),
+        ("model,usd_per_1M_input,usd_per_1M_output\nm,1\n", r":2: .*'m'"),
+        ("model,usd_per_1M_input,usd_per_1M_output\nm,1,1\nm,2,2\n", r":3: .*two prices"),
+    ],
+)
+def test_a_broken_price_list_is_named_with_its_line(tmp_path, text, message):
+    path = tmp_path / "prices.csv"
+    path.write_text(text)
+    with pytest.raises((PoolError, DataError), match=message):
+        read_prices(path)
+
+
+def test_a_price_list_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(MissingDataError, match=r"prices\.csv"):
+        read_prices(tmp_path / "prices.csv")
