@@ -10,7 +10,7 @@ from gdesign.execute.decide import decide
 from gdesign.execute.limits import Ledger, Limits
 from gdesign.execute.operators import MOST_CALLS, work
 from gdesign.execute.plan import Plan, stays_silent
-from gdesign.llm.base import AnswersTurns, LLMClient
+from gdesign.llm.base import LLMClient, answers_turns
 from gdesign.sandbox import Sandbox
 from gdesign.types import AgentPool, Design, Extract, Run, Task, Turn
 
@@ -45,7 +45,7 @@ async def run(
             works, or an operator runs programs and there is nowhere to run them.
         BudgetExceededError: The limit on spending is reached.
     """
-    whole_turns = isinstance(llm, AnswersTurns) and llm.whole_turns
+    whole_turns = answers_turns(llm)
     plan = Plan(design, pool=pool, recorded=whole_turns)
     began = perf_counter()
     n = len(design.agents)

@@ -20,11 +20,10 @@ class LLMClient(Protocol):
         ...
 
 
-@runtime_checkable
-class AnswersTurns(Protocol):
-    """A client that answers an agent's whole turn at once, however the agent works: it was recorded so.
+def answers_turns(llm: LLMClient) -> bool:
+    """Return whether a client answers an agent's whole turn at once, however the agent works: it was recorded so.
 
-    It needs no prompts, so an agent may work in a way that nothing here tells an LLM of.
+    Such a client has an attribute `whole_turns` that is true. It needs no prompts, so an agent may work in a way that
+    nothing here tells an LLM of.
     """
-
-    whole_turns: bool
+    return bool(getattr(llm, "whole_turns", False))

@@ -96,8 +96,7 @@ class RecordedClient:
             raise ConfigError(f"cost is {cost!r}; expected recorded or ignore")
         self._places = PLACES if sets is None else dict.fromkeys(sets, Place(directory, ways_of))
         self._scores_only = scores_only
-        for name in sets or ():
-            self._table(name)
+        self._tables = {name: self._read(name) for name in sets or ()}
         self._transition: Transition = TRANSITIONS[transition]
         self._ignore_cost = cost == "ignore"
         self._tokens_per_heard = tokens_per_heard
@@ -122,7 +121,8 @@ class RecordedClient:
                 f"{', '.join(self._places)}; choose a task of theirs, name its table by sets and directory, or choose "
                 "another LLM client"
             )
-        table = self._table(name)
+        if (table := self._tables.get(name)) is None:
+            table = self._tables[name] = self._read(name)
         try:
             sample = _sample(request, len(table.samples(request.llm, origin.operator)))
             own = table.outcome(qid, request.llm, origin.operator, sample)
@@ -159,7 +159,7 @@ class RecordedClient:
             usd=None if self._ignore_cost else own.usd,
         )
 
-    def _table(self, name: str) -> OutcomeTable:
+    def _read(self, name: str) -> OutcomeTable:
         place = self._places[name]
         if self._scores_only:
             return load_scores(data_dir() / place.directory / f"{name}.jsonl")

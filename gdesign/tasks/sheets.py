@@ -84,7 +84,7 @@ def read_sheet(path: Path, *, needs: Sequence[str] = ()) -> Sheet:
     header: tuple[str, ...] = ()
     delimiter = delimiters[0]
     for candidate in delimiters:
-        found = next(_rows(path, text, candidate, skipped), (0, []))[1]
+        found = next(_rows(path, text, candidate, skipped, strict=False), (0, []))[1]
         if len(found) > len(header):
             header, delimiter = tuple(name.strip() for name in found), candidate
     while header and not header[-1]:
@@ -101,8 +101,10 @@ def read_sheet(path: Path, *, needs: Sequence[str] = ()) -> Sheet:
     )
 
 
-def _rows(path: Path, text: str, delimiter: str, skipped: int) -> Iterator[tuple[int, list[str]]]:
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+def _rows(
+    path: Path, text: str, delimiter: str, skipped: int, *, strict: bool = True
+) -> Iterator[tuple[int, list[str]]]:
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=strict)
     line = 1
     while True:
         try:
@@ -114,7 +116,7 @@ def _rows(path: Path, text: str, delimiter: str, skipped: int) -> Iterator[tuple
             ) from None
         if row is None:
             return
-        if any(row) and any(value.strip() for value in row):
+        if row and (row[0].strip() or any(value.strip() for value in row)):
             yield line + skipped, row
         line = rows.line_num + 1
 

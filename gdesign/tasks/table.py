@@ -215,6 +215,8 @@ def _results(path: Path, questions: tuple[Question, ...], ways_of: str) -> dict[
     columns: dict[Way, dict[int, Column]] = {}
     ways: dict[tuple[str, str], dict[int, Column]] = {}
     same: dict[str, str] = {}  # one object for equal answers: a table has few different ones
+    grades: dict[str, float] = {}  # nor are there many different numbers to read
+    lengths: dict[str, int] = {}
     for line, row in sheet.rows:
         model = row[i_model].strip()
         operator = "" if i_operator is None else row[i_operator].strip()
@@ -223,8 +225,11 @@ def _results(path: Path, questions: tuple[Question, ...], ways_of: str) -> dict[
                 raise sheet.error(line, "model is empty; name who answered")
             way = Way(ways_of, model) if ways_of else Way(model, operator or ANSWER)
             samples = ways[model, operator] = columns.setdefault(way, {})
-        correct, number = _grade(sheet, line, row[i_correct]), 0
-        tokens = _whole(sheet, line, "output_tokens_cl100k", row[i_tokens])
+        number = 0
+        if (correct := grades.get(row[i_correct])) is None:
+            correct = grades[row[i_correct]] = _grade(sheet, line, row[i_correct])
+        if (tokens := lengths.get(row[i_tokens])) is None:
+            tokens = lengths[row[i_tokens]] = _whole(sheet, line, "output_tokens_cl100k", row[i_tokens])
         if i_sample is not None and row[i_sample].strip().lower() not in UNKNOWN:
             number = _whole(sheet, line, "sample", row[i_sample])
         i = position.get(row[i_qid])
