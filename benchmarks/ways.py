@@ -222,7 +222,15 @@ def table(out: Path, names: Sequence[str], seeds: Sequence[int], k: int) -> list
     """Return what every method is worth at a price, and paired with the search, as Markdown."""
     price = PRICES[k]
     reference = read(out, SEARCH, seeds)[k]
-    head = ["method", "utility", "score", "USD per 1,000", f"less that of the {SEARCH}", "95 % over problems", "better in"]
+    head = [
+        "method",
+        "utility",
+        "score",
+        "USD per 1,000",
+        f"less that of the {SEARCH}",
+        "95 % over problems",
+        "better in",
+    ]
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for name in (*names, PER_SET, ORACLE):
         found = read(out, name, seeds)[k]
@@ -259,7 +267,9 @@ def by_set(out: Path, names: Sequence[str], seeds: Sequence[int], k: int) -> lis
     lines = ["| set | " + " | ".join(names) + " |", "|" + "---|" * (len(names) + 1)]
     for domain, columns in sorted(scores.items()):
         means = [round(mean(columns[name]), 3) for name in names]
-        lines.append(f"| {domain} | " + " | ".join(f"**{m:.3f}**" if m == max(means) else f"{m:.3f}" for m in means) + " |")
+        lines.append(
+            f"| {domain} | " + " | ".join(f"**{m:.3f}**" if m == max(means) else f"{m:.3f}" for m in means) + " |"
+        )
     return lines
 
 
@@ -309,7 +319,11 @@ def main() -> None:
     ]
     for k, price in enumerate(PRICES):
         parts += ["", f"## lambda {price:g}", "", *table(args.out, names, seeds, k)]
-    shown = [n for n in ("single way, searched", SEARCH, "ridge, one way", "evidence", PER_SET, ORACLE) if n in (*names, PER_SET, ORACLE)]
+    shown = [
+        n
+        for n in ("single way, searched", SEARCH, "ridge, one way", "evidence", PER_SET, ORACLE)
+        if n in (*names, PER_SET, ORACLE)
+    ]
     parts += ["", f"## Scores by set, lambda {PRICES[0]:g}", "", *by_set(args.out, shown, seeds, 0), ""]
     text = "\n".join(parts)
     if args.write:

@@ -173,7 +173,9 @@ def test_null_and_nan_are_no_text(tmp_path):
 
 def test_a_score_that_is_null_is_an_answer_that_was_not_given(tmp_path):
     path = tmp_path / "t.jsonl"
-    path.write_text('{"question": "a?", "scores": {"m": null, "n": 1}}\n{"question": "b?", "scores": {"m": 1, "n": 0}}\n')
+    path.write_text(
+        '{"question": "a?", "scores": {"m": null, "n": 1}}\n{"question": "b?", "scores": {"m": 1, "n": 0}}\n'
+    )
     assert load_scores(path).complete_models() == ("n",)
 
 
