@@ -303,18 +303,18 @@ def main() -> None:
     parts = [
         "# GPT-4 in seven ways of working",
         "",
-        f"`GDESIGN_DATA=... {command()}`; configs/experiment/ways.yaml; answers exact. utility = score - lambda x USD per "
-        "1,000 questions. One LLM (gpt-4-32k, 60 and 120 USD per million tokens) in seven ways of working; three of them "
-        "are multi-agent: multi-persona in one call, meta and meta-python by a conductor that calls experts. What a way "
-        "takes is recorded: all prompts, replies and calls.",
+        f"`GDESIGN_DATA=... {command()}`; configs/experiment/ways.yaml; answers exact. utility = score - lambda x USD "
+        "per 1,000 questions. One LLM (gpt-4-32k, 60 and 120 USD per million tokens) in seven ways of working; three "
+        "of them are multi-agent: multi-persona in one call, meta and meta-python by a conductor that calls experts. "
+        "What a way takes is recorded: all prompts, replies and calls.",
         "",
         "All 3,250 questions (`python eval.py designer=single designer.operator=cot task=ways llm=recorded pool=ways "
         "split=all` gives a row, and every set's mean):",
         "",
         *whole_table(),
         "",
-        f"From here on: mean ± standard deviation over {args.seeds} random halves outside the lock-box, by problem; the "
-        "halves overlap, so the spread is no standard error. Differences are paired by question. Their intervals "
+        f"From here on: mean ± standard deviation over {args.seeds} random halves outside the lock-box, by problem; "
+        "the halves overlap, so the spread is no standard error. Differences are paired by question. Their intervals "
         "resample problems, each with all its languages and all the halves that test it.",
     ]
     for k, price in enumerate(PRICES):

@@ -76,8 +76,8 @@ def refuse_unprompted(operator: str) -> None:
     """Raise UnsupportedRequestError where no LLM can be told to work by an operator."""
     if operator not in OPERATORS:
         raise UnsupportedRequestError(
-            f"the operator {operator!r} is a way of working that was recorded elsewhere, and no prompt tells an LLM how; "
-            f"answer from the recording (llm=recorded), or let agents work by {', '.join(OPERATORS)}"
+            f"the operator {operator!r} is a way of working that was recorded elsewhere, and no prompt tells an LLM of "
+            f"it; answer from the recording (llm=recorded), or let agents work by {', '.join(OPERATORS)}"
         )
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from gdesign.agents.prompt import OPERATORS, prompt, refuse_unprompted
+from gdesign.tasks.answers.thoughts import without_thoughts
 from gdesign.types import Agent, AgentPool, Design, Gate, Message, Origin, Reply, Request, Task, Turn, sample_index
 
 
@@ -40,7 +41,7 @@ class Plan:
         return heard
 
     def request(self, i: int, task: Task, *, seed: int, heard: Sequence[Turn], previous: Reply | None) -> Request:
-        """Return what agent `i` is asked.
+        """Return what agent `i` is asked; what it is told of replies, its own included, is without thoughts.
 
         Args:
             heard: The turns it hears; those without a reply are left out.
@@ -53,8 +54,8 @@ class Plan:
                 agent,
                 task,
                 pool=self._pool,
-                heard=[(self._agents[t.agent].role, reply.text) for t, reply in spoken],
-                previous=None if previous is None else previous.text,
+                heard=[(self._agents[t.agent].role, without_thoughts(reply.text)) for t, reply in spoken],
+                previous=None if previous is None else without_thoughts(previous.text),
             )
             if agent.operator in OPERATORS
             else (Message("system", f"Works by: {agent.operator}."), Message("user", task.question)),

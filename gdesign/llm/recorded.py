@@ -6,12 +6,12 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from gdesign.agents.pool import SOLVER, priced
+from gdesign.agents.pool import SOLVER, priced, read_prices
 from gdesign.errors import ConfigError, DataError, PoolError, UnsupportedRequestError
 from gdesign.llm.simulated.transition import OPTIMISTIC, PESSIMISTIC, Opinion, Transition
 from gdesign.tasks.data import data_dir, find
 from gdesign.tasks.outcomes import ANSWER, MISSING, OutcomeTable, Recorded
-from gdesign.tasks.table import load_scores, load_table, read_prices
+from gdesign.tasks.table import load_scores, load_table
 from gdesign.types import AgentPool, Candidate, Label, Origin, Reply, Request, Usage, seed_and_copy
 
 SETS = ("gsm", "math-l5", "crux")

@@ -9,6 +9,8 @@ from typing import ClassVar, Literal, Protocol, get_args, runtime_checkable
 from gdesign.errors import ConfigError
 from gdesign.sandbox import Sandbox
 from gdesign.tasks.answers.choices import choice
+from gdesign.tasks.answers.formulas import formula
+from gdesign.tasks.answers.literals import literal
 from gdesign.tasks.answers.numbers import number
 from gdesign.tasks.answers.texts import exact
 from gdesign.types import Task
@@ -130,12 +132,22 @@ class PublishedWithSplit(Published):
 
 
 def read(text: str, grader: str, options: Sequence[str]) -> str | None:
-    """Return the answer in a text as `number` reads it, or `choice` among the options, or else `exact`."""
+    """Return the answer in a text, by the kind that it is of.
+
+    Args:
+        text: What was written.
+        grader: `number`, `choice`, `formula`, `literal`, else `exact`.
+        options: What can be chosen; without any, the letters A to Z can be.
+    """
     match grader:
         case "number":
             return number(text)
         case "choice":
-            return choice(text, len(options), options)
+            return choice(text, len(options) or 26, options)
+        case "formula":
+            return formula(text)
+        case "literal":
+            return literal(text)
     return exact(text)
 
 

@@ -3,8 +3,9 @@
 import textwrap
 from collections.abc import Iterator
 
+from gdesign.files import read_jsonl
 from gdesign.tasks.answers import defines
-from gdesign.tasks.data import find, read_jsonl
+from gdesign.tasks.data import find
 from gdesign.tasks.programs import ASK, Programs, Suite
 from gdesign.types import Task
 

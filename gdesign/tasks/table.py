@@ -17,10 +17,10 @@ from math import inf, isnan
 from pathlib import Path
 from typing import Any
 
-from gdesign.errors import DataError, PoolError
-from gdesign.tasks.data import data_dir, existing, read_jsonl
+from gdesign.errors import DataError
+from gdesign.files import UNKNOWN, Sheet, read_jsonl, read_sheet
+from gdesign.tasks.data import data_dir, existing
 from gdesign.tasks.outcomes import ANSWER, MISSING, Column, OutcomeTable, Question, Way
-from gdesign.tasks.sheets import UNKNOWN, Sheet, read_sheet
 from gdesign.types import Task
 
 
@@ -140,35 +140,6 @@ def _prefix(set_name: str) -> str:
     return f"{set_name}." if set_name else ""
 
 
-def read_prices(path: str | Path) -> dict[str, tuple[float, float]]:
-    """Return USD per million prompt and completion tokens by LLM name.
-
-    The file is CSV with the columns model, usd_per_1M_input, usd_per_1M_output.
-
-    Raises:
-        MissingDataError: There is no such file.
-        DataError: A column is missing, or the file is not CSV.
-        PoolError: A price is no number, or an LLM stands there twice.
-    """
-    columns = ("model", "usd_per_1M_input", "usd_per_1M_output")
-    sheet = read_sheet(Path(path), needs=columns)
-    at = [sheet.header.index(name) for name in columns]
-    prices: dict[str, tuple[float, float]] = {}
-    for line, row in sheet.rows:
-        model, *texts = (row[i].strip() for i in at)
-        if model in prices:
-            raise PoolError(f"{path}:{line}: {model!r} has two prices; keep one")
-        try:
-            usd_in, usd_out = map(sheet.number, texts)
-        except ValueError:
-            raise PoolError(
-                f"{path}:{line}: the prices of {model!r} are {texts[0]!r} and {texts[1]!r}; give numbers, in USD per "
-                "million tokens"
-            ) from None
-        prices[model] = usd_in, usd_out
-    return prices
-
-
 def _known(values: Mapping[str, Any], key: str) -> Any:
     """Return what an object holds; None for null and NaN, which scripts write where nothing is."""
     value = values.get(key)
@@ -244,8 +215,8 @@ def _results(path: Path, questions: tuple[Question, ...], ways_of: str) -> dict[
         if column.output_tokens[i] != MISSING:
             raise sheet.error(
                 line,
-                f"model {model!r} answers question {row[i_qid]!r} a second time; number its answers in a column sample, "
-                "or say in a column operator how it worked",
+                f"model {model!r} answers question {row[i_qid]!r} a second time; number its answers in a column "
+                "sample, or say in a column operator how it worked",
             )
         column.answer[i] = same.setdefault(row[i_answer], row[i_answer])
         column.correct[i] = correct

@@ -136,6 +136,15 @@ def test_hearers_get_role_and_text_and_pay_attention_to_the_prompt():
     assert user.index("> first") < user.index("> second")
 
 
+def test_nobody_hears_what_another_or_itself_only_thought():
+    llm = Script({"a": "<think>Perhaps rain.</think>Sun.", "b": ["Rain, I thought.</think>\nWind.", "Wind."]})
+    done = go(team("ab", (0, 1), num_rounds=2), llm)
+    told = ["\n".join(m.content for m in q.messages) for q in llm.requests if q.origin.role == "b"]
+    assert ["> Sun." in text and "ain" not in text for text in told] == [True, True]
+    assert "> Wind." in told[1]
+    assert done.turns[0].reply.text == "<think>Perhaps rain.</think>Sun."  # the log keeps all of it
+
+
 # ------------------------------------------------------------------ gates
 
 

@@ -231,7 +231,7 @@ def test_another_seed_begins_with_another_answer(ways, ways_pool):
 
 def test_more_answers_than_there_are_recorded_are_refused(ways, ways_pool):
     four = Design(agents=(worker("cot"),) * 4, decision=Decision(kind="vote"))
-    with pytest.raises(UnsupportedRequestError, match="recorded 3 times.*3 times at most"):
+    with pytest.raises(UnsupportedRequestError, match=r"recorded 3 times.*3 times at most"):
         outcome(four, 0, ways, ways_pool)
     with pytest.raises(UnsupportedRequestError, match="seeds below 3"):
         outcome(Design(agents=(worker("cot"),)), 0, ways, ways_pool, seed=3)

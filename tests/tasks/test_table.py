@@ -3,10 +3,11 @@ from time import perf_counter
 
 import pytest
 
-from gdesign.errors import DataError, MissingDataError, PoolError
-from gdesign.tasks.data import data_dir, read_csv
+from gdesign.errors import DataError, MissingDataError
+from gdesign.files import read_csv
+from gdesign.tasks.data import data_dir
 from gdesign.tasks.outcomes import Recorded, Way
-from gdesign.tasks.table import load_scores, load_table, read_prices, tasks_of
+from gdesign.tasks.table import load_scores, load_table, tasks_of
 
 TINY = Path(__file__).parents[2] / "data" / "tiny"
 QUESTIONS = (
@@ -257,36 +258,3 @@ def test_a_cascade_over_raw_answers_gives_the_known_numbers(name, disagreements,
     assert apart == disagreements
     assert 100 * right / n == pytest.approx(score, abs=1e-3)
     assert cost / n / 1e6 * 1000 == pytest.approx(usd, abs=1e-4)
-
-
-def test_prices_are_read_by_name(tmp_path):
-    path = tmp_path / "prices.csv"
-    path.write_text("model,usd_per_1M_input,usd_per_1M_output,source\nm,0.1,2,list\n")
-    assert read_prices(path) == {"m": (0.1, 2.0)}
-
-
-def test_a_price_list_may_come_from_a_spreadsheet(tmp_path):
-    path = tmp_path / "prices.csv"
-    path.write_bytes("\ufeffmodel;usd_per_1M_input;usd_per_1M_output\r\nm;0,15;0,6\r\n;;\r\n".encode())
-    assert read_prices(path) == {"m": (0.15, 0.6)}
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("model,usd_per_1M_input\nm,1\n", "lacks usd_per_1M_output"),
-        ("model,usd_per_1M_input,usd_per_1M_output\nm,1,?\n", r":2: .*'m'"),
-        ("model,usd_per_1M_input,usd_per_1M_output\nm,1\n", r":2: .*'m'"),
-        ("model,usd_per_1M_input,usd_per_1M_output\nm,1,1\nm,2,2\n", r":3: .*two prices"),
-    ],
-)
-def test_a_broken_price_list_is_named_with_its_line(tmp_path, text, message):
-    path = tmp_path / "prices.csv"
-    path.write_text(text)
-    with pytest.raises((PoolError, DataError), match=message):
-        read_prices(path)
-
-
-def test_a_price_list_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(MissingDataError, match=r"prices\.csv"):
-        read_prices(tmp_path / "prices.csv")

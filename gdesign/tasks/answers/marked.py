@@ -2,6 +2,8 @@
 
 import re
 
+from gdesign.tasks.answers.thoughts import without_thoughts as without_thoughts
+
 _LINE = re.compile(
     r"^[ \t>#*_`~\-•]*(?:(?:the|my|so|thus|therefore),?[ \t]+)*(?:(?:final|correct)[ \t]+)?"
     r"answer[ \t*_`~]*[:\uff1a][*_`~]*(.*)$",
@@ -13,11 +15,12 @@ _QUOTED = re.compile(r"^[ \t]*>(?!>>).*\n?", re.MULTILINE)
 
 
 def own_words(text: str) -> str:
-    """Return a text without its quoted lines (`> `); all of it where it is nothing but quoted.
+    """Return a text without thoughts (`without_thoughts`) and quoted lines (`> `); all said if it is all quoted.
 
     Agents get quoted what others said, and some repeat it: an answer that stands in a quote is not
     theirs. A prompt of Python (`>>>`) is no quote.
     """
+    text = without_thoughts(text)
     if ">" not in text:
         return text
     own = _QUOTED.sub("", text)

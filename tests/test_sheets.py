@@ -3,7 +3,7 @@ import gzip
 import pytest
 
 from gdesign.errors import DataError, MissingDataError
-from gdesign.tasks.sheets import read_sheet
+from gdesign.files import read_sheet
 
 
 @pytest.fixture
