@@ -1,6 +1,5 @@
 """Pools of agents, read from YAML: the package's own, a user's file, or a list of priced LLMs."""
 
-import csv
 import os
 import re
 from collections.abc import Hashable, Iterable, Mapping
@@ -13,7 +12,7 @@ import yaml
 
 from gdesign.agents.prompt import ATTACKS, OPERATORS
 from gdesign.errors import MissingDataError, PoolError
-from gdesign.files import text_of
+from gdesign.files import read_sheet, text_of
 from gdesign.types import LLM, AgentPool, Candidate, Role
 
 SOLVER = Role(name="solver", profile="You solve the task that you are given.")
@@ -97,28 +96,25 @@ def read_prices(path: str | Path) -> dict[str, tuple[float, float]]:
 
     Raises:
         MissingDataError: There is no such file.
-        PoolError: A column is missing, a price is no number, or an LLM stands there twice.
+        DataError: A column is missing, or the file is not CSV.
+        PoolError: A price is no number, or an LLM stands there twice.
     """
-    path = Path(path)
     columns = ("model", "usd_per_1M_input", "usd_per_1M_output")
-    if not path.is_file():
-        raise MissingDataError(f"there is no price list {path}; give a CSV file with the columns {', '.join(columns)}")
+    sheet = read_sheet(Path(path), needs=columns)
+    at = [sheet.header.index(name) for name in columns]
     prices: dict[str, tuple[float, float]] = {}
-    with path.open(encoding="utf-8", newline="") as lines:
-        rows = csv.DictReader(lines)
-        if missing := [c for c in columns if c not in (rows.fieldnames or ())]:
-            raise PoolError(f"{path} lacks the column {missing[0]}; expected {', '.join(columns)}")
-        for row in rows:
-            model = row["model"]
-            if model in prices:
-                raise PoolError(f"{path}, line {rows.line_num}: {model!r} has two prices; keep one")
-            try:
-                prices[model] = float(row["usd_per_1M_input"]), float(row["usd_per_1M_output"])
-            except (TypeError, ValueError):
-                raise PoolError(
-                    f"{path}, line {rows.line_num}: the prices of {model!r} are {row['usd_per_1M_input']!r} and "
-                    f"{row['usd_per_1M_output']!r}; give numbers, in USD per million tokens"
-                ) from None
+    for line, row in sheet.rows:
+        model, *texts = (row[i].strip() for i in at)
+        if model in prices:
+            raise PoolError(f"{path}:{line}: {model!r} has two prices; keep one")
+        try:
+            usd_in, usd_out = map(sheet.number, texts)
+        except ValueError:
+            raise PoolError(
+                f"{path}:{line}: the prices of {model!r} are {texts[0]!r} and {texts[1]!r}; give numbers, in USD per "
+                "million tokens"
+            ) from None
+        prices[model] = usd_in, usd_out
     return prices
 
 
@@ -126,8 +122,6 @@ def priced(name: str, models: Iterable[str], prices: Mapping[str, tuple[float, f
     """Return a pool with one neutral role and the LLMs given, profiled by name, family, size and price.
 
     No profile holds a score. Prices are USD per million prompt and completion tokens.
-
-    No profile holds a score.
 
     Raises:
         PoolError: An LLM has no price.
@@ -257,7 +251,10 @@ def _llm(data: object, where: str) -> LLM:
 def _operators(data: list[object], where: str) -> tuple[str, ...]:
     for i, name in enumerate(data):
         if not isinstance(name, str) or name not in OPERATORS:
-            raise PoolError(f"{where}[{i}] is {_shown(name)}; expected one of {', '.join(OPERATORS)}")
+            raise PoolError(
+                f"{where}[{i}] is {_shown(name)}; expected one of {', '.join(OPERATORS)} (ways of working that were "
+                "recorded come with their outcome table: pool=recorded)"
+            )
     if not data:
         raise PoolError(f"{where} is empty; name at least one of {', '.join(OPERATORS)}, or leave the key out")
     return _distinct(map(str, data), where)

@@ -62,7 +62,9 @@ def account(run: Run, *, grade: Grade, pool: AgentPool) -> Outcome:
         prompt_tokens += usage.prompt_tokens
         completion_tokens += usage.completion_tokens
         llm = pool.llm(run.design.agents[turn.agent].llm)
-        price = _price(llm, usage)
+        price = turn.reply.usd
+        if price is None:
+            price = _price(llm, usage)
         usd += price
         agent_usd[turn.agent] += price
         if turn.reply.label is Label.LIVE:

@@ -1,7 +1,7 @@
 """What calls cost: sums without rounding, the most that a call can cost, and limits on both."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 
 from gdesign.errors import ConfigError, GdesignError, LLMError
@@ -42,9 +42,10 @@ class Cost:
 
 
 def cost_of(reply: Reply, *, price: LLM) -> Cost:
-    """Return what a reply cost, by its usage."""
+    """Return what a reply cost: what its recording says, else by its usage."""
     usage = reply.usage
-    return _cost(price, usage.prompt_tokens, usage.completion_tokens, reply.num_calls, cached=usage.cached_tokens)
+    cost = _cost(price, usage.prompt_tokens, usage.completion_tokens, reply.num_calls, cached=usage.cached_tokens)
+    return cost if reply.usd is None else replace(cost, parts=round(reply.usd * SCALE))
 
 
 def spent_on(reply: Reply, *, price: LLM, most: Cost) -> Cost:

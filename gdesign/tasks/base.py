@@ -225,9 +225,12 @@ def draws(question: str, *, seed: int = 0) -> tuple[float, float]:
 
 
 def select(tasks: Sequence[Task], split: Split, *, seed: int = 0, limit: int | None = None) -> list[Task]:
-    """Return the tasks of a split, made by `split_of`; the first `limit` of them, if there is a limit."""
+    """Return the tasks of a split, made by `split_of`; the first `limit` of them, if there is a limit.
+
+    Tasks of one group are split by its name instead of their questions, so that they stay together.
+    """
     check_split(split)
-    chosen = [t for t in tasks if split == "all" or split_of(t.question, seed=seed) == split]
+    chosen = [t for t in tasks if split == "all" or split_of(t.group or t.question, seed=seed) == split]
     return first(chosen, limit)
 
 

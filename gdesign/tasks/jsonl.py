@@ -20,11 +20,11 @@ from gdesign.tasks.suites import fault, suite_of
 from gdesign.types import Task
 
 GRADERS = ("exact", "number", "choice", "formula", "literal", "code")
-KEYS = ("id", "question", "answer", "options", "choices", "domain", "grader", "tests")
+KEYS = ("id", "question", "answer", "options", "choices", "domain", "group", "grader", "tests")
 
 
 class JSONL:
-    """Questions from JSON Lines files: `{id, question, answer, options?, domain?, grader?, tests?}`.
+    """Questions from JSON Lines files: `{id, question, answer, options?, domain?, group?, grader?, tests?}`.
 
     The grader says what the answer is: `exact` (a text; case, white space and Markdown do not matter), `number`,
     `choice` (a letter, or one of the options; without options a letter from A to Z), `formula`, `literal` (a Python
@@ -37,7 +37,7 @@ class JSONL:
     wrong, such as lines `assert f(1) == 2`; `suite_of` says what else is run. Tests use names that the answer defines,
     and what it imports; `Sandbox.check` says what they can do. What is loaded is run against its own tests once, unless
     answers are recorded; tests that nonsense passes too are refused. A test question may not be among those for
-    training: questions are compared by their normalised text.
+    training: questions are compared by their normalised text, and those of one `group` count as one.
 
     Args:
         train: File of the training questions.
@@ -81,18 +81,18 @@ class JSONL:
         self._run = grader(self._tested_in)
         training = self._read(Path(train))
         if validation is None:
-            rank = {normalised(t.question): draws(t.question, seed=split_seed)[1] for t in training}
+            rank = {_stem(t): draws(t.group or t.question, seed=split_seed)[1] for t in training}
             held_out = set(sorted(rank, key=lambda q: rank[q])[: math.ceil(VALIDATION * (len(rank) - 1))])
-            validating = [t for t in training if normalised(t.question) in held_out]
-            training = [t for t in training if normalised(t.question) not in held_out]
+            validating = [t for t in training if _stem(t) in held_out]
+            training = [t for t in training if _stem(t) not in held_out]
         else:
             validating = self._read(Path(validation))
         self._splits = {"train": training, "validation": validating, "test": self._read(Path(test))}
         self.sandbox = self._tested_in if self._suites else None
-        seen: dict[str, tuple[str, str]] = {}
+        seen: dict[tuple[bool, str], tuple[str, str]] = {}
         for split, tasks in self._splits.items():
-            for task in tasks:
-                other, twin = seen.setdefault(normalised(task.question), (split, task.id))
+            for task, key in ((t, k) for t in tasks for k in ((False, normalised(t.question)), _stem(t))):
+                other, twin = seen.setdefault(key, (split, task.id))
                 if other != split:
                     raise DataError(
                         f"the question {task.id!r} of the {split} split is also {twin!r} of the {other} split; "
@@ -158,6 +158,7 @@ class JSONL:
             benchmark=self.name,
             domain="" if values.get("domain") in (None, "") else _text(values, "domain", where),
             options=_options(values, where),
+            group="" if values.get("group") in (None, "") else _text(values, "group", where),
         )
         if task.id in self._grader:
             raise DataError(f"{where}: the id {values['id']!r} is there twice")
@@ -183,6 +184,11 @@ class JSONL:
             raise DataError(f"{where}: the grader code needs tests, a text such as 'assert f(1) == 2'; got {tests!r}")
         self._grader[task.id], self._where[task.id] = kind, where
         return task
+
+
+def _stem(task: Task) -> tuple[bool, str]:
+    """Return what no split may part: a group, or the text of a question."""
+    return bool(task.group), normalised(task.group or task.question)
 
 
 def _kind(values: Mapping[str, Any], task: Task) -> str:

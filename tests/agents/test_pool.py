@@ -222,19 +222,25 @@ def test_prices_are_read_by_name(tmp_path):
     assert read_prices(path) == {"m": (0.1, 2.0)}
 
 
+def test_a_price_list_may_come_from_a_spreadsheet(tmp_path):
+    path = tmp_path / "prices.csv"
+    path.write_bytes("\ufeffmodel;usd_per_1M_input;usd_per_1M_output\r\nm;0,15;0,6\r\n;;\r\n".encode())
+    assert read_prices(path) == {"m": (0.15, 0.6)}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("model,usd_per_1M_input\nm,1\n", "lacks the column usd_per_1M_output"),
-        ("model,usd_per_1M_input,usd_per_1M_output\nm,1,?\n", r"line 2.*'m'"),
-        ("model,usd_per_1M_input,usd_per_1M_output\nm,1\n", r"line 2.*'m'"),
-        ("model,usd_per_1M_input,usd_per_1M_output\nm,1,1\nm,2,2\n", r"line 3.*two prices"),
+        ("model,usd_per_1M_input\nm,1\n", "lacks usd_per_1M_output"),
+        ("model,usd_per_1M_input,usd_per_1M_output\nm,1,?\n", r":2: .*'m'"),
+        ("model,usd_per_1M_input,usd_per_1M_output\nm,1\n", r":2: .*'m'"),
+        ("model,usd_per_1M_input,usd_per_1M_output\nm,1,1\nm,2,2\n", r":3: .*two prices"),
     ],
 )
 def test_a_broken_price_list_is_named_with_its_line(tmp_path, text, message):
     path = tmp_path / "prices.csv"
     path.write_text(text)
-    with pytest.raises(PoolError, match=message):
+    with pytest.raises((PoolError, DataError), match=message):
         read_prices(path)
 
 

@@ -46,6 +46,14 @@ def test_an_answer_scores_by_the_benchmarks_grader():
     assert worth(spoken(TWO, reply("y"), reply("y"), answer="y")).score == 0.0
 
 
+def test_an_answer_costs_what_its_recording_says():
+    said = replace(reply(), usd=0.25, num_calls=4)
+    outcome = worth(spoken(TWO, said, reply()))
+    assert outcome.agent_usd[0] == 0.25
+    assert outcome.agent_usd[1] == worth(spoken(TWO, reply(), reply())).agent_usd[1]
+    assert (outcome.usd, outcome.calls) == (sum(outcome.agent_usd), 5)
+
+
 def test_a_recorded_answer_scores_by_its_recording():
     assert worth(spoken(TWO, reply("y", score=1.0), reply(), answer="y")).score == 1.0
     assert worth(spoken(TWO, reply("x", score=0.0), reply())).score == 0.0

@@ -134,3 +134,16 @@ def test_an_answer_may_be_dressed_and_its_reference_not():
     assert agrees("Paris", "[Paris]", "exact", ())
     assert not agrees("[Paris]", "Paris", "exact", ())
     assert not agrees("Paris", "", "exact", ())
+
+
+def test_a_group_lies_on_one_side_of_every_split():
+    tasks = [
+        Task(id=f"{i}-{k}", question=f"Version {k} of problem {i}", answer="", benchmark="b", group=f"problem-{i}")
+        for i in range(300)
+        for k in range(3)
+    ]
+    for seed in range(3):
+        sides = {t.id: split for split in PARTS for t in select(tasks, split, seed=seed)}
+        assert len(sides) == len(tasks)
+        assert all(len({sides[f"{i}-{k}"] for k in range(3)}) == 1 for i in range(300))
+        assert set(sides.values()) == set(PARTS)

@@ -55,6 +55,17 @@ def test_a_choice_may_be_given_by_its_text(tiny):
     assert tiny.grade(task, tiny.extract(task, "Answer: A")) == 0
 
 
+def test_no_split_parts_a_group(write):
+    lines = [line(f"{i}-{k}", f"Version {k} of {i}?", group=f"g{i}") for i in range(20) for k in range(3)]
+    train, test = write("a.jsonl", *lines), write("b.jsonl", line("t", "Else?", group="h"))
+    own = JSONL(train=train, test=test)
+    parts = {split: {t.group for t in own.load(split)} for split in ("train", "validation")}
+    assert len(parts["validation"]) == 4
+    assert not parts["train"] & parts["validation"]
+    with pytest.raises(DataError, match="'jsonl/t' of the test split is also 'jsonl/7-0' of the"):
+        JSONL(train=train, test=write("c.jsonl", line("t", "Else?", group="g7")))
+
+
 def test_recorded_answers_are_compared_as_they_are():
     own = JSONL(train=TINY / "train.jsonl", test=TINY / "test.jsonl", recorded=True, name="mine")
     task = own.load("test")[0]
