@@ -33,6 +33,7 @@ from gdesign.runs.folder import (
 from gdesign.runs.log import RunsFile
 from gdesign.runs.money import NOTHING_SPENT, endpoints, estimate_evaluation, limits_of, spent
 from gdesign.runs.sources import refuse_mixed
+from gdesign.runs.standing import read_standing, refuse_other, write_standing
 from gdesign.sandbox import STATEMENTS
 
 
@@ -70,10 +71,12 @@ def evaluate(config: DictConfig, *, command: str) -> None:
     folder = Path(config.out)
     refuse_mixed(config)
     problems, designer = assemble(config)
-    training = NOTHING_SPENT
+    training, standing, deploy = NOTHING_SPENT, None, config.get("deploy") or "learned"
+    refuse_other(deploy)
     if config.checkpoint:
         restore(designer, Path(config.checkpoint) / BEST)
         training = spent(Path(config.checkpoint))
+        standing = read_standing(Path(config.checkpoint) / BEST)
         refuse_all(designer, config.split)
     benchmark, llm, limits = instantiate(config.task), instantiate(config.llm), limits_of(config)
     pool, reward = problems.space.pool, Reward(**config.reward)
@@ -89,6 +92,8 @@ def evaluate(config: DictConfig, *, command: str) -> None:
     if folder != Path(config.checkpoint or ""):
         open_folder(folder, config)
         save(designer, folder / BEST)
+        if standing is not None:
+            write_standing(standing, folder / BEST)
     write_command(folder, command)
     gc.collect()
     gc.freeze()  # going through all that torch has loaded, over and over, would double the time of running agents
@@ -108,6 +113,8 @@ def evaluate(config: DictConfig, *, command: str) -> None:
             num_samples=config.num_test_samples,
             reward=reward,
             training=training,
+            standing=standing,
+            deploy=deploy,
         )
     say(one_line(config.out, summary))
     say(f"report: {write_page(folder)}")

@@ -18,12 +18,14 @@ from gdesign.execute.reward import Reward
 from gdesign.learn.data import items
 from gdesign.learn.evaluate import evaluate_into
 from gdesign.learn.fit import fit, refuse_all
+from gdesign.learn.rivals import compare
 from gdesign.report.page import reported, write_page
 from gdesign.runs.checkpoint import BEST, assemble, restore
 from gdesign.runs.folder import as_typed, default_folder, open_folder, refuse_seen, write_command, write_splits
 from gdesign.runs.log import RunsFile
 from gdesign.runs.money import endpoints, estimate_training, limits_of, num_epochs, spent
 from gdesign.runs.sources import refuse_mixed
+from gdesign.runs.standing import refuse_other
 from gdesign.sandbox import STATEMENTS
 
 
@@ -44,6 +46,7 @@ def train(config: DictConfig, *, command: str) -> None:
     torch.set_num_threads(config.threads)
     folder = Path(config.out)
     refuse_mixed(config)
+    refuse_other(config.deploy)
     problems, designer = assemble(config)
     refuse_all(designer, config.split)
     if config.start:
@@ -93,6 +96,7 @@ def train(config: DictConfig, *, command: str) -> None:
                 loggers=[instantiate(config.logger)] if config.logger else [],
                 resume=config.resume,
             )
+            standing = compare(module, data, folder=folder, seed=config.seed)
             if config.split:
                 summary = evaluate_into(
                     folder,
@@ -104,8 +108,12 @@ def train(config: DictConfig, *, command: str) -> None:
                     num_samples=config.num_test_samples,
                     reward=reward,
                     training=spent(folder),
+                    standing=standing,
+                    deploy=config.deploy,
                 )
                 say(one_line(config.out, summary))
+            elif standing is not None and (warning := standing.warning(deploy=config.deploy)):
+                complain(f"{config.out}: {warning}")
     say(f"report: {write_page(folder)}")
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from gdesign.errors import BudgetExceededError, ConfigError, GdesignError, UserError
+from gdesign.runs.standing import said
 
 RENAMED = {
     "encoder": "text",
@@ -129,4 +130,5 @@ def one_line(name: str, summary: Mapping[str, Any]) -> str:
         f"{name}: score {summary['score']:.4f} ({low:.4f}-{high:.4f}), USD {summary['usd']:.4f} per 1,000 questions, "
         f"utility {summary['utility']:.4f}, {summary['n']} questions, {summary['split']}, {summary['label']}"
         + (f", {faults} faults survived" if (faults := summary.get("faults")) else "")
+        + (f"; {said(comparison)}" if (comparison := summary.get("comparison")) else "")
     )

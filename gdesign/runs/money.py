@@ -29,6 +29,15 @@ from gdesign.types import AgentPool, Design, Job, Task
 LIMITS = ("question", "agent", "longest_reply")
 """What `limits` of a config may hold."""
 AMOUNTS = ("usd", "tokens", "calls")
+COMPARISON = "fit:comparison"
+"""The phase of runs that are made to compare a learned designer with others."""
+FINALISTS, SEEN = 4, 2
+"""How many single agents, and how many designs seen in training, answer the validation questions for that."""
+MOST_QUESTIONS = 400
+"""How many validation questions they answer."""
+MOST_RUNS = 3000
+SHARE = 0.1
+"""How many runs, as a share of those of the training, pick the finalists among many agents, unless each needs one."""
 NUM_SAMPLES = 32
 """Designs that an estimate looks at."""
 NUM_RECORDED = 10_000
@@ -300,11 +309,24 @@ def num_epochs(folder: Path) -> int:
     return int(checkpoint.read(last, "epoch")) + 1 if last.is_file() else 0
 
 
+def comparison_runs(*, training: int, candidates: int, validation: int) -> int:
+    """Return the most runs that comparing a learned designer may take, where nothing is known beforehand.
+
+    Args:
+        training: How many runs the training made.
+        candidates: How many agents there are.
+        validation: How many runs each finalist takes.
+    """
+    singles = min(FINALISTS, candidates)
+    least = (singles + SEEN) * validation + (2 * candidates if candidates > FINALISTS else 0)
+    return max(least, min(MOST_RUNS, round(SHARE * training)) if candidates > FINALISTS else 0)
+
+
 def spent(folder: Path) -> dict[str, int | float]:
     """Return what training cost, as docs/metrics.md says of `training`; faults only where there were some."""
     total: dict[str, int | float] = dict(NOTHING_SPENT)
     if (folder / "runs.jsonl").is_file():
-        rows = [row for row in read_runs(folder / "runs.jsonl") if row["phase"].startswith("fit:")]
+        rows = [r for r in read_runs(folder / "runs.jsonl") if r["phase"].startswith("fit:") and r["phase"] != COMPARISON]
         total |= bill(rows)
     written = [folder / name for name in (checkpoint.LAST, checkpoint.BEST) if (folder / name).is_file()]
     if written:

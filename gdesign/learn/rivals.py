@@ -1,0 +1,272 @@
+"""What a learned designer is compared with: the best single agent, and the best designs that its training saw.
+
+Shape letters: Q questions, R rivals.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gdesign.agents import teams
+from gdesign.design.base import Designer, Searched
+from gdesign.design.choose import greedy
+from gdesign.design.deployed import Measured
+from gdesign.execute.arena import Arena
+from gdesign.execute.reward import Reward
+from gdesign.export.schema import design_from_json, design_to_json
+from gdesign.learn.data import Item, TaskData
+from gdesign.learn.evaluate import bootstrap, weighted_mean
+from gdesign.learn.fit import learns
+from gdesign.learn.module import DesignModule
+from gdesign.runs.checkpoint import BEST
+from gdesign.runs.log import read_runs
+from gdesign.runs.money import COMPARISON, FINALISTS, MOST_QUESTIONS, SEEN, bill, comparison_runs
+from gdesign.runs.standing import Rival, Standing, write_standing
+from gdesign.types import Design, Job, Task
+
+KEPT = 4
+"""Of so many single agents one goes on to the next round of questions."""
+OFTEN = 5
+"""How often a design of several agents must have been run to be looked at."""
+SHRINK = 5.0
+"""So many runs of its own make what is thought of a design half of what they say and half what others' say."""
+SWEEPS = 30
+
+
+class Worth(NamedTuple):
+    """What a run was worth, and what it cost."""
+
+    score: float
+    usd: float
+    tokens: float
+    seconds: float
+
+
+def compare(module: DesignModule, data: TaskData, *, folder: Path, seed: int) -> Standing | None:
+    """Compare a designer that has learned with the best single agent and the best designs seen, on validation.
+
+    Runs that the folder holds are used; those that lack are made, `gdesign.runs.money.comparison_runs` of them at most
+    beside those of the designer itself. What was found is added to the best checkpoint.
+
+    Args:
+        folder: The run folder, with `runs.jsonl` and the best checkpoint.
+        seed: Draws the questions of single agents, apart from everything that a training draws.
+
+    Returns:
+        None where nothing was learned.
+    """
+    designer = module.designer
+    if not learns(designer):
+        return None
+    generator = torch.Generator().manual_seed(seed)
+    singles = list(dict.fromkeys(teams.single([agent]) for agent in designer.space.agents))
+    known = _Known(module.arena, module.reward, folder / "runs.jsonl")
+    some = _some(data.validation, MOST_QUESTIONS, generator)
+    seeds = range(module.num_validation_samples)
+    num = comparison_runs(training=known.num_runs, candidates=len(singles), validation=len(some) * len(seeds))
+    spare = num - (FINALISTS + SEEN) * len(some) * len(seeds)
+    finalists = _finalists(singles, [item.task for item in data.train], known, num_runs=spare, generator=generator)
+    kinds = {design: "single" for design in finalists} | {design: "seen" for design in known.best_teams(SEEN)}
+    prices = module.reward.usd_weight
+    own = greedy(designer, module.problems, [item.seen for item in some], usd_weight=prices)
+    columns = [own, *([design] * len(some) for design in kinds)]
+    table = known.measure(columns, [item.task for item in some], seeds)
+    weight = torch.tensor([item.task.weight for item in some], dtype=torch.float64)
+    utility = module.reward.of(score=table[..., 0], usd=table[..., 1], tokens=table[..., 2], seconds=table[..., 3])
+    apart = utility[:, :1] - utility[:, 1:]
+    gains, (low, high) = weighted_mean(apart, weight), bootstrap(apart, weight, seed=0)
+    means = torch.einsum("q,qrc->rc", weight / weight.sum(), table)
+    learned, *others = (Worth(*row) for row in means.tolist())
+    standing = Standing(
+        usd_weight=module.reward.usd_weight,
+        n=len(some),
+        score=learned.score,
+        usd=1000 * learned.usd,
+        utility=module.reward.of(**learned._asdict()),
+        in_sample=_learned_from_validation(designer),
+        rivals=tuple(
+            Rival(kind=kind, worth=_measured(design, worth, module.reward), difference=gain, interval=interval)
+            for (design, kind), worth, gain, interval in zip(
+                kinds.items(), others, gains.tolist(), zip(low.tolist(), high.tolist(), strict=True), strict=True
+            )
+        ),
+        took=known.took,
+    )
+    write_standing(standing, folder / BEST)
+    return standing
+
+
+def _measured(design: Design, worth: Worth, reward: Reward) -> Measured:
+    other = reward.token_weight * worth.tokens + reward.second_weight * worth.seconds
+    return Measured(design=design, score=worth.score, usd=1000 * worth.usd, other=other)
+
+
+def _learned_from_validation(designer: Designer) -> bool:
+    """Return whether `fit` gave a designer the validation questions too."""
+    return isinstance(designer, Searched) and not any(p.requires_grad for p in designer.parameters())
+
+
+def _some(items: Sequence[Item], most: int, generator: torch.Generator) -> list[Item]:
+    if len(items) <= most:
+        return list(items)
+    return [items[i] for i in sorted(torch.randperm(len(items), generator=generator)[:most].tolist())]
+
+
+class _Known:
+    """What the runs of a training were worth; what is asked beyond them is run.
+
+    Attributes:
+        num_runs: How many runs the training made.
+    """
+
+    def __init__(self, arena: Arena, reward: Reward, path: Path) -> None:
+        self._arena, self._reward = arena, reward
+        self._worth: dict[tuple[str, str, int, str], Worth] = {}
+        self._texts: dict[Design, str] = {}
+        self._designs: dict[str, Mapping[str, object]] = {}
+        same: dict[str, str] = {}  # a design that was run often is held once
+        self.num_runs = 0
+        self._took: list[Mapping[str, object]] = []
+        for row in read_runs(path) if path.is_file() else ():
+            if row["phase"].startswith("fit:"):
+                if row["phase"] == COMPARISON:
+                    self._took.append(row)
+                else:
+                    self.num_runs += 1
+                text = json.dumps(row["design"], sort_keys=True)
+                text = same.setdefault(text, text)
+                self._designs.setdefault(text, row["design"])
+                tokens = row["prompt_tokens"] + row["completion_tokens"]
+                worth = Worth(row["score"], row["usd"], tokens, row.get("latency", 0.0))
+                self._worth[row["benchmark"], row["task"], row["seed"], text] = worth
+
+    @property
+    def took(self) -> dict[str, int | float]:
+        """What runs beside those of the training took."""
+        return bill(self._took)
+
+    def text(self, design: Design) -> str:
+        """Return a design as `runs.jsonl` has it."""
+        if design not in self._texts:
+            row = design_to_json(design, brief=True)
+            self._texts[design] = json.dumps(row, sort_keys=True)
+            self._designs.setdefault(self._texts[design], row)
+        return self._texts[design]
+
+    def measure(
+        self, columns: Sequence[Sequence[Design]], tasks: Sequence[Task], seeds: Sequence[int]
+    ) -> Float[Tensor, "Q R 4"]:
+        """Return the mean `Worth` of each column's design on each task."""
+        jobs = [Job(column[i], task, s) for i, task in enumerate(tasks) for column in columns for s in seeds]
+        found = torch.tensor(self.run(jobs), dtype=torch.float64)
+        return found.view(len(tasks), len(columns), len(seeds), 4).mean(2)
+
+    def run(self, jobs: Sequence[Job]) -> list[Worth]:
+        """Return what each job is worth; those that nobody did are run."""
+        self._execute([job for job in jobs if self._key(job) not in self._worth])
+        return [self._worth[self._key(job)] for job in jobs]
+
+    def has(self, design: Design, task: Task) -> bool:
+        """Return whether a design was run on a task with seed 0."""
+        return self._key(Job(design, task, 0)) in self._worth
+
+    def effects(self) -> dict[str, float]:
+        """Return how much better each design is than others on the same questions, each shrunk to those like it.
+
+        Of a single agent those are the agents that share its role, its LLM or its operator.
+        """
+        rows = [
+            (text, benchmark, task, self._reward.of(**w._asdict()))
+            for (benchmark, task, _, text), w in self._worth.items()
+        ]
+        alike = {text: _alike(design) for text, design in self._designs.items()}
+        names = [[text for text, *_ in rows], [row[1:3] for row in rows]]
+        names += [[alike[text][k] for text, *_ in rows] for k in range(3)]
+        tables = [{name: i for i, name in enumerate(dict.fromkeys(column))} for column in names]
+        codes = [
+            torch.tensor([table[n] for n in column], dtype=torch.long)
+            for table, column in zip(tables, names, strict=True)
+        ]
+        found = _effects(codes, torch.tensor([row[3] for row in rows], dtype=torch.float64))
+        designs, _, *parts = (
+            dict(zip(table, effect.tolist(), strict=True)) for table, effect in zip(tables, found, strict=True)
+        )
+        return {
+            text: value + sum(part[alike[text][k]] for k, part in enumerate(parts)) for text, value in designs.items()
+        }
+
+    def best_teams(self, num: int) -> list[Design]:
+        """Return the designs of several agents that seem best among those that were run often."""
+        counts: dict[str, int] = {}
+        for *_, text in self._worth:
+            counts[text] = counts.get(text, 0) + 1
+        often = {text for text, count in counts.items() if count >= OFTEN and _alike(self._designs[text])[0] is None}
+        if not often:
+            return []
+        effects = self.effects()
+        best = sorted(often, key=lambda text: -effects[text])
+        return [design_from_json(self._designs[text]) for text in islice(best, num)]
+
+    def _key(self, job: Job) -> tuple[str, str, int, str]:
+        return job.task.benchmark, job.task.id, job.seed, self.text(job.design)
+
+    def _execute(self, jobs: Sequence[Job]) -> None:
+        jobs = list(dict.fromkeys(jobs))
+        for job, (_, o) in zip(jobs, self._arena.run(jobs, phase=COMPARISON) if jobs else (), strict=True):
+            tokens = o.prompt_tokens + o.completion_tokens
+            self._worth[self._key(job)] = Worth(o.score, o.usd, tokens, o.seconds)
+            amounts = {"calls": o.calls, "usd": o.usd, "paid_usd": o.paid_usd, "faults": o.faults, "label": o.label}
+            self._took.append(amounts)
+
+
+def _alike(design: Mapping[str, object]) -> tuple[object, object, object]:
+    """Return role, LLM and operator of a single agent; of several nothing."""
+    agents = design["agents"]
+    assert isinstance(agents, list)
+    if len(agents) > 1 or design.get("num_rounds", 1) != 1:
+        return None, None, None
+    (agent,) = agents
+    return agent["role"], agent["llm"], agent.get("operator")
+
+
+def _finalists(
+    singles: Sequence[Design], tasks: Sequence[Task], known: _Known, *, num_runs: int, generator: torch.Generator
+) -> list[Design]:
+    """Return the single agents that seem best, by successive halving on training questions.
+
+    All that are left answer the same questions, which are those that most of them have answered already, and then a
+    part of them goes on, until few enough are left.
+    """
+    left = list(singles)
+    rounds = math.ceil(math.log(len(left) / FINALISTS, KEPT)) if len(left) > FINALISTS else 0
+    order = torch.randperm(len(tasks), generator=generator).tolist() if rounds else []
+    order.sort(key=lambda i: -sum(known.has(design, tasks[i]) for design in singles))
+    for _ in range(rounds):
+        num = max(1, num_runs // rounds // len(left))
+        asked, order = order[:num], order[num:]
+        known.run([Job(design, tasks[i], 0) for i in asked for design in left])
+        effects = known.effects()
+        left.sort(key=lambda design: -effects.get(known.text(design), -math.inf))
+        left = left[: max(FINALISTS, math.ceil(len(left) / KEPT))]
+    return left
+
+
+def _effects(codes: Sequence[Int[Tensor, " N"]], values: Float[Tensor, " N"]) -> list[Float[Tensor, " M"]]:
+    """Return the effect of each level of some factors on values, by ridge regression, factor after factor."""
+    sizes = [int(code.max()) + 1 for code in codes]
+    counts = [torch.bincount(code, minlength=size) + SHRINK for code, size in zip(codes, sizes, strict=True)]
+    effects = [torch.zeros(size, dtype=torch.float64) for size in sizes]
+    left = values - values.mean()
+    for _ in range(SWEEPS):
+        for i, code in enumerate(codes):
+            left = left + effects[i][code]
+            effects[i] = torch.zeros(sizes[i], dtype=torch.float64).index_add(0, code, left) / counts[i]
+            left = left - effects[i][code]
+    return effects
