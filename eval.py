@@ -21,6 +21,7 @@ from gdesign.learn.fit import learns, refuse_all
 from gdesign.report.page import reported, write_page
 from gdesign.runs.checkpoint import BEST, assemble, restore, save
 from gdesign.runs.config import read_config, refuse_unnamed_endpoints
+from gdesign.runs.estimate import estimate_evaluation
 from gdesign.runs.folder import (
     as_typed,
     default_folder,
@@ -31,7 +32,7 @@ from gdesign.runs.folder import (
     write_command,
 )
 from gdesign.runs.log import RunsFile
-from gdesign.runs.money import NOTHING_SPENT, endpoints, estimate_evaluation, limits_of, spent
+from gdesign.runs.money import NOTHING_SPENT, endpoints, limits_of, spent
 from gdesign.runs.sources import refuse_mixed
 from gdesign.runs.standing import read_standing, refuse_other, write_standing
 from gdesign.sandbox import STATEMENTS
@@ -77,6 +78,7 @@ def evaluate(config: DictConfig, *, command: str) -> None:
         restore(designer, Path(config.checkpoint) / BEST)
         training = spent(Path(config.checkpoint))
         standing = read_standing(Path(config.checkpoint) / BEST)
+        standing = None if standing is None else standing.within(problems.space.pool)
         refuse_all(designer, config.split)
     benchmark, llm, limits = instantiate(config.task), instantiate(config.llm), limits_of(config)
     pool, reward = problems.space.pool, Reward(**config.reward)
@@ -87,7 +89,10 @@ def evaluate(config: DictConfig, *, command: str) -> None:
     if config.checkpoint and learns(designer):
         refuse_seen(Path(config.checkpoint), tasks, split=config.split)
     if urls := endpoints(config.llm, pool):
-        estimate = estimate_evaluation(designer, problems, tasks, config=config)
+        rival = None if standing is None else standing.best(config.reward.usd_weight, "single")
+        estimate = estimate_evaluation(
+            designer, problems, tasks, config=config, rival=None if rival is None else rival.worth.design
+        )
         agree(str(estimate), urls=urls, settled=config.yes or bool(config.llm.get("budget")))
     if folder != Path(config.checkpoint or ""):
         open_folder(folder, config)

@@ -5,10 +5,10 @@ Shape letters: Q questions, R rivals.
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -28,7 +28,7 @@ from gdesign.learn.module import DesignModule
 from gdesign.runs.checkpoint import BEST
 from gdesign.runs.log import read_runs
 from gdesign.runs.money import COMPARISON, FINALISTS, MOST_QUESTIONS, SEEN, bill, comparison_runs
-from gdesign.runs.standing import Rival, Standing, write_standing
+from gdesign.runs.standing import Kind, Rival, Standing, write_standing
 from gdesign.types import Design, Job, Task
 
 KEPT = 4
@@ -73,13 +73,14 @@ def compare(module: DesignModule, data: TaskData, *, folder: Path, seed: int) ->
     num = comparison_runs(training=known.num_runs, candidates=len(singles), validation=len(some) * len(seeds))
     spare = num - (FINALISTS + SEEN) * len(some) * len(seeds)
     finalists = _finalists(singles, [item.task for item in data.train], known, num_runs=spare, generator=generator)
-    kinds = {design: "single" for design in finalists} | {design: "seen" for design in known.best_teams(SEEN)}
-    prices = module.reward.usd_weight
-    own = greedy(designer, module.problems, [item.seen for item in some], usd_weight=prices)
+    kinds: dict[Design, Kind] = dict.fromkeys(finalists, "single")
+    kinds |= dict.fromkeys(known.best_teams(SEEN), "seen")
+    own = greedy(designer, module.problems, [item.seen for item in some], usd_weight=module.reward.usd_weight)
     columns = [own, *([design] * len(some) for design in kinds)]
     table = known.measure(columns, [item.task for item in some], seeds)
     weight = torch.tensor([item.task.weight for item in some], dtype=torch.float64)
-    utility = module.reward.of(score=table[..., 0], usd=table[..., 1], tokens=table[..., 2], seconds=table[..., 3])
+    r = module.reward
+    utility = table @ torch.tensor([1.0, -1000 * r.usd_weight, -r.token_weight, -r.second_weight]).double()
     apart = utility[:, :1] - utility[:, 1:]
     gains, (low, high) = weighted_mean(apart, weight), bootstrap(apart, weight, seed=0)
     means = torch.einsum("q,qrc->rc", weight / weight.sum(), table)
@@ -119,33 +120,36 @@ def _some(items: Sequence[Item], most: int, generator: torch.Generator) -> list[
     return [items[i] for i in sorted(torch.randperm(len(items), generator=generator)[:most].tolist())]
 
 
-class _Known:
-    """What the runs of a training were worth; what is asked beyond them is run.
+_Key = tuple[str, str, int, str]
+"""Benchmark, task, seed, and the design as `runs.jsonl` has it."""
 
-    Attributes:
-        num_runs: How many runs the training made.
+
+class _Known:
+    """What the runs of a training were worth; what is asked beyond them is run, unless an earlier comparison did.
+
+    What an earlier comparison ran counts only once it is asked again, so that a stopped one goes on to the same end.
     """
 
     def __init__(self, arena: Arena, reward: Reward, path: Path) -> None:
         self._arena, self._reward = arena, reward
-        self._worth: dict[tuple[str, str, int, str], Worth] = {}
+        self._worth: dict[_Key, Worth] = {}
+        self._earlier: dict[_Key, Worth] = {}
         self._texts: dict[Design, str] = {}
-        self._designs: dict[str, Mapping[str, object]] = {}
+        self._designs: dict[str, Mapping[str, Any]] = {}
         same: dict[str, str] = {}  # a design that was run often is held once
-        self.num_runs = 0
-        self._took: list[Mapping[str, object]] = []
+        self._took: list[Mapping[str, Any]] = []
         for row in read_runs(path) if path.is_file() else ():
             if row["phase"].startswith("fit:"):
-                if row["phase"] == COMPARISON:
-                    self._took.append(row)
-                else:
-                    self.num_runs += 1
                 text = json.dumps(row["design"], sort_keys=True)
                 text = same.setdefault(text, text)
                 self._designs.setdefault(text, row["design"])
                 tokens = row["prompt_tokens"] + row["completion_tokens"]
                 worth = Worth(row["score"], row["usd"], tokens, row.get("latency", 0.0))
-                self._worth[row["benchmark"], row["task"], row["seed"], text] = worth
+                earlier = row["phase"] == COMPARISON
+                found = self._earlier if earlier else self._worth
+                found[row["benchmark"], row["task"], row["seed"], text] = worth
+                self._took += [row] if earlier else []
+        self.num_runs = len(self._worth)
 
     @property
     def took(self) -> dict[str, int | float]:
@@ -170,6 +174,9 @@ class _Known:
 
     def run(self, jobs: Sequence[Job]) -> list[Worth]:
         """Return what each job is worth; those that nobody did are run."""
+        for job in jobs:
+            if (key := self._key(job)) in self._earlier:
+                self._worth[key] = self._earlier.pop(key)
         self._execute([job for job in jobs if self._key(job) not in self._worth])
         return [self._worth[self._key(job)] for job in jobs]
 
@@ -182,24 +189,20 @@ class _Known:
 
         Of a single agent those are the agents that share its role, its LLM or its operator.
         """
-        rows = [
-            (text, benchmark, task, self._reward.of(**w._asdict()))
-            for (benchmark, task, _, text), w in self._worth.items()
-        ]
-        alike = {text: _alike(design) for text, design in self._designs.items()}
-        names = [[text for text, *_ in rows], [row[1:3] for row in rows]]
-        names += [[alike[text][k] for text, *_ in rows] for k in range(3)]
-        tables = [{name: i for i, name in enumerate(dict.fromkeys(column))} for column in names]
+        texts = [text for *_, text in self._worth]
+        alike = {text: _alike(self._designs[text]) for text in dict.fromkeys(texts)}
+        factors: list[list[Hashable]] = [[*texts], [key[:2] for key in self._worth]]
+        factors += [[alike[text][k] for text in texts] for k in range(3)]
+        levels = [{level: i for i, level in enumerate(dict.fromkeys(factor))} for factor in factors]
         codes = [
-            torch.tensor([table[n] for n in column], dtype=torch.long)
-            for table, column in zip(tables, names, strict=True)
+            torch.tensor([place[level] for level in factor]) for place, factor in zip(levels, factors, strict=True)
         ]
-        found = _effects(codes, torch.tensor([row[3] for row in rows], dtype=torch.float64))
-        designs, _, *parts = (
-            dict(zip(table, effect.tolist(), strict=True)) for table, effect in zip(tables, found, strict=True)
-        )
+        values = torch.tensor([self._reward.of(**w._asdict()) for w in self._worth.values()], dtype=torch.float64)
+        of_design, _, *others = (effect.tolist() for effect in _effects(codes, values))
         return {
-            text: value + sum(part[alike[text][k]] for k, part in enumerate(parts)) for text, value in designs.items()
+            text: own
+            + sum(other[place[name]] for other, place, name in zip(others, levels[2:], alike[text], strict=True))
+            for (text, own) in zip(alike, of_design, strict=True)
         }
 
     def best_teams(self, num: int) -> list[Design]:
@@ -214,7 +217,7 @@ class _Known:
         best = sorted(often, key=lambda text: -effects[text])
         return [design_from_json(self._designs[text]) for text in islice(best, num)]
 
-    def _key(self, job: Job) -> tuple[str, str, int, str]:
+    def _key(self, job: Job) -> _Key:
         return job.task.benchmark, job.task.id, job.seed, self.text(job.design)
 
     def _execute(self, jobs: Sequence[Job]) -> None:
@@ -226,10 +229,9 @@ class _Known:
             self._took.append(amounts)
 
 
-def _alike(design: Mapping[str, object]) -> tuple[object, object, object]:
+def _alike(design: Mapping[str, Any]) -> tuple[str | None, str | None, str | None]:
     """Return role, LLM and operator of a single agent; of several nothing."""
     agents = design["agents"]
-    assert isinstance(agents, list)
     if len(agents) > 1 or design.get("num_rounds", 1) != 1:
         return None, None, None
     (agent,) = agents

@@ -157,6 +157,22 @@ def read_standing(path: str | Path) -> Standing | None:
     return None if row is None else from_plain(row)
 
 
+def deployed(designer: Designer, path: str | Path, *, deploy: str) -> tuple[Designer, str | None]:
+    """Give a designer the tensors of a checkpoint; return what is deployed of it, and `Standing.warning`.
+
+    Raises:
+        MissingDataError: The checkpoint is not there.
+        DataError: It is no checkpoint, or was cut short.
+        ConfigError: It is of another designer or other agents.
+    """
+    checkpoint.restore(designer, path)
+    standing = read_standing(path)
+    standing = None if standing is None else standing.within(designer.space.pool)
+    if standing is None:
+        return designer, None
+    return standing.deployed(designer, deploy=deploy), standing.warning(deploy=deploy)
+
+
 def write_standing(standing: Standing, path: str | Path) -> None:
     """Add to a checkpoint how its designer stands."""
     checkpoint.write({**checkpoint.content(path), ENTRY: standing.plain()}, path)

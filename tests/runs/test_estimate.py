@@ -12,7 +12,8 @@ from gdesign.encode.problem import ProblemEncoder
 from gdesign.encode.text import HashEncoder
 from gdesign.errors import ConfigError
 from gdesign.llm.recording import Recording
-from gdesign.runs.money import endpoints, estimate_evaluation, estimate_training, limits_of
+from gdesign.runs.estimate import estimate_evaluation, estimate_training
+from gdesign.runs.money import endpoints, limits_of
 from gdesign.types import Label, Message, Reply, Request, Usage
 from tests import worlds
 
