@@ -70,7 +70,7 @@ def beside(evaluation: Evaluation) -> list[Block]:
     if (found := evaluation.summary.get("comparison")) is None:
         return []
     split = evaluation.summary["split"]
-    names: dict[str, str] = {"learned": "the learned designer", **SAID}
+    names = {"learned": "the learned designer"} | {str(kind): what for kind, what in SAID.items()}
     rows = []
     for name, part in (("validation", found["validation"]), (split, found["evaluated"])):
         for kind, what in names.items():

@@ -10,10 +10,8 @@ from gdesign.design.learned.gdesigner import GDesigner
 from gdesign.design.searches.exhaustive import Search
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.encode.text import HashEncoder
-from gdesign.errors import ConfigError
 from gdesign.llm.recording import Recording
-from gdesign.runs.estimate import estimate_evaluation, estimate_training
-from gdesign.runs.money import endpoints, limits_of
+from gdesign.runs.estimate import epochs_left, estimate_evaluation, estimate_training
 from gdesign.types import Label, Message, Reply, Request, Usage
 from tests import worlds
 
@@ -54,7 +52,7 @@ def of_evaluation(topology, *, num_agents=1, llm=None, num_tasks=4):
 def test_training_is_so_many_runs_as_epochs_tasks_and_designs():
     estimate = of_training(GDesigner, test=worlds.tasks(5))
     runs = {name: part.runs for name, part in estimate.parts.items()}
-    assert runs == {"training": 2 * 8 * 3, "validation": 2 * 2, "test": 5}
+    assert runs == {"training": 2 * 8 * 3, "validation": 2 * 2, "test": 5, "comparison": (3 + 2) * 2, "rival": 5}
     assert estimate.total.runs == sum(runs.values())
     assert estimate.total.usd > 0
 
@@ -68,7 +66,8 @@ def test_who_imitates_runs_nothing_in_training():
 
 def test_a_search_is_estimated_by_what_it_asks_for_and_is_not_begun():
     estimate = of_training(lambda space: Search(space=space, families=("singles",)), test=worlds.tasks(5))
-    assert {name: part.runs for name, part in estimate.parts.items()} == {"search": 10 * 3, "test": 5}
+    runs = {name: part.runs for name, part in estimate.parts.items()}
+    assert runs == {"search": 10 * 3, "test": 5, "comparison": (3 + 2) * 2, "rival": 5}
     assert "30 runs that the designer asks for" in str(estimate)
 
 
@@ -111,51 +110,42 @@ def test_many_questions_are_estimated_by_some():
     assert of_evaluation(single, num_tasks=200).parts["test"].runs == 200
 
 
-# ------------------------------------------------------------------ endpoints and limits
+class Crowd(Fixed):
+    """Draws all three agents while it trains, and holds one of them best."""
+
+    def __init__(self, space):
+        super().__init__(space=space, topology=chain)
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+
+    @property
+    def design(self):
+        return self._design if self.training else single([self.space.agents[0]])
 
 
-def test_only_live_clients_have_endpoints_however_deep():
-    pool = worlds.pool()
-    live = config_of().llm
-    assert endpoints(live, pool) == ["https://api.example.org/v1"]
-    nested = OmegaConf.create({"_target_": "gdesign.llm.wrappers.Sampling", "llm": live})
-    assert endpoints(nested, pool) == ["https://api.example.org/v1"]
-    for target in ("gdesign.llm.simulated.SimulatedClient", "gdesign.llm.replay.offline"):
-        assert endpoints(OmegaConf.create({"_target_": target}), pool) == []
+def test_training_is_estimated_by_what_its_first_step_draws_and_validation_by_what_is_held_best():
+    parts = of_training(Crowd, test=worlds.tasks(5)).parts
+    calls = {name: part.calls / part.runs for name, part in parts.items()}
+    assert calls["training"] == 3
+    assert calls["validation"] == calls["test"] == calls["rival"] == 1
 
 
-def test_limits_are_read_from_a_config():
-    limits = {"question": {"usd": 0.01, "tokens": None}, "agent": {"calls": None}}
-    found = limits_of(config_of(llm={"max_tokens": 100}, limits=limits))
-    assert found.question.usd == 0.01
-    assert found.agent is None
-    assert found.longest_reply == 100
-    limits["longest_reply"] = 50
-    assert limits_of(config_of(llm={"max_tokens": 100}, limits=limits)).longest_reply == 50
-
-
-@pytest.mark.parametrize("limits", [{}, None, {"question": {"usd": None}, "agent": {"usd": None}}])
-def test_no_limits_are_none(limits):
-    assert limits_of(config_of(limits=limits)) is None
-    assert limits_of(config_of()) is None
-
-
-@pytest.mark.parametrize("usd", [0, "much"])
-def test_a_limit_that_is_none_is_refused(usd):
-    with pytest.raises(ConfigError, match="the limit on usd is"):
-        limits_of(config_of(limits={"question": {"usd": usd}}))
+def test_a_design_that_is_compared_with_an_evaluated_one_is_estimated_too():
+    problems = worlds.encoder()
+    designer = Fixed(space=problems.space, topology=chain)
+    rival = single([problems.space.agents[0]])
+    parts = estimate_evaluation(designer, problems, worlds.tasks(4), config=config_of(), rival=rival).parts
+    assert (parts["test"].calls, parts["rival"].calls) == (12, 4)
 
 
 @pytest.mark.parametrize(
-    ("limits", "words"),
+    ("trainer", "epochs"),
     [
-        (5, "limits is 5; expected a mapping"),
-        ({"question": 5}, r"limits\.question is 5; expected a mapping.*limits\.question\.usd=0\.01"),
-        ({"agent": {"euros": 5}}, r"limits\.agent has the limit 'euros'; expected any of usd, tokens, calls"),
-        ({"agents": {"usd": 5}}, "limits has the entry 'agents'; expected any of question, agent, longest_reply"),
-        ({"agent": {"usd": 5}, "longest_reply": "abc"}, r"limits\.longest_reply is 'abc'; expected a whole number"),
+        ({"max_epochs": 7}, 7),
+        ({"max_epochs": -1, "max_steps": 10}, 3),
+        ({"max_epochs": 2, "max_steps": 100}, 2),
+        ({}, 1),
     ],
 )
-def test_limits_of_another_kind_are_named_with_what_is_expected(limits, words):
-    with pytest.raises(ConfigError, match=words):
-        limits_of(config_of(limits=limits))
+def test_steps_bound_epochs_and_a_training_without_an_end_is_estimated_by_one(trainer, epochs, tmp_path):
+    config = OmegaConf.create({"trainer": trainer, "data": {"batch_size": 8}, "resume": True})
+    assert epochs_left(tmp_path, config, num_train=32) == epochs
