@@ -189,15 +189,16 @@ class _Known:
 
         Of a single agent those are the agents that share its role, its LLM or its operator.
         """
-        texts = [text for *_, text in self._worth]
+        runs = sorted(self._worth.items())  # not in the order in which calls ended, which is luck
+        texts = [text for (*_, text), _ in runs]
         alike = {text: _alike(self._designs[text]) for text in dict.fromkeys(texts)}
-        factors: list[list[Hashable]] = [[*texts], [key[:2] for key in self._worth]]
+        factors: list[list[Hashable]] = [[*texts], [key[:2] for key, _ in runs]]
         factors += [[alike[text][k] for text in texts] for k in range(3)]
         levels = [{level: i for i, level in enumerate(dict.fromkeys(factor))} for factor in factors]
         codes = [
             torch.tensor([place[level] for level in factor]) for place, factor in zip(levels, factors, strict=True)
         ]
-        values = torch.tensor([self._reward.of(**w._asdict()) for w in self._worth.values()], dtype=torch.float64)
+        values = torch.tensor([self._reward.of(**w._asdict()) for _, w in runs], dtype=torch.float64)
         of_design, _, *others = (effect.tolist() for effect in _effects(codes, values))
         return {
             text: own
@@ -214,7 +215,7 @@ class _Known:
         if not often:
             return []
         effects = self.effects()
-        best = sorted(often, key=lambda text: -effects[text])
+        best = sorted(often, key=lambda text: (-effects[text], text))
         return [design_from_json(self._designs[text]) for text in islice(best, num)]
 
     def _key(self, job: Job) -> _Key:
