@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from gdesign.errors import BudgetExceededError, ConfigError, GdesignError, UserError
-from gdesign.runs.standing import said
+from gdesign.runs.comparison import said
 
 RENAMED = {
     "encoder": "text",

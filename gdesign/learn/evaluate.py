@@ -26,7 +26,8 @@ from gdesign.execute.arena import Arena, Result
 from gdesign.execute.reward import Reward
 from gdesign.export.schema import design_to_json
 from gdesign.learn.data import Item
-from gdesign.runs.standing import Kind, Standing
+from gdesign.runs.comparison import Kind
+from gdesign.runs.standing import Standing
 from gdesign.types import Design, Job, Outcome
 
 NUM_RESAMPLES = 2000

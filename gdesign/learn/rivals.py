@@ -26,9 +26,10 @@ from gdesign.learn.evaluate import bootstrap, weighted_mean
 from gdesign.learn.fit import learns
 from gdesign.learn.module import DesignModule
 from gdesign.runs.checkpoint import BEST
+from gdesign.runs.comparison import Kind
 from gdesign.runs.log import read_runs
 from gdesign.runs.money import COMPARISON, FINALISTS, MOST_QUESTIONS, SEEN, bill, comparison_runs
-from gdesign.runs.standing import Kind, Rival, Standing, write_standing
+from gdesign.runs.standing import Rival, Standing, write_standing
 from gdesign.types import Design, Job, Task
 
 KEPT = 4

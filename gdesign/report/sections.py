@@ -13,9 +13,9 @@ from gdesign.report.examples import Example, examples
 from gdesign.report.folders import Evaluation
 from gdesign.report.tally import STAGES, Line, Tally
 from gdesign.report.text import describe
+from gdesign.runs.comparison import SAID, said
 from gdesign.runs.estimate import ESTIMATE
 from gdesign.runs.folder import COMMANDS
-from gdesign.runs.standing import SAID, said
 
 if HAS_MATPLOTLIB:
     from gdesign.report import plots

@@ -1,19 +1,18 @@
 """How a learned designer stands beside single agents and beside the designs that its training saw."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from gdesign.design.base import Designer
 from gdesign.design.deployed import Deployed, Measured
 from gdesign.errors import ConfigError, PoolError
 from gdesign.export.schema import design_from_json, design_to_json
 from gdesign.runs import checkpoint
+from gdesign.runs.comparison import SAID, Kind, apart
 from gdesign.types import AgentPool
 
-Kind = Literal["single", "seen"]
-SAID: Mapping[Kind, str] = {"single": "the best single agent", "seen": "the best design seen in training"}
 DEPLOY = ("better", "learned")
 """What may be deployed."""
 ENTRY = "standing"
@@ -124,10 +123,10 @@ class Standing:
         """Return a sentence that says by how much the learned designer lost, and what answers; None if it did not."""
         if (rival := self.lost_to) is None:
             return None
-        every = "that is deployed" if deploy == "better" else "it is deployed all the same (deploy=learned)"
+        every = "where that is deployed" if deploy == "better" else "where it is deployed all the same (deploy=learned)"
         return (
-            f"the learned designer is {_apart(rival.difference, rival.interval)} in utility than {rival}, on {self.n} "
-            f"validation questions at lambda {self.usd_weight:g}; {every}"
+            f"the learned designer is {apart(rival.difference, rival.interval)} in utility than {rival}, on {self.n} "
+            f"validation questions at lambda {self.usd_weight:g}, {every}"
         )
 
 
@@ -178,19 +177,6 @@ def write_standing(standing: Standing, path: str | Path) -> None:
     checkpoint.write({**checkpoint.content(path), ENTRY: standing.plain()}, path)
 
 
-def said(comparison: Mapping[str, Any]) -> str:
-    """Return the `comparison` of an `eval.json` in a few words, for the line that ends a command."""
-    words = []
-    for kind, name in SAID.items():
-        for where, on in (("evaluated", ""), ("validation", " on validation")):
-            if (rival := comparison[where].get(kind)) is not None:
-                words.append(f"{_apart(rival['difference'], rival['interval'])} than {name}{on}")
-                break
-    deployed = comparison["deployed"]
-    ended = "" if deployed == "learned" else f"; {SAID[deployed]} is deployed in its place"
-    return f"the learned designer is {', '.join(words)}{ended}"
-
-
 def refuse_other(deploy: str) -> None:
     """Raise ConfigError where `deploy` is not one of what there is."""
     if deploy not in DEPLOY:
@@ -198,13 +184,6 @@ def refuse_other(deploy: str) -> None:
             f"deploy is {deploy!r}; expected better (the learned designer, or measured designs where it lost to one) "
             "or learned"
         )
-
-
-def _apart(difference: float, interval: Sequence[float]) -> str:
-    low, high = interval
-    if difference < 0:
-        return f"{-difference:.4f} worse ({-high:.4f} to {-low:.4f})"
-    return f"{difference:.4f} better ({low:.4f} to {high:.4f})"
 
 
 def _made_of(rival: Rival, pool: AgentPool) -> bool:

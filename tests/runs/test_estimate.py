@@ -14,14 +14,7 @@ from gdesign.llm.recording import Recording
 from gdesign.runs.estimate import epochs_left, estimate_evaluation, estimate_training
 from gdesign.types import Label, Message, Reply, Request, Usage
 from tests import worlds
-
-
-def config_of(*, llm=None, **others):
-    llm = {"_target_": "gdesign.llm.live.endpoint", "base_url": "https://api.example.org/v1", **(llm or {})}
-    reward = {"usd_weight": 0.0, "token_weight": 0.0}
-    learner = {"num_designs": 3, "num_validation_samples": 1, "teacher": None}
-    parts = {"llm": llm, "reward": reward, "learner": learner, "num_test_samples": 1, "split": "test"}
-    return OmegaConf.create({**parts, **others})
+from tests.runs.parts import config_of
 
 
 def of_training(make, *, test=(), num_epochs=2, **settings):

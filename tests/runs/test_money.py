@@ -4,7 +4,7 @@ from omegaconf import OmegaConf
 from gdesign.errors import ConfigError
 from gdesign.runs.money import comparison_runs, endpoints, limits_of
 from tests import worlds
-from tests.runs.test_estimate import config_of
+from tests.runs.parts import config_of
 
 
 def test_only_live_clients_have_endpoints_however_deep():
