@@ -5,6 +5,7 @@ Shape letters: Q questions, R rivals.
 
 import json
 import math
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -138,6 +139,7 @@ class _Known:
         self._texts: dict[Design, str] = {}
         self._designs: dict[str, Mapping[str, Any]] = {}
         same: dict[str, str] = {}  # a design that was run often is held once
+        self._effects: tuple[int, dict[str, float]] | None = None  # with how many runs it was made of
         self._took: list[Mapping[str, Any]] = []
         for row in read_runs(path) if path.is_file() else ():
             if row["phase"].startswith("fit:"):
@@ -181,15 +183,18 @@ class _Known:
         self._execute([job for job in jobs if self._key(job) not in self._worth])
         return [self._worth[self._key(job)] for job in jobs]
 
-    def has(self, design: Design, task: Task) -> bool:
-        """Return whether a design was run on a task with seed 0."""
-        return self._key(Job(design, task, 0)) in self._worth
+    def answered(self, designs: Sequence[Design]) -> Counter[tuple[str, str]]:
+        """Return how many of some designs were run on each question with seed 0."""
+        texts = set(map(self.text, designs))
+        return Counter(key[:2] for key in self._worth if key[2] == 0 and key[3] in texts)
 
     def effects(self) -> dict[str, float]:
         """Return how much better each design is than others on the same questions, each shrunk to those like it.
 
         Of a single agent those are the agents that share its role, its LLM or its operator.
         """
+        if self._effects is not None and self._effects[0] == len(self._worth):
+            return self._effects[1]
         runs = sorted(self._worth.items())  # not in the order in which calls ended, which is luck
         texts = [text for (*_, text), _ in runs]
         alike = {text: _alike(self._designs[text]) for text in dict.fromkeys(texts)}
@@ -201,17 +206,17 @@ class _Known:
         ]
         values = torch.tensor([self._reward.of(**w._asdict()) for _, w in runs], dtype=torch.float64)
         of_design, _, *others = (effect.tolist() for effect in _effects(codes, values))
-        return {
+        found = {
             text: own
             + sum(other[place[name]] for other, place, name in zip(others, levels[2:], alike[text], strict=True))
             for (text, own) in zip(alike, of_design, strict=True)
         }
+        self._effects = len(runs), found
+        return found
 
     def best_teams(self, num: int) -> list[Design]:
         """Return the designs of several agents that seem best among those that were run often."""
-        counts: dict[str, int] = {}
-        for *_, text in self._worth:
-            counts[text] = counts.get(text, 0) + 1
+        counts = Counter(text for *_, text in self._worth)
         often = {text for text, count in counts.items() if count >= OFTEN and _alike(self._designs[text])[0] is None}
         if not often:
             return []
@@ -250,10 +255,14 @@ def _finalists(
     """
     left = list(singles)
     rounds = math.ceil(math.log(len(left) / FINALISTS, KEPT)) if len(left) > FINALISTS else 0
-    order = torch.randperm(len(tasks), generator=generator).tolist() if rounds else []
-    order.sort(key=lambda i: -sum(known.has(design, tasks[i]) for design in singles))
-    for _ in range(rounds):
-        num = max(1, num_runs // rounds // len(left))
+    if rounds == 0:
+        return left
+    order = torch.randperm(len(tasks), generator=generator).tolist()
+    answered = known.answered(singles)
+    order.sort(key=lambda i: -answered[tasks[i].benchmark, tasks[i].id])
+    for to_come in range(rounds, 0, -1):
+        num = max(1, num_runs // to_come // len(left))
+        num_runs -= num * len(left)
         asked, order = order[:num], order[num:]
         known.run([Job(design, tasks[i], 0) for i in asked for design in left])
         effects = known.effects()
