@@ -24,5 +24,5 @@ def apart(difference: float, interval: Sequence[float]) -> str:
     """Return by how much something is better or worse, and the interval of that."""
     low, high = interval
     if difference < 0:
-        return f"{-difference:.4f} worse ({-high:.4f} to {-low:.4f})"
+        return f"{-difference:.4f} worse ({0.0 - high:.4f} to {0.0 - low:.4f})"
     return f"{difference:.4f} better ({low:.4f} to {high:.4f})"
