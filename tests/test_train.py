@@ -30,7 +30,7 @@ SMALL = (
     "trainer.enable_progress_bar=false",
 )
 FOLDER = {"config.yaml", "checkpoint", "metrics.csv", "runs.jsonl", "splits.json", "eval.json", "report.md"}
-FOLDER |= {"report.html", "commands.jsonl"}
+FOLDER |= {"report.html", "commands.jsonl", "estimate.txt"}
 
 
 @pytest.fixture
@@ -168,6 +168,8 @@ def test_a_training_repeated_from_its_recording_asks_nobody_and_gives_the_same_n
     asked = [json.dumps({k: v for k, v in body.items() if k not in ("headers", "peer")}) for body in seen]
     assert len(asked) == len(set(asked)) == len(Recording(record))
     first, second = (json.loads((tmp_path / name / "eval.json").read_text()) for name in ("live", "replayed"))
+    took = [found["comparison"].pop("took") for found in (first, second)]
+    assert took[0]["runs"] == took[1]["runs"]
     of_money_and_time = {"label", "seconds", "paid_usd", "training"}
     assert {k: v for k, v in first.items() if k not in of_money_and_time} == {
         k: v for k, v in second.items() if k not in of_money_and_time

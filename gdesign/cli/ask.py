@@ -31,6 +31,8 @@ def run(options: Namespace) -> None:
     complain(
         f"{outcome.calls} calls, {tokens} tokens, {outcome.usd:.6f} USD, {answer.run.seconds:.2f} s, {outcome.label}"
     )
+    if model.warning:
+        complain(model.warning)
 
 
 def endpoint(options: Namespace, **settings: Any) -> LLMClient | None:

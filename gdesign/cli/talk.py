@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import MissingMandatoryValue
 
 from gdesign.errors import BudgetExceededError, ConfigError, CreditError, GdesignError, UserError
+from gdesign.runs.comparison import said
 
 RENAMED = {
     "encoder": "text",
@@ -138,4 +139,5 @@ def one_line(name: str, summary: Mapping[str, Any]) -> str:
         f"utility {summary['utility']:.4f}, {summary['n']} questions, {summary['split']}, {summary['label']}"
         + (f", {failures} calls failed" if (failures := summary.get("failures")) else "")
         + (f", {faults} faults survived" if (faults := summary.get("faults")) else "")
+        + (f"; {said(comparison)}" if (comparison := summary.get("comparison")) else "")
     )

@@ -10,7 +10,18 @@ from gdesign.report.compare import Comparison, Metric, compare, find_baseline, r
 from gdesign.report.curves import learning, validations
 from gdesign.report.document import HAS_MATPLOTLIB, Block, Folded, Items, Part, Picture, Report, Table, Text, write
 from gdesign.report.folders import Evaluation, Incomplete, find_evaluations, look_at, read_evaluation
-from gdesign.report.sections import commands, designs, failures, in_short, meaning, money, tasks, told_versions
+from gdesign.report.sections import (
+    beside,
+    commands,
+    designs,
+    estimate,
+    failures,
+    in_short,
+    meaning,
+    money,
+    tasks,
+    told_versions,
+)
 from gdesign.report.tables import Group, Row, make_groups, make_rows, panel, told
 from gdesign.report.tally import Tally, read_tally
 from gdesign.runs.config import CONFIG
@@ -55,6 +66,7 @@ def write_page(folder: Path, *, stopped: str | None = None) -> Path:
         badge, lead = summary["label"] or "", [*meaning([summary["label"]]), *in_short(evaluation)]
         tally = read_tally(folder, split=summary["split"], num_samples=summary["num_samples"])
         asked = {
+            "Beside other designs": beside(evaluation),
             "Score against cost": _score_against_cost(_with_others(evaluation)),
             "Learning": _learning(folder),
             "Tasks": tasks(evaluation, tally),
@@ -63,7 +75,7 @@ def write_page(folder: Path, *, stopped: str | None = None) -> Path:
         repeat = f"python eval.py {typed('checkpoint', folder)} split={summary['split']}"
         made.append([Text("To repeat the evaluation:"), Text(repeat, "code")])
     took = {
-        "Where the money went": money(tally),
+        "Where the money went": [*money(tally), *estimate(folder)],
         "Failures": failures(tally, finished=stopped is None),
         "How this was made": list(chain(*made)),
     }
