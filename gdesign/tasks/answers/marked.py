@@ -54,6 +54,8 @@ _ASKED = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _LONGEST = 10_000  # characters of an answer
+_LONGEST_SAID = 1_000  # of one that a sentence gives
+_MOST_CUES = 50  # sentences that are looked at, the last ones; a model in a loop writes thousands
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~|\"\"\"|''').*$", re.MULTILINE)
 
 
@@ -212,8 +214,9 @@ def cues(text: str) -> list[tuple[int, str]]:
 
 def _cues(text: str) -> list[tuple[int, str]]:
     found: list[tuple[int, str]] = []
-    for cue in sorted((m for words in spoken(text, "answer") for m in _cue(words).finditer(text)), key=re.Match.start):
-        rest = text[cue.end() : cue.end() + _LONGEST].split("\n", 1)[0].strip()
+    every = sorted((m for words in spoken(text, "answer") for m in _cue(words).finditer(text)), key=re.Match.start)
+    for cue in every[-_MOST_CUES:]:
+        rest = text[cue.end() : cue.end() + _LONGEST_SAID].split("\n", 1)[0].strip()
         if rest and not (cue["says"] and _NOTHING_STATED.match(rest)):
             found.append((cue.start(), rest))
     return found
