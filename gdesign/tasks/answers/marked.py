@@ -55,6 +55,7 @@ _ASKED = re.compile(
 )
 _LONGEST = 10_000  # characters of an answer
 _LONGEST_SAID = 1_000  # of one that a sentence gives
+_PADDING = re.compile(r"[ \t]{500,}")
 _MOST_CUES = 50  # sentences that are looked at, the last ones; a model in a loop writes thousands
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~|\"\"\"|''').*$", re.MULTILINE)
 
@@ -67,7 +68,7 @@ def own_words(text: str) -> str:
     of a text counts if it is all quoted. A prompt of Python (`>>>`) is no quote, nor are lines that begin with `>>`
     unless they stand in a quote.
     """
-    text = _without_quotes(without_thoughts(text))
+    text = _without_quotes(without_thoughts(_PADDING.sub(" ", text)))
     questions = list(_ASKED.finditer(text))
     if questions:
         marks = [m.start() for m in (*_lines(text), *_OTHER_MARK.finditer(text))] + [at for at, _ in _cues(text)]
