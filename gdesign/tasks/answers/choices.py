@@ -131,7 +131,8 @@ _CHOICE = re.compile(
 )
 _ANOTHER = re.compile(r"\s*(?:[,/&]|and\b|or\b)\s*[(\[]?\s*[A-Z]\b\s*(?:[)\].,:]|$|and\b|or\b)")
 _GOES_ON = re.compile(
-    r"\s*(?:$|[^\w\s'\u2019]|(?:because|since|as|is|for|which|and not|not|rather|instead|over|but)\b)", re.I
+    r"[^\x00-\x7f]|\s*(?:$|[^\w\s'\u2019]|(?:because|since|as|is|for|which|and not|not|rather|instead|over|but)\b)",
+    re.IGNORECASE,
 )
 
 
