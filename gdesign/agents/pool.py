@@ -13,6 +13,7 @@ import yaml
 
 from gdesign.agents.prompt import ATTACKS, OPERATORS
 from gdesign.errors import MissingDataError, PoolError
+from gdesign.files import text_of
 from gdesign.types import LLM, AgentPool, Candidate, Role
 
 SOLVER = Role(name="solver", profile="You solve the task that you are given.")
@@ -36,13 +37,14 @@ def load(path: str | Path, *, attacks: Mapping[str, str] | None = None) -> Agent
 
     Raises:
         MissingDataError: There is no such file.
+        DataError: It is in an encoding that cannot be told.
         PoolError: An entry is unknown, missing, doubled or of the wrong kind, or an LLM lacks a
             price; the message names the file and the entry.
     """
     path = Path(path)
     if not path.is_file():
         raise MissingDataError(f"there is no pool file {path}; give the path of a YAML file with roles and llms")
-    return attacked(_parse(path.read_bytes(), name=path.stem, source=str(path)), attacks or {})
+    return attacked(_parse(text_of(path), name=path.stem, source=str(path)), attacks or {})
 
 
 def builtin(name: str, *, attacks: Mapping[str, str] | None = None) -> AgentPool:
@@ -59,7 +61,7 @@ def builtin(name: str, *, attacks: Mapping[str, str] | None = None) -> AgentPool
         raise PoolError(
             f"there is no built-in pool {name!r}; there are {', '.join(names)} (a file of your own: `load`)"
         )
-    text = (folder / f"{name}.yaml").read_bytes()
+    text = (folder / f"{name}.yaml").read_text(encoding="utf-8")
     return attacked(_parse(text, name=name, source=f"built-in pool {name}"), attacks or {})
 
 
@@ -180,7 +182,12 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _parse(text: bytes, *, name: str, source: str) -> AgentPool:
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+"), list("-+0123456789")
+)  # 1e-3 is a number in YAML 1.2, and a text in the 1.1 that PyYAML reads
+
+
+def _parse(text: str, *, name: str, source: str) -> AgentPool:
     try:
         data = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
@@ -215,6 +222,10 @@ def _entry(data: object, where: str, required: Mapping[str, Any], optional: Mapp
         if not isinstance(value, kinds[key]) or isinstance(value, bool):
             expected = "a text" if kinds[key] is str else "a list" if kinds[key] is list else "a number"
             raise PoolError(f"{where}: {key} is {_shown(value)}; expected {expected}")
+        if key == "name" and not value.strip():
+            raise PoolError(f"{where}: name is empty; give one")
+        if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+            raise PoolError(f"{where}: {key} holds half a character (a lone surrogate), {_shown(value)}; leave it out")
     return data
 
 
@@ -279,4 +290,10 @@ def _distinct(entries: Iterable[Any], where: str) -> tuple[Any, ...]:
 def _shown(value: object) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(map(str, value)) + "]"
-    return "empty" if value is None else repr(value)[:80]
+    return (
+        "empty"
+        if value is None
+        else ascii(value)[:80]
+        if isinstance(value, str) and not value.isprintable()
+        else repr(value)[:80]
+    )

@@ -1,8 +1,9 @@
 """MATH (Hendrycks et al. 2021): competition problems whose answer is a formula."""
 
+from gdesign.files import read_jsonl
 from gdesign.tasks.answers.formulas import equivalent, formula
 from gdesign.tasks.base import Published
-from gdesign.tasks.data import find, read_jsonl
+from gdesign.tasks.data import find
 from gdesign.tasks.table import recorded_tasks
 from gdesign.types import Task
 

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gdesign.errors import DataError
-from gdesign.tasks.data import data_dir, existing, read_jsonl, reading
+from gdesign.files import read_jsonl, reading
+from gdesign.tasks.data import data_dir, existing
 from gdesign.types import Task
 
 MISSING = -1

@@ -6,6 +6,9 @@ from typing import NamedTuple
 from gdesign.errors import PoolError
 from gdesign.types.design import Agent
 
+MAX_PRICE = 1e9
+"""USD for a million tokens; what is dearer is a slip of the keyboard, and sums of it would be endless."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Role:
@@ -90,10 +93,10 @@ class AgentPool:
         set_(self, "_llms", {m.name: m for m in self.llms})
         for llm in self.llms:
             for price in (llm.usd_per_1M_input, llm.usd_per_1M_output):
-                if not isinstance(price, int | float) or not 0 <= price < float("inf"):
+                if not isinstance(price, int | float) or not 0 <= price <= MAX_PRICE:
                     raise PoolError(
                         f"LLM {llm.name!r} in pool {self.name!r} has the price {price!r}; give usd_per_1M_input and "
-                        "usd_per_1M_output in USD (0 for a model that costs nothing)"
+                        f"usd_per_1M_output in USD, 0 for a model that costs nothing and {MAX_PRICE:.0e} at most"
                     )
         for pair in self.anchor:
             for role in pair:

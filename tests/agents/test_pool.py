@@ -4,7 +4,7 @@ import pytest
 
 from gdesign.agents.pool import SOLVER, attacked, builtin, describe, load, priced, read_prices
 from gdesign.agents.prompt import ATTACKS, prompt
-from gdesign.errors import MissingDataError, PoolError
+from gdesign.errors import DataError, MissingDataError, PoolError
 from gdesign.types import Agent, Candidate, Task
 
 GOOD = """
@@ -92,18 +92,55 @@ def test_what_is_wrong_with_a_file_is_named_with_the_file(written, text, message
 @pytest.mark.parametrize(
     "data",
     [
-        "name: caf\u00e9".encode("latin-1"),
         b"roles: \x01",
         b"? [a, b]\n: c",
         b"roles: 2026-13-45",
         b"roles: " + b"[" * 5000,
     ],
-    ids=["not UTF-8", "control character", "list as key", "no date", "deep"],
+    ids=["control character", "list as key", "no date", "deep"],
 )
 def test_a_file_that_is_no_yaml_is_named(tmp_path, data):
     path = tmp_path / "pool.yaml"
     path.write_bytes(data)
     with pytest.raises(PoolError, match=r"pool\.yaml is not YAML"):
+        load(path)
+
+
+WHOLE = "roles: [{name: solver, profile: Löser}]\nllms: [{name: m, usd_per_1M_input: 1e-3, usd_per_1M_output: 2E+1}]\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_file_is_read_as_editors_save_it(tmp_path, encoding, end):
+    path = tmp_path / "pool.yaml"
+    path.write_bytes(WHOLE.replace("\n", end).encode(encoding))
+    pool = load(path)
+    assert pool.roles[0].profile == "Löser"
+    assert (pool.llms[0].usd_per_1M_input, pool.llms[0].usd_per_1M_output) == (0.001, 20)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("1e-3", "1e400", "the price inf"),
+        ("1e-3", ".nan", "the price nan"),
+        ("1e-3", "9" * 400, "the price 999.*1e.09 at most"),
+        ("1e-3", "9" * 5000, "is not YAML with the text of a pool"),
+        ("Löser", '"\\udc00"', r"roles\[0\] \(solver\): profile holds half a character"),
+        ("name: m", 'name: " "', r"llms\[0\] .*: name is empty"),
+    ],
+)
+def test_numbers_and_texts_that_nothing_could_use_are_named(tmp_path, old, new, message):
+    path = tmp_path / "pool.yaml"
+    path.write_text(WHOLE.replace(old, new))
+    with pytest.raises(PoolError, match=message):
+        load(path)
+
+
+def test_a_file_in_a_foreign_encoding_is_named_with_its_line(tmp_path):
+    path = tmp_path / "pool.yaml"
+    path.write_bytes(("# prices\n" + WHOLE).encode("latin-1"))
+    with pytest.raises(DataError, match=r"pool\.yaml:2: not UTF-8 .*save it as UTF-8"):
         load(path)
 
 

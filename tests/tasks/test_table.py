@@ -4,7 +4,8 @@ from time import perf_counter
 import pytest
 
 from gdesign.errors import DataError, MissingDataError
-from gdesign.tasks.data import data_dir, read_csv
+from gdesign.files import read_csv
+from gdesign.tasks.data import data_dir
 from gdesign.tasks.table import Recorded, load_scores, load_table
 
 TINY = Path(__file__).parents[2] / "data" / "tiny"
