@@ -184,10 +184,11 @@ def why_unfit(reference: str, grader: str, options: Sequence[str]) -> str:
         return f"is not one that the grader {grader} can read; {_PLAIN[grader]}"
     if grader == "number" and not is_one_number(reference):
         return "holds more than one number (or a time, a date, a range); give one number, or the grader exact"
-    for reply in (reference, *(() if "\n" in reference.strip() else (f"Answer: {reference}",))):
-        said = read(reply, grader, options)
-        if said is None or not agrees(reference, said, grader, options):
-            return f"would not agree with the reply {reply!r} by the grader {grader}; write it more plainly"
+    derived = grader == "number" and "\n" in reference.strip()  # a derivation with the number behind it
+    reply = reference if derived else f"Answer: {reference}"
+    said = read(reply, grader, options)
+    if said is None or not agrees(reference, said, grader, options):
+        return f"would not agree with the reply {reply!r} by the grader {grader}; write it more plainly"
     return ""
 
 

@@ -28,7 +28,7 @@ class SVAMP(Published):
         tasks = []
         for index, values in read_json_list(path, needs=("ID", "Body", "Question", "Answer")):
             body = values["Body"].strip()
-            answer = number(str(values["Answer"]))
+            answer = number(str(values["Answer"])) if isinstance(values["Answer"], int | float) else None
             if answer is None:
                 raise DataError(f"{path}[{index}]: the answer {values['Answer']!r} is no number")
             question = f"{body}{'' if body.endswith('.') else '.'} {values['Question'].strip()}"

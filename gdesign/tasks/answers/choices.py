@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 
-from gdesign.tasks.answers.marked import boxed, cues, own_words, stated, withdrawn
+from gdesign.tasks.answers.marked import boxed, boxes_are_joined, cues, own_words, stated, withdrawn
 from gdesign.tasks.answers.numbers import is_one_number, number
 from gdesign.tasks.answers.texts import exact
 from gdesign.tasks.answers.words import Words, spoken, whole
@@ -74,10 +74,12 @@ def choice(text: str, num_options: int, options: Sequence[str] = ()) -> str | No
     """
     text = own_words(text)
     allowed = {chr(65 + i) for i in range(num_options)}
-    for part in (stated(text), boxed(text)):
+    for part in (stated(text), None if boxes_are_joined(text) else boxed(text)):
         if part is not None:
             letter = _chosen(part, options)
             return letter if letter in allowed else None
+    if boxes_are_joined(text):
+        return None
     for part in _conclusions(text):
         letter = _chosen(part, options)
         if letter is not None or _two(part):
@@ -129,7 +131,8 @@ _CHOICE = re.compile(
 )
 _ANOTHER = re.compile(r"\s*(?:[,/&]|and\b|or\b)\s*[(\[]?\s*[A-Z]\b\s*(?:[)\].,:]|$|and\b|or\b)")
 _GOES_ON = re.compile(
-    r"\s*(?:$|[^\w\s'\u2019]|(?:because|since|as|is|for|which|and not|not|rather|instead|over|but)\b)", re.I
+    r"[^\x00-\x7f]|\s*(?:$|[^\w\s'\u2019]|(?:because|since|as|is|for|which|and not|not|rather|instead|over|but)\b)",
+    re.IGNORECASE,
 )
 
 

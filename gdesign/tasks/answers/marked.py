@@ -249,3 +249,11 @@ def boxed(text: str) -> str | None:
 
 _UNFILLED = re.compile(r"\s*(?:final |your )?answer\s*")
 _TURNED_DOWN = re.compile(r"\}[\s$.)\\]*(?:is|are)[ \t]+(?:not\b|incorrect|wrong)")
+
+
+def boxes_are_joined(text: str) -> bool:
+    r"""Return whether two boxes are given as one answer (`\boxed{3} and \boxed{4}`), which is none of one value."""
+    return _JOINED.search(text) is not None
+
+
+_JOINED = re.compile(r"\\f?boxed ?\{[^{}\n]*(?:\{[^{}\n]*\}[^{}\n]*)*\}[$)\s\\]*(?:and|or|,|&)[$(\s\\]*\\f?boxed ?\{")

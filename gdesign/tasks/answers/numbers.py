@@ -19,7 +19,7 @@ import unicodedata
 from collections.abc import Iterator
 from fractions import Fraction
 
-from gdesign.tasks.answers.marked import boxed, cues, own_words, stated, withdrawn
+from gdesign.tasks.answers.marked import boxed, boxes_are_joined, cues, own_words, stated, withdrawn
 
 _CURRENCY = r"(?:USD|US\$|R\$|EUR|GBP|INR|CHF|Rs\.?|[$€£¥₹₽₩])"
 NUMBER = re.compile(
@@ -69,6 +69,8 @@ def number(text: str) -> str | None:
         if found is None and text[at + len(part) :].strip("*_`~<>\"' \n"):
             found = _concluded(text[at:])  # the working stands behind the mark
         return None if found is None else canonical_number(found)
+    if boxes_are_joined(text):
+        return None
     box = boxed(text)
     parts = (*_HASHES.findall(text)[-1:], *([] if box is None or re.fullmatch("[a-z]", box) else [box]))  # an unknown
     marks = [(text.rfind(part), part) for part in parts]
@@ -188,7 +190,10 @@ def _are_two(text: str) -> bool:
     if len(found) != 2:
         return False
     between, behind = text[found[0].end() : found[1].start()], text[found[1].end() :]
-    return bool(re.fullmatch(r"[\w ]*?(?:,|;|&|\band\b|\bor\b)\W*", between) and re.fullmatch(r"[\w ]*\W*", behind))
+    return bool(
+        re.fullmatch(r"[\w ]*?(?:,|;|&|或|和|\b(?:and|or|und|oder|y|o|et|ou|e|и|или|na|au)\b)\W*", between)
+        and re.fullmatch(r"[\w ]*\W*", behind)
+    )
 
 
 def _of_equation(text: str) -> Fraction | None:

@@ -111,6 +111,7 @@ def test_a_letter_before_the_text_of_its_option_is_read_whichever_it_is(dress):
         "If it is cold, the answer is (B). If not, the answer is (A). So the answer depends on the weather.",
         "The correct answer is \\boxed{\\text{None of the above}}. (A) fails.",
         "(A) is not the correct choice.",
+        "The answer is \\boxed{(A) Lima} and \\boxed{(C) Bern}.",
         "A: It is not my place to say.",
     ],
 )

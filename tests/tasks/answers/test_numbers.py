@@ -179,6 +179,8 @@ def test_a_point_and_a_space_are_read_as_the_language_of_the_text_writes_them(te
         ("So we have 2x + 72 pages.", None),
         ("So the answer is \\boxed{12 + x}.", None),
         ("Answer: 40 and 32", None),
+        ("Jibu: 40 au 41", None),
+        ("So it is $\\boxed{40}$ or $\\boxed{41}$.", None),
         ("Answer: 40 cats, 32 dogs", None),
         ("40 + 32\nAnswer: unknown", None),
         ("We have 40 + 32.\nAnswer: <your answer>", None),
