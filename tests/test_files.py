@@ -30,6 +30,7 @@ def file(tmp_path):
         LINES.encode("utf-16-le"),
         gzip.compress(codecs.BOM_UTF8 + LINES.encode()),
     ],
+    ids=["UTF-8", "marked", "UTF-16", "big-endian", "unmarked UTF-16", "gzipped"],
 )
 def test_lines_are_read_in_the_encodings_that_programs_save_them_in(file, content):
     assert list(read_jsonl(file(content))) == [(1, {"a": "Ä"}), (3, {"a": "b\u2028c"})]

@@ -12,8 +12,8 @@ from typing import Any
 from gdesign.errors import ConfigError, DataError
 from gdesign.files import read_jsonl
 from gdesign.sandbox import Sandbox
-from gdesign.tasks.answers import equivalent, program
-from gdesign.tasks.base import VALIDATION, Split, check_split, draws, first, normalised, read
+from gdesign.tasks.answers import program
+from gdesign.tasks.base import VALIDATION, Split, agrees, check_split, draws, first, normalised, read, why_unfit
 from gdesign.tasks.data import existing
 from gdesign.tasks.programs import Suite, grader
 from gdesign.tasks.suites import fault, suite_of
@@ -139,9 +139,7 @@ class JSONL:
         """Return 1 for the right answer, else 0."""
         if (suite := self._suites.get(task.id)) is not None:
             return self._run(suite, answer)
-        kind = self._grader[task.id]
-        right = _reference(task, kind)
-        return float(_same(right, answer if kind == "formula" else read(answer, kind, task.options), kind))
+        return float(agrees(task.answer, answer, self._grader[task.id], task.options))
 
     def _read(self, path: Path) -> list[Task]:
         path = existing(path)
@@ -173,7 +171,13 @@ class JSONL:
         if kind != "code":
             if tests is not None:
                 raise DataError(f"{where}: tests are there, which the grader {kind} does not run; set grader to code")
-            _check_reads_as_itself(task, kind, where)
+            if unfit := why_unfit(task.answer, kind, task.options):
+                raise DataError(f"{where}: the answer {_shown(task.answer)} {unfit}")
+            if kind == "choice" and not task.options and not re.fullmatch(r"\W*[A-Za-z]\W*", task.answer):
+                raise DataError(
+                    f"{where}: the answer {_shown(task.answer)} is no letter, and there are no options; write "
+                    "its letter, or give options"
+                )
         elif isinstance(tests, str) and tests.strip():
             self._suites[task.id] = suite_of(task.answer, tests, where=where)
         else:
@@ -232,43 +236,3 @@ def _shown(value: object) -> str:
     except (ValueError, RecursionError):
         text = type(value).__name__
     return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-_WRITE = {
-    "number": "write one number alone, such as 1234.5 or 2/3",
-    "choice": "write its letter, or an option word for word",
-    "exact": "write it in one line, without marks around it",
-    "formula": "write one formula alone",
-    "literal": "write one Python value alone, such as [1, 'a']",
-}
-
-
-def _check_reads_as_itself(task: Task, kind: str, where: str) -> None:
-    """Raise DataError unless the reference, and a reply that states it, are read alike."""
-    own = _reference(task, kind)
-    if own is None:
-        raise DataError(
-            f"{where}: the answer {_shown(task.answer)} is not one that the grader {kind} can read; {_WRITE[kind]}"
-        )
-    said = read(f"Answer: {task.answer}", kind, task.options)
-    if not _same(own, said, kind):
-        raise DataError(
-            f"{where}: the answer {_shown(task.answer)} reads as {own!r} with the grader {kind}, and as {said!r} in "
-            f"the reply 'Answer: {task.answer[:80]}'; {_WRITE[kind]}"
-        )
-    if kind == "choice" and not task.options and not re.fullmatch(r"\W*[A-Za-z]\W*", task.answer):
-        raise DataError(
-            f"{where}: the answer {_shown(task.answer)} of a question without options is no letter; write its letter, "
-            "or give options"
-        )
-
-
-def _reference(task: Task, kind: str) -> str | None:
-    """Return the reference as its grader reads it; a formula on its own is none to `formula` without dollars."""
-    return read(f"Answer: {task.answer}" if kind == "formula" else task.answer, kind, task.options)
-
-
-def _same(right: str | None, said: str | None, kind: str) -> bool:
-    if right is None or said is None:
-        return False
-    return equivalent(right, said) if kind == "formula" else right == said

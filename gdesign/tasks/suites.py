@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from gdesign.errors import DataError
 from gdesign.sandbox import Sandbox
-from gdesign.tasks.answers.programs import parsed
+from gdesign.tasks.answers.programs import is_program, parsed
 from gdesign.tasks.programs import Suite, defined_by, imports, names_under_test
 
 _TEXT = (files("gdesign.tasks") / "harness.py").read_text(encoding="utf-8")
@@ -40,21 +40,13 @@ def suite_of(reference: str, tests: str, *, where: str) -> Suite:
             fixtures, setup methods, skipped and async tests.
     """
     tests = textwrap.dedent(tests.replace("\r\n", "\n"))
-    if ">>> " in tests and not _is_python(tests):
+    if ">>> " in tests and not is_program(tests):
         source, read = _examples(tests, where)
     else:
         source = read = _Meant(tests, reference, where).source()
     names = names_under_test(reference, read, where=where)
     harness = _HARNESS if "pytest" in source or "_harness" in source else ""
     return Suite(tests=f"{harness}{imports(reference)}\n{source}", names=names)
-
-
-def _is_python(tests: str) -> bool:
-    try:
-        parsed(tests)
-    except (SyntaxError, ValueError):
-        return False
-    return True
 
 
 def _examples(tests: str, where: str) -> tuple[str, str]:

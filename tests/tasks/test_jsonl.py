@@ -2,9 +2,11 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gdesign.errors import ConfigError, DataError, MissingDataError
-from gdesign.tasks.jsonl import JSONL
+from gdesign.tasks.jsonl import GRADERS, JSONL, KEYS
 
 TINY = Path(__file__).parents[2] / "data" / "tiny"
 OWN = "def f(x):\n    return 1\nassert f(3) == 1"
@@ -101,7 +103,7 @@ def test_a_test_question_among_the_training_ones_is_refused(write):
         ([line(grader="number")], DataError, ':1: the answer "so" is not one that the grader number can read; write'),
         ([line(grader="literal")], DataError, "that the grader literal can read"),
         ([line(grader="choice")], DataError, "that the grader choice can read"),
-        ([line(grader="choice", answer="C major")], DataError, "without options is no letter|can read"),
+        ([line(grader="choice", answer="C major")], DataError, "is no letter, and there are no options|can read"),
         ([line(options=["a", "b"])], DataError, '"so" is not one'),
         ([line(options=["x", "y"], answer=1)], DataError, '"1" is not one .* write its letter'),
         ([line(options=["x", "x"], answer="x")], DataError, '"x" is not one'),
@@ -128,8 +130,8 @@ def test_a_test_question_among_the_training_ones_is_refused(write):
         ([line(id=None)], DataError, "id is null"),
         ([line(domain=["a"])], DataError, "domain is "),
         ([line(answer="7" * 400, grader="number")], DataError, "can read"),
-        ([line(answer="17 30", grader="number")], DataError, "write one number alone"),
-        ([line(answer="one\ntwo")], DataError, "(?s)reads as .* write it in one line"),
+        ([line(answer="17 30", grader="number")], DataError, "give one number"),
+        ([line(answer="one\ntwo")], DataError, "(?s)would not agree with the reply .*plainly"),
         ([line(options="ab")], DataError, "list of strings"),
         ([{"id": 1}], DataError, "lacks question, answer"),
     ],
@@ -194,6 +196,33 @@ def test_tests_that_say_nothing_are_refused_with_the_line(write):
         JSONL(
             train=write("a", line()), test=write("b", silent | {"tests": "def test_f(tmp_path):\n    assert f(1) == 1"})
         )
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None), max_size=9),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=3,
+)
+
+
+@given(
+    changes=st.dictionaries(st.sampled_from([*KEYS, "x", "_x"]), JSON, max_size=3),
+    kind=st.sampled_from([None, *GRADERS]),
+    escaped=st.booleans(),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
+def test_no_line_raises_anything_but_errors_that_name_it(tmp_path, changes, kind, escaped):
+    text = json.dumps({**line(grader=kind), **changes}, ensure_ascii=escaped)
+    (tmp_path / "a").write_bytes(text.encode("utf-8", "surrogatepass"))
+    (tmp_path / "b").write_text(json.dumps(line(id="9", question="Who?")))
+    tasks, said = [], f"{tmp_path / 'a'}:1: "
+    try:
+        tasks = JSONL(train=tmp_path / "a", test=tmp_path / "b").load("train")
+    except (DataError, ConfigError) as error:
+        said = str(error)
+    assert f"{tmp_path / 'a'}:1: " in said or "of the test split is also" in said
+    for task in tasks:
+        assert "".join((task.id, task.question, task.answer, task.domain, *task.options)).encode()
 
 
 def test_a_missing_file_and_a_lock_box_are_refused(tiny, tmp_path):

@@ -253,6 +253,11 @@ def _parsed(source: str) -> ast.Module | None:
         return None
 
 
+def is_program(source: str) -> bool:
+    """Return whether a text is Python."""
+    return _parsed(source) is not None
+
+
 def defines(source: str, name: str) -> bool:
     """Return whether a program defines a name at the outermost level."""
     tree = _parsed(source)
