@@ -121,7 +121,7 @@ def test_a_csv_file_is_read_by_column_and_its_line_ends_stay(tmp_path):
     path.write_bytes(b'a,b\n1,"x\r\ny"\n')
     assert list(read_csv(path, needs=("a",))) == [(2, {"a": "1", "b": "x\r\ny"})]
     path.write_bytes(b"a,b\n1\n")
-    with pytest.raises(DataError, match=":2: 1 values, expected 2"):
+    with pytest.raises(DataError, match=r":2: .* are 1 values, expected 2"):
         list(read_csv(path))
     with pytest.raises(DataError, match="lacks c"):
         list(read_csv(path, needs=("c",)))
