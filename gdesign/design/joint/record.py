@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from gdesign.errors import ConfigError
-from gdesign.types import Agent
+from gdesign.types import Agent, Decision, Design, Edge, Gate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,3 +142,28 @@ def numbered(
         rows.append([-1 if a is None else seen.setdefault(a, len(seen)) for a in row])
         texts.append(tuple(seen))
     return torch.tensor(rows, dtype=torch.int16), tuple(texts)
+
+
+def design_state(design: Design) -> list[Any]:
+    """Return a design as lists, which a checkpoint may hold."""
+    agents = [
+        [a.role, a.llm, a.operator, [] if a.gate is None else [a.gate.quorum, *a.gate.watch]] for a in design.agents
+    ]
+    edges = [[[e.src, e.dst, *e.rounds] for e in some] for some in (design.spatial, design.temporal)]
+    decision = design.decision
+    return [agents, *edges, design.num_rounds, [decision.kind, list(decision.weights), decision.judge]]
+
+
+def design_from_state(state: Sequence[Any]) -> Design:
+    """Return the design that `design_state` was made of."""
+    agents, spatial, temporal, num_rounds, (kind, weights, judge) = state
+    return Design(
+        agents=tuple(
+            Agent(role=r, llm=m, operator=o, gate=Gate(watch=tuple(g[1:]), quorum=g[0]) if g else None)
+            for r, m, o, g in agents
+        ),
+        spatial=tuple(Edge(e[0], e[1], tuple(e[2:])) for e in spatial),
+        temporal=tuple(Edge(e[0], e[1], tuple(e[2:])) for e in temporal),
+        num_rounds=num_rounds,
+        decision=Decision(kind=kind, weights=tuple(weights), judge=judge),
+    )
