@@ -23,7 +23,8 @@ from gdesign.types import Agent, Design, Task
 
 def in_words(design: Design) -> str:
     """Return agents, edges and decision in one short line."""
-    agents = [f"{_gate(a)}{a.llm}" for a in design.agents]
+    several = len({a.operator for a in design.agents} | {"answer"}) > 1
+    agents = [f"{_gate(a)}{a.llm}" + (f"/{a.role}/{a.operator}" if several else "") for a in design.agents]
     edges = " ".join(f"{e.src}>{e.dst}" for e in design.spatial)
     return "; ".join(x for x in (", ".join(agents), edges, design.decision.kind if len(agents) > 1 else "") if x)
 
