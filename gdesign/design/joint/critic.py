@@ -166,7 +166,7 @@ class PlaceEncoder(nn.Module):
         return told[:, :NUM_MAPS], told[:, NUM_MAPS:]
 
 
-class UsualCost:
+class UsualCost(Look):
     """S = R and C = F exp(r), F what calls usually cost."""
 
     def __init__(self, network: Network, agents: Float[Tensor, "T A H"], usd: Float[Tensor, " A"]) -> None:

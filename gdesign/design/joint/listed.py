@@ -9,10 +9,10 @@ Shape letters: T problems in a batch, K designs drawn for each, B = T * K, L des
 """
 
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -46,12 +46,14 @@ ASKED = 2
 """Questions of a step that designs are proposed for."""
 
 
-class Look(Protocol):
+class Look(ABC):
     """What is known of the agents on some problems, so that designs can be told apart."""
 
+    @abstractmethod
     def every(self, catalogue: Catalogue) -> Expected:
         """Return S and C of each design on each problem, Float[T, L] each."""
 
+    @abstractmethod
     def some(self, catalogue: Catalogue, row: Int[Tensor, " L"]) -> Expected:
         """Return S and C of each design on one problem, Float[L] each.
 
@@ -209,13 +211,16 @@ class Listed(Designer):
 
     def step_taken(self, num_steps: int) -> None:
         """Propose designs for the questions of the step, now and then."""
-        if self.training and self._last is not None and num_steps % EVERY == 0:
+        if self._last is not None and num_steps % EVERY == 0 and self.vocabulary.num_designs > MAX_LISTED:
             self.propose(self._last)
         self._last = None
 
     @torch.no_grad()
-    def propose(self, problem: Batch) -> int:
+    def propose(self, problem: Batch, *, num_asked: int = ASKED) -> int:
         """Add to the catalogue what is held best a step from the best designs, of all and of each kind.
+
+        Args:
+            num_asked: For how many of the problems.
 
         Returns:
             How many were added.
@@ -223,11 +228,11 @@ class Listed(Designer):
         training = self.training
         self.eval()
         try:
-            return self._propose(problem)
+            return self._propose(problem, num_asked)
         finally:
             self.train(training)
 
-    def _propose(self, problem: Batch, *, num_best: int = 4, num_agents: int = 8) -> int:
+    def _propose(self, problem: Batch, num_asked: int, *, num_best: int = 4, num_agents: int = 8) -> int:
         space = problem.space[0]
         catalogue = self.catalogue(space)
         look = self.look(problem, catalogue)
@@ -235,7 +240,7 @@ class Listed(Designer):
         gap = worth - worth.amax(-1, keepdim=True)
         found: dict[Design, None] = {}
         kinds = catalogue.kind
-        for own in gap[:ASKED]:
+        for own in gap[:num_asked]:
             parents = own.topk(min(num_best, len(own))).indices.tolist()
             parents += [int(own.masked_fill(kinds != kind, -torch.inf).argmax()) for kind in kinds.unique().tolist()]
             agents = self._promising(own, catalogue, num_agents)

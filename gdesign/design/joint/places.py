@@ -9,7 +9,7 @@ Shape letters: L designs, S skeletons, K places of the largest, F features of a 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import torch
@@ -72,10 +72,9 @@ class Places:
     @cached_property
     def used(self) -> tuple[Int[Tensor, "U 2"], Int[Tensor, "L K"]]:
         """Each agent in each kind of place where some design has it, once; and which of these each place is."""
-        pairs, which = torch.unique(
-            torch.stack([self.agent, self.kind], dim=-1).flatten(0, 1), dim=0, return_inverse=True
-        )
-        return pairs, which.view_as(self.agent)
+        num = len(self.features) * self.features.shape[1] + 1
+        pairs, which = torch.unique(self.agent * num + self.kind, return_inverse=True)
+        return torch.stack([pairs // num, pairs % num], dim=1), which
 
     def to(self, device: torch.device) -> "Places":
         """Return the same with its tensors there."""
@@ -113,6 +112,7 @@ def _padded(row: Iterable[int], length: int, value: int) -> list[int]:
     return out + [value] * (length - len(out))
 
 
+@lru_cache(maxsize=10_000)
 def _graph(key: Skeleton, most: int) -> tuple[Float[Tensor, "K F"], Float[Tensor, "R K K"]]:
     num = len(key.gates)
     relations = torch.zeros(NUM_RELATIONS, most, most)
