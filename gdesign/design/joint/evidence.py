@@ -141,7 +141,7 @@ class Evidence(Listed, Searched):
         new = [a for a in dict.fromkeys(self.space.agents) if self._record is None or a not in self._record.agents]
         if new and self.num_probes != 0:
             yield from self._ask(new, tasks, problems, generator)
-        if self._record is not None:
+        if self._record is not None and self.grows:
             self._propose_all(tasks, problems, generator)
 
     def _ask(
@@ -185,11 +185,11 @@ class Evidence(Listed, Searched):
         self._catalogue = self._known = None
 
     def _propose_all(
-        self, tasks: Sequence[Task], problems: ProblemEncoder, generator: torch.Generator, *, num: int = 16
+        self, tasks: Sequence[Task], problems: ProblemEncoder, generator: torch.Generator, *, num: int = 8
     ) -> None:
         """Propose designs for some questions at some prices of cost, until no more are found."""
         some = [tasks[i] for i in torch.randperm(len(tasks), generator=generator)[:num].tolist()]
-        for _ in range(8):
+        for _ in range(2):
             found = 0
             for price in PRICES:
                 found += self.propose(problems(some, usd_weight=price), num_asked=num)

@@ -44,6 +44,8 @@ EVERY = 8
 """Training steps from one proposal to the next."""
 ASKED = 2
 """Questions of a step that designs are proposed for."""
+MAX_PARENTS = 24
+"""Designs at most from which a proposal starts."""
 
 
 class Look(ABC):
@@ -110,6 +112,11 @@ class Listed(Designer):
         self._catalogue: tuple[Space, Catalogue] | None = None
         self._last: Batch | None = None
         self._near = lru_cache(maxsize=10_000)(Language.of(self.vocabulary.skeletons, reuse=reuse).near)
+
+    @property
+    def grows(self) -> bool:
+        """Whether designs are proposed: where those of the shapes are too many to list."""
+        return self.vocabulary.num_designs > MAX_LISTED
 
     @abstractmethod
     def look(self, problem: Batch, catalogue: Catalogue) -> Look:
@@ -211,7 +218,7 @@ class Listed(Designer):
 
     def step_taken(self, num_steps: int) -> None:
         """Propose designs for the questions of the step, now and then."""
-        if self._last is not None and num_steps % EVERY == 0 and self.vocabulary.num_designs > MAX_LISTED:
+        if self._last is not None and self.grows and num_steps % EVERY == 0:
             self.propose(self._last)
         self._last = None
 
@@ -232,20 +239,24 @@ class Listed(Designer):
         finally:
             self.train(training)
 
-    def _propose(self, problem: Batch, num_asked: int, *, num_best: int = 4, num_agents: int = 8) -> int:
+    def _propose(self, problem: Batch, num_asked: int, *, num_best: int = 3, num_agents: int = 6) -> int:
         space = problem.space[0]
         catalogue = self.catalogue(space)
         look = self.look(problem, catalogue)
         worth = self._worth(look.every(catalogue), problem, catalogue)
         gap = worth - worth.amax(-1, keepdim=True)
-        found: dict[Design, None] = {}
         kinds = catalogue.kind
+        parents: dict[int, None] = {}
+        agents: dict[Agent, None] = {}
         for own in gap[:num_asked]:
-            parents = own.topk(min(num_best, len(own))).indices.tolist()
-            parents += [int(own.masked_fill(kinds != kind, -torch.inf).argmax()) for kind in kinds.unique().tolist()]
-            agents = self._promising(own, catalogue, num_agents)
-            for parent in dict.fromkeys(parents):
-                found |= self._near(catalogue.designs[parent], agents)
+            parents |= dict.fromkeys(own.topk(min(num_best, len(own))).indices.tolist())
+            agents |= dict.fromkeys(self._promising(own, catalogue, num_agents))
+        every = gap[:num_asked].amax(0)
+        parents |= {int(every.masked_fill(kinds != kind, -torch.inf).argmax()): None for kind in kinds.unique().tolist()}
+        among = tuple(sorted(list(agents)[: 2 * num_agents], key=catalogue.numbers.__getitem__))
+        found: dict[Design, None] = {}
+        for parent in list(parents)[:MAX_PARENTS]:
+            found |= self._near(catalogue.designs[parent], among)
         new = [design for design in found if design not in catalogue.index]
         if not new:
             return 0
@@ -272,7 +283,7 @@ class Listed(Designer):
         worth = expected.score - problem.usd_weight[:, None] * expected.usd
         return worth.masked_fill(~catalogue.present(problem), -torch.inf)
 
-    def _promising(self, gap: Float[Tensor, " L"], catalogue: Catalogue, num: int) -> tuple[Agent, ...]:
+    def _promising(self, gap: Float[Tensor, " L"], catalogue: Catalogue, num: int) -> list[Agent]:
         """Return the agents that are best alone, and those of the best designs."""
         found: dict[Agent, None] = {}
         if bool((catalogue.singles >= 0).all()):
@@ -282,7 +293,7 @@ class Listed(Designer):
             found |= dict.fromkeys(map(ungated, catalogue.designs[i].agents))
             if len(found) >= num:
                 break
-        return tuple(sorted(list(found)[:num], key=catalogue.numbers.__getitem__))
+        return list(found)[:num]
 
     def get_extra_state(self) -> Mapping[str, Any]:
         """Return what was proposed, for the state dict."""
