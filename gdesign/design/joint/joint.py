@@ -15,9 +15,9 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from gdesign.design.base import Expected
+from gdesign.design.joint.catalogue import Catalogue
 from gdesign.design.joint.critic import Network
 from gdesign.design.joint.evidence import Attended, Evidence
-from gdesign.design.joint.catalogue import Catalogue
 from gdesign.design.joint.listed import USUAL, Look
 from gdesign.encode.graph import GNN, GraphEncoder
 from gdesign.encode.problem import Space

@@ -252,7 +252,9 @@ class Listed(Designer):
             parents |= dict.fromkeys(own.topk(min(num_best, len(own))).indices.tolist())
             agents |= dict.fromkeys(self._promising(own, catalogue, num_agents))
         every = gap[:num_asked].amax(0)
-        parents |= {int(every.masked_fill(kinds != kind, -torch.inf).argmax()): None for kind in kinds.unique().tolist()}
+        parents |= {
+            int(every.masked_fill(kinds != kind, -torch.inf).argmax()): None for kind in kinds.unique().tolist()
+        }
         among = tuple(sorted(list(agents)[: 2 * num_agents], key=catalogue.numbers.__getitem__))
         found: dict[Design, None] = {}
         for parent in list(parents)[:MAX_PARENTS]:
@@ -281,7 +283,8 @@ class Listed(Designer):
 
     def _worth(self, expected: Expected, problem: Batch, catalogue: Catalogue) -> Float[Tensor, "T L"]:
         worth = expected.score - problem.usd_weight[:, None] * expected.usd
-        return worth.masked_fill(~catalogue.present(problem), -torch.inf)
+        present = catalogue.present(problem)
+        return torch.where(present, worth, torch.full_like(worth, -torch.inf))
 
     def _promising(self, gap: Float[Tensor, " L"], catalogue: Catalogue, num: int) -> list[Agent]:
         """Return the agents that are best alone, and those of the best designs."""

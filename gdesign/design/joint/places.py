@@ -95,8 +95,7 @@ class Places:
         rows = [_padded([numbers[ungated(a)] for a in d.agents], most, 0) for d in designs]
         last = len(seen) * most
         kinds = [
-            _padded(range(s * most, s * most + len(d.agents)), most, last)
-            for s, d in zip(which, designs, strict=True)
+            _padded(range(s * most, s * most + len(d.agents)), most, last) for s, d in zip(which, designs, strict=True)
         ]
         features, relations = zip(*(_graph(key, most) for key in seen), strict=True)
         return cls(

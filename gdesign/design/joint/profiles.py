@@ -28,7 +28,7 @@ from gdesign.types import Design
 
 CHUNK = 1 << 22
 """Outcomes composed at once; bounds the memory that takes."""
-NUM_DRAWS = 8
+NUM_DRAWS = 12
 """Draws of what is not known of replies."""
 NUM_COPIES = 5
 """Different replies of one agent in a draw; in larger teams of its copies some reply alike."""
@@ -138,7 +138,7 @@ class Profiles:
         return (torch.where(known, self.unseen_scores[itself], x @ self.score_map) + self.mean).clamp(0.0, 1.0)
 
     def outcomes(self, design: Design, teams: Int[Tensor, "L K"]) -> Expected:
-        """Return the expected score, and USD for 1,000 questions, of designs that differ from one in their agents alone.
+        """Return the expected score and cost of designs that differ from one in their agents alone.
 
         Messages are left out. Copies of an agent answer as it was seen to when it was asked again.
 
@@ -150,7 +150,7 @@ class Profiles:
         copy = (first.sum(-1) - 1) % num_copies
         parts = []
         size = max(1, CHUNK // (num * num_draws))
-        for part, which in zip(teams.split(size), copy.split(size), strict=True):
+        for part, which in zip(torch.split(teams, size), torch.split(copy, size), strict=True):
             ids, scores = (t[:, :, part, which].flatten(0, 1) for t in (self.ids, self.scores))
             usd = self.usd[:, part].repeat(num_draws, 1, 1)
             score, cost = compose(design, ids, scores, usd)
@@ -236,7 +236,8 @@ class _Ways(NamedTuple):
         drawn = [first]
         for _ in range(1, num_copies):
             again = even() < steady
-            drawn.append(tuple(torch.where(again, a, b) for a, b in zip(first, replies(fresh), strict=True)))
+            ids, scores = replies(fresh)
+            drawn.append((torch.where(again, first[0], ids), torch.where(again, first[1], scores)))
         ids, scores = (torch.stack(columns, dim=-1) for columns in zip(*drawn, strict=True))
         return ids, scores
 

@@ -110,9 +110,7 @@ class Language:
                 last = replace(last, gate=gate)
             if hears or last.gate is not None:
                 temporal = tuple(_moved(e, num - 1) for e in design.temporal)
-                yield replace(
-                    design, agents=(*design.agents[:-1], agent, last), spatial=spatial, temporal=temporal
-                )
+                yield replace(design, agents=(*design.agents[:-1], agent, last), spatial=spatial, temporal=temporal)
 
 
 def _with(design: Design, place: int, agent: Agent) -> Design:

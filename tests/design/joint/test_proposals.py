@@ -52,7 +52,9 @@ def test_nothing_new_stands_in_a_design_that_the_shapes_do_not_have():
     language = Language.of([teams.single([A]), teams.cascade([A, B, C])], reuse=False)
     for design in reached(language, teams.cascade([A, B, C]), (A, B, C, D), num_steps=2):
         agents = [ungated(agent) for agent in design.agents]
-        assert not design.spatial and not design.temporal and design.num_rounds == 1
+        assert not design.spatial
+        assert not design.temporal
+        assert design.num_rounds == 1
         assert design.decision.kind == "last"
         assert len(set(agents)) == len(agents)
 
