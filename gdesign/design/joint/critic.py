@@ -12,6 +12,7 @@ P features of a place, S skeletons, R relations between places, U uses of an age
 
 from collections.abc import Sequence
 from copy import copy
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -59,6 +60,20 @@ class Critic(Listed):
         return self.network.look(problem, catalogue)
 
 
+class Said(NamedTuple):
+    """What the network says of designs.
+
+    Attributes:
+        R: What is added to the score.
+        r: What is added to the log of USD.
+        t: In what measure evidence of the score is believed, 1 where nothing was learned of that.
+    """
+
+    R: Tensor
+    r: Tensor
+    t: Tensor
+
+
 class Network(nn.Module):
     """What agents come to together: a graph network over slots and question, and one over the places of a design."""
 
@@ -69,7 +84,7 @@ class Network(nn.Module):
         self.places = PlaceEncoder(hidden_dim)
         self.maps = nn.Linear(hidden_dim, NUM_MAPS * hidden_dim, bias=False)
         self.both = nn.Linear(hidden_dim, hidden_dim)
-        self.out = nn.Linear(hidden_dim, 2)
+        self.out = nn.Linear(hidden_dim, 3)
         with torch.no_grad():
             self.out.weight.mul_(0.1)
 
@@ -116,10 +131,8 @@ class Network(nn.Module):
         agents = encoded.new_zeros(problem.num_graphs, len(catalogue.agents), encoded.shape[-1])
         return agents.index_put((row, agent), encoded[is_slot])
 
-    def every(
-        self, agents: Float[Tensor, "T A H"], places: Places
-    ) -> tuple[Float[Tensor, "T L"], Float[Tensor, "T L"]]:
-        """Return R, what is added to the score of each design on each problem, and r, to the log of its USD."""
+    def every(self, agents: Float[Tensor, "T A H"], places: Places) -> Said:
+        """Return what is said of each design on each problem, Float[T, L] each."""
         mixture, level = self.places(places)
         (agent, kind), which = places.used[0].T, places.used[1]
         mapped = self.maps(agents).unflatten(-1, (NUM_MAPS, -1))
@@ -131,18 +144,16 @@ class Network(nn.Module):
             total = total + uses[:, which[:, k]]
         return self._said(total)
 
-    def some(
-        self, agents: Float[Tensor, "T A H"], places: Places, row: Int[Tensor, " L"]
-    ) -> tuple[Float[Tensor, " L"], Float[Tensor, " L"]]:
-        """Return R and r of each design on one problem, that of its row."""
+    def some(self, agents: Float[Tensor, "T A H"], places: Places, row: Int[Tensor, " L"]) -> Said:
+        """Return what is said of each design on one problem, that of its row, Float[L] each."""
         mixture, level = self.places(places)
         mapped = self.maps(agents[row[:, None], places.agent]).unflatten(-1, (NUM_MAPS, -1))
         uses = torch.einsum("lkmh,lkm->lh", mapped, mixture[places.kind])
         return self._said(uses + level[places.kind].sum(1))
 
-    def _said(self, total: Float[Tensor, "*L H"]) -> tuple[Float[Tensor, "*L"], Float[Tensor, "*L"]]:
-        score, usd = self.out(torch.relu(self.both(torch.relu(total)))).unbind(-1)
-        return score, MAX_LOG_USD * torch.tanh(usd / MAX_LOG_USD)
+    def _said(self, total: Float[Tensor, "*L H"]) -> Said:
+        score, usd, trust = self.out(torch.relu(self.both(torch.relu(total)))).unbind(-1)
+        return Said(score, MAX_LOG_USD * torch.tanh(usd / MAX_LOG_USD), 2 * torch.sigmoid(4 * trust))
 
 
 class PlaceEncoder(nn.Module):
@@ -177,13 +188,13 @@ class UsualCost(Look):
     def every(self, catalogue: Catalogue) -> Expected:
         """Return S and C of each design on each problem."""
         places = catalogue.places.to(self.usd.device)
-        R, r = self.network.every(self.agents, places)
+        R, r, _ = self.network.every(self.agents, places)
         return Expected(R, self._usual(places) * r.exp())
 
     def some(self, catalogue: Catalogue, row: Int[Tensor, " L"]) -> Expected:
         """Return S and C of each design on one problem."""
         places = catalogue.places.to(self.usd.device)
-        R, r = self.network.some(self.agents, places, row)
+        R, r, _ = self.network.some(self.agents, places, row)
         return Expected(R, self._usual(places) * r.exp())
 
     def _usual(self, places: Places) -> Float[Tensor, " L"]:

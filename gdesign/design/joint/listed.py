@@ -253,7 +253,7 @@ class Listed(Designer):
             agents |= dict.fromkeys(self._promising(own, catalogue, num_agents))
         every = gap[:num_asked].amax(0)
         parents |= {
-            int(every.masked_fill(kinds != kind, -torch.inf).argmax()): None for kind in kinds.unique().tolist()
+            int(every.masked_fill(kinds != kind, -torch.inf).argmax()): None for kind in sorted(set(kinds.tolist()))
         }
         among = tuple(sorted(list(agents)[: 2 * num_agents], key=catalogue.numbers.__getitem__))
         found: dict[Design, None] = {}
