@@ -2,7 +2,8 @@
 
 Both parts together: S_d(q) = t_d(q) E_d(q) + R_d(q) and C_d(q) = F_d(q) exp(r_d(q)). Evidence (E, F) composes what
 agents replied alone; the critic (R, r, t) adds what messages, copies and the rest change, says in what measure evidence
-is to be believed, reads what it says of each agent, and is fitted to every run there has been. docs/methods/joint.md has the equations.
+is to be believed, reads what it says of each agent, and is fitted to every run there has been.
+docs/methods/joint.md has the equations.
 
 Shape letters: T problems in a batch, P past questions, A agents, L designs, H hidden features.
 """
