@@ -7,29 +7,32 @@ this one (gdesign.design.joint.profiles). Nothing is trained by gradient. docs/m
 Shape letters: T problems in a batch, P past questions, A agents, L listed designs, D text features.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch_geometric.data import Batch
 
 from gdesign.agents import teams
 from gdesign.design.base import Expected, Searched, Trials
-from gdesign.design.joint.listed import MAX_DESIGNS, Listed, Listing
+from gdesign.design.joint.catalogue import Catalogue
+from gdesign.design.joint.listed import Listed, Look
 from gdesign.design.joint.profiles import Profiles
-from gdesign.design.joint.record import Record
-from gdesign.design.joint.vocabulary import Vocabulary
+from gdesign.design.joint.record import Record, Replied
 from gdesign.design.routers.base import features
 from gdesign.encode.problem import ProblemEncoder, Space
 from gdesign.errors import ConfigError
-from gdesign.types import Job, Task
+from gdesign.types import Agent, Design, Job, Outcome, Run, Task
 
-MAX_LISTED = 5_000
-"""Most designs that are all kept where there is evidence to choose by."""
-MAX_CONSIDERED = 1_000_000
-"""Most designs that evidence is asked about."""
+PRICES = (0.005, 0.02, 0.05, 0.1)
+"""Prices of cost that designs are proposed at before anything is trained."""
+SURVIVE = 4
+"""One agent in so many goes on to the next round of questions where not all can be asked everything."""
+REPEATED = 10
+"""One question in so many is asked again where copies may be drawn."""
 
 
 class Evidence(Listed, Searched):
@@ -39,15 +42,15 @@ class Evidence(Listed, Searched):
     run, only they are asked `num_probes` questions, and nothing is trained again. Other settings are those of `Listed`.
 
     Args:
-        num_probes: How many training questions each agent is asked alone, None for all.
+        num_probes: How many training questions each agent is asked alone at most, None for all.
+        max_probes: How many such runs there are in all; where not every agent can be asked all of these questions,
+            every agent is asked a few, the better ones more, and the best all. None for no limit.
         num_factors: How many numbers the profile of a past question has at most.
         cost_weight: What a unit of log cost counts in a profile beside a unit of score.
         ridge: Strength of the penalty on the maps from text to profile, and to each agent's score.
         spread: How much wider than the prediction's error attention looks.
-        text_weight: What text features count beside who else was right, where it is expected whether an agent that
-            was added later is.
-        usd_weights: Prices of cost that designs are looked for at where there are more than can be listed.
-        num_best: How many designs of each shape are kept there in each place and at each of these prices.
+        text_weight: What text features count beside who else was right, where it is expected whether an agent is that
+            was not asked.
     """
 
     def __init__(
@@ -57,19 +60,18 @@ class Evidence(Listed, Searched):
         shapes: Sequence[str] = ("single", "cascade", "cascade_twice"),
         reuse: bool = False,
         temperature: float = 0.02,
+        explored: float = 0.0,
         num_probes: int | None = None,
+        max_probes: int | None = None,
         num_factors: int = 6,
         cost_weight: float = 0.3,
         ridge: float = 0.3,
         spread: float = 1.5,
         text_weight: float = 3.0,
-        usd_weights: Sequence[float] = (0.005, 0.02, 0.05, 0.1),
-        num_best: int = 60,
     ) -> None:
-        super().__init__(space=space, shapes=shapes, reuse=reuse, temperature=temperature)
+        super().__init__(space=space, shapes=shapes, reuse=reuse, temperature=temperature, explored=explored)
         self.num_probes = num_probes
-        self.usd_weights = tuple(usd_weights)
-        self.num_best = num_best
+        self.max_probes = max_probes
         self._settings: dict[str, Any] = {
             "num_factors": num_factors,
             "cost_weight": cost_weight,
@@ -78,22 +80,21 @@ class Evidence(Listed, Searched):
             "text_weight": text_weight,
         }
         self._record: Record | None = None
-        self._restored: list[Int[Tensor, "_ _"]] | None = None
-        self._profiles: tuple[Listing, Profiles, Expected] | None = None
+        self._known: tuple[Mapping[Agent, int], Profiles, Mapping[Design, int], Expected] | None = None
 
     @property
     def asked(self) -> bool:
         """Whether any agent was asked anything, so that there is evidence."""
         return self._record is not None
 
-    def expected(self, problem: Batch, listing: Listing) -> Expected:
-        """Return S = E and C = F."""
-        profiles, outcomes = self.known(listing, problem.x.device)
-        a = profiles(problem.x[problem.slot < 0])
-        return Expected(a @ outcomes.score, a @ outcomes.usd)
+    def look(self, problem: Batch, catalogue: Catalogue) -> Look:
+        """Return attention to the past questions, and what designs scored and cost on these."""
+        profiles = self.profiles(catalogue)
+        attention = profiles.to(problem.x.device)(problem.x[problem.slot < 0])
+        return Attended(self, attention)
 
-    def known(self, listing: Listing, device: torch.device) -> tuple[Profiles, Expected]:
-        """Return the past questions, and what each listed design scored and cost on each, Float[P, L].
+    def profiles(self, catalogue: Catalogue) -> Profiles:
+        """Return the past questions.
 
         Raises:
             ConfigError: Nothing was asked yet.
@@ -103,53 +104,53 @@ class Evidence(Listed, Searched):
                 "nothing but evidence is known here, and no agent was asked anything; train first (train.py "
                 "designer=evidence), with designer.num_probes above 0"
             )
-        if self._profiles is None or self._profiles[0] is not listing:
-            profiles = self._profiles_of(self._record, listing.vocabulary)
-            pairs = zip(listing.vocabulary.shapes, listing.teams, strict=True)
-            parts = [profiles.outcomes(shape, table) for shape, table in pairs]
-            score, usd = (torch.cat(columns, dim=1) for columns in zip(*parts, strict=True))
-            self._profiles = (listing, profiles, Expected(score, usd))
-        listing, profiles, outcomes = self._profiles
-        return profiles.to(device), Expected(outcomes.score.to(device), outcomes.usd.to(device))
+        if self._known is None or self._known[0] != catalogue.numbers:
+            profiles = Profiles(**self._record.of_agents(catalogue.agents), **self._settings)
+            self._known = (catalogue.numbers, profiles, {}, Expected(*torch.zeros(2, len(self._record.x), 0)))
+        return self._known[1]
 
-    def list_designs(self, vocabulary: Vocabulary) -> list[Int[Tensor, "_ _"]]:
-        """Return all designs, or where they are many those that evidence holds best somewhere at some price.
-
-        Before anybody was asked, many are thinned out evenly.
-
-        Raises:
-            ConfigError: There are too many to look at.
-        """
-        if self._restored is not None and tuple(dict.fromkeys(self.space.agents)) == vocabulary.agents:
-            return self._restored
-        if (total := vocabulary.num_designs) > MAX_CONSIDERED:
-            raise ConfigError(
-                f"there are {total} designs of these shapes over {len(vocabulary.agents)} agents, more than the "
-                f"{MAX_CONSIDERED} that evidence can choose among; choose fewer shapes (designer.shapes) or agents"
-            )
-        listed = vocabulary.teams
-        if self._record is None:
-            if self.num_probes == 0:
-                return super().list_designs(vocabulary)
-            return [table[:: -(-total // MAX_DESIGNS)] for table in listed]
-        if total <= MAX_LISTED:
-            return listed
-        profiles = self._profiles_of(self._record, vocabulary)
-        return [
-            t[profiles.shortlist(shape, t, usd_weights=self.usd_weights, num_best=self.num_best)]
-            for shape, t in zip(vocabulary.shapes, listed, strict=True)
-        ]
+    def outcomes(self, catalogue: Catalogue) -> Expected:
+        """Return what each design scored and cost on each past question, messages left out, Float[P, L]."""
+        profiles = self.profiles(catalogue)
+        assert self._known is not None
+        _, _, index, columns = self._known
+        if index is catalogue.index:
+            return columns
+        number = torch.tensor([index.get(design, -1) for design in catalogue.designs])
+        new = number < 0
+        score, usd = (torch.zeros(len(part), len(number)) for part in columns)
+        score[:, ~new], usd[:, ~new] = (part[:, number[~new]] for part in columns)
+        alike: dict[object, list[int]] = {}
+        for i in new.nonzero()[:, 0].tolist():
+            d = catalogue.designs[i]
+            alike.setdefault((tuple(a.gate for a in d.agents), d.decision, d.num_rounds), []).append(i)
+        for same in alike.values():
+            first = catalogue.designs[same[0]]
+            score[:, same], usd[:, same] = profiles.outcomes(first, catalogue.places.agent[same, : len(first.agents)])
+        if self._catalogue is not None and catalogue is self._catalogue[1]:
+            self._known = (catalogue.numbers, profiles, catalogue.index, Expected(score, usd))
+        return Expected(score, usd)
 
     def search(
         self, tasks: Sequence[Task], *, problems: ProblemEncoder, usd_weight: float, generator: torch.Generator
     ) -> Trials:
-        """Run each agent of which nothing is known alone, on questions of the record or, without one, on any."""
-        record = self._record
-        new = [a for a in dict.fromkeys(self.space.agents) if record is None or a not in record.agents]
-        if not new or self.num_probes == 0:
-            return
+        """Run each agent of which nothing is known alone, on questions of the record or, without one, on any.
+
+        Then propose designs by what they replied.
+        """
+        new = [a for a in dict.fromkeys(self.space.agents) if self._record is None or a not in self._record.agents]
+        if new and self.num_probes != 0:
+            yield from self._ask(new, tasks, problems, generator)
+        if self._record is not None and self.grows:
+            self._propose_all(tasks, problems, generator)
+
+    def _ask(
+        self, new: Sequence[Agent], tasks: Sequence[Task], problems: ProblemEncoder, generator: torch.Generator
+    ) -> Generator[Sequence[Job], Sequence[tuple[Run, Outcome]], None]:
+        """Ask agents questions, the better ones more of them."""
         x = features(problems, tasks)
         names = [f"{task.benchmark}:{task.id}" for task in tasks]
+        record = self._record
         rows = torch.arange(len(tasks)) if record is None else record.rows(names)
         fit = (rows >= 0).nonzero()[:, 0]
         if not len(fit):
@@ -157,42 +158,109 @@ class Evidence(Listed, Searched):
                 f"none of these {len(tasks)} questions is one that the agents known so far were asked, so nothing that "
                 "the new ones reply could be compared; keep the task and seed of the run that start names"
             )
-        chosen = fit[torch.randperm(len(fit), generator=generator)[: self.num_probes]].sort().values
-        results = yield [Job(teams.single([agent]), tasks[i], 0) for i in chosen.tolist() for agent in new]
-        shape = (len(chosen), len(new))
-        texts = [run.answer for run, _ in results]
-        scores = torch.tensor([outcome.score for _, outcome in results]).view(shape)
-        usd = 1000 * torch.tensor([outcome.usd for _, outcome in results]).view(shape)
-        answers = [texts[i : i + len(new)] for i in range(0, len(texts), len(new))]
-        places = rows[chosen]
+        chosen = fit[torch.randperm(len(fit), generator=generator)[: self.num_probes]]
+        rounds = budget(len(new), len(chosen), self.max_probes)
         if record is None:
+            chosen = chosen[: rounds[-1][1]].sort().values if len(rounds) == 1 else chosen[: rounds[-1][1]]
             weight = torch.tensor([tasks[i].weight for i in chosen.tolist()])
             record = Record.empty(tasks=[names[i] for i in chosen.tolist()], x=x[chosen], weight=weight)
-            places = torch.arange(len(chosen))
-        self._record = record.joined(new, rows=places, answers=answers, scores=scores, usd=usd)
-        self._forget()
+            rows[chosen] = torch.arange(len(chosen))
+        record, asked, last = record.joined(new), list(new), 0
+        for num_agents, num in rounds:
+            asked = best_of(record, asked, num_agents, problems=problems, tasks=tasks[:1])
+            part = chosen[last:num].tolist()
+            jobs = [Job(teams.single([agent]), tasks[i], 0) for i in part for agent in asked]
+            again = part[: -(-len(part) // REPEATED)] if self.reuse else []
+            jobs += [Job(teams.single([agent]), tasks[i], 1) for i in again for agent in asked]
+            places = [int(rows[i]) for i in (*part, *again) for _ in asked]
+            results = yield jobs
+            record = record.told(
+                [
+                    Replied(place, job.design.agents[0], run.answer, outcome.score, 1000 * outcome.usd)
+                    for place, job, (run, outcome) in zip(places, jobs, results, strict=True)
+                ]
+            )
+            last = num
+        self._record = record
+        self._catalogue = self._known = None
+
+    def _propose_all(
+        self, tasks: Sequence[Task], problems: ProblemEncoder, generator: torch.Generator, *, num: int = 8
+    ) -> None:
+        """Propose designs for some questions at some prices of cost, until no more are found."""
+        some = [tasks[i] for i in torch.randperm(len(tasks), generator=generator)[:num].tolist()]
+        for _ in range(2):
+            found = 0
+            for price in PRICES:
+                found += self.propose(problems(some, usd_weight=price), num_asked=num)
+            if not found:
+                break
 
     def get_extra_state(self) -> Mapping[str, Any]:
-        """Return the evidence, for the state dict."""
-        if self._record is None:
-            return {}
-        tables = [t.clone() for t in self.listing(self.space).teams]
-        return {**self._record.state(), "listed": self._listed(), "teams": tables}
+        """Return the evidence and what was proposed, for the state dict."""
+        return {**super().get_extra_state(), "record": {} if self._record is None else self._record.state()}
 
     def set_extra_state(self, state: Mapping[str, Any]) -> None:
         """Take the evidence of a state dict; that of agents which are not on offer stays unused."""
-        self._forget()
-        self._record = Record.from_state(state) if state else None
-        if state and state["listed"] == self._listed():
-            self._restored = list(state["teams"])
+        super().set_extra_state(state)
+        self._record = Record.from_state(state["record"]) if state["record"] else None
+        self._known = None
 
-    def _forget(self) -> None:
-        self._listing = self._profiles = self._restored = None
 
-    def _listed(self) -> list[list[str]]:
-        """Return what the numbers in the tables of designs stand for."""
-        agents = [[a.role, a.llm, a.operator] for a in dict.fromkeys(self.space.agents)]
-        return [list(self.shapes), [str(self.reuse)], *agents]
+class Attended(Look):
+    """S = E and C = F."""
 
-    def _profiles_of(self, record: Record, vocabulary: Vocabulary) -> Profiles:
-        return Profiles(**record.of_agents(vocabulary.agents), **self._settings)
+    def __init__(self, evidence: Evidence, attention: Float[Tensor, "T P"]) -> None:
+        self.evidence = evidence
+        self.attention = attention
+
+    def every(self, catalogue: Catalogue) -> Expected:
+        """Return S and C of each design on each problem."""
+        score, usd = (part.to(self.attention.device) for part in self.evidence.outcomes(catalogue))
+        return Expected(self.attention @ score, self.attention @ usd)
+
+    def some(self, catalogue: Catalogue, row: Int[Tensor, " L"]) -> Expected:
+        """Return S and C of each design on one problem."""
+        score, usd = (part.to(self.attention.device) for part in self.evidence.outcomes(catalogue))
+        attention = self.attention[row]
+        return Expected((attention * score.mT).sum(-1), (attention * usd.mT).sum(-1))
+
+
+def budget(num_agents: int, num_questions: int, max_runs: int | None) -> list[tuple[int, int]]:
+    """Return rounds of questions: how many agents are asked, up to which question; all agents first, fewer then.
+
+    Each round has as many runs as any other (successive halving, with a quarter for a half).
+    """
+    if max_runs is None or num_agents * num_questions <= max_runs:
+        return [(num_agents, num_questions)]
+    num_rounds = max(1, round(math.log(num_agents / 8, SURVIVE)) + 1)
+    rounds, last = [], 0
+    for r in range(num_rounds):
+        left = max(1, num_agents // SURVIVE**r)
+        last = min(num_questions, last + max(3, max_runs // num_rounds // left))
+        rounds.append((left, last))
+    return rounds
+
+
+def best_of(
+    record: Record, agents: Sequence[Agent], num: int, *, problems: ProblemEncoder, tasks: Sequence[Task]
+) -> list[Agent]:
+    """Return the agents that look best so far at one of several prices of cost, in the order given.
+
+    An agent of which little was seen is judged by others with a like text, too.
+    """
+    if num >= len(agents):
+        return list(agents)
+    columns = [record.agents.index(agent) for agent in agents]
+    seen = record.seen[:, columns].double()
+    count = seen.sum(0).clamp_min(1)
+    score, usd = ((part[:, columns].double() * seen).sum(0) / count for part in (record.scores, record.usd))
+    problem = problems(tasks)
+    x = problem.x[problem.slot >= 0][[problems.space.agents.index(agent) for agent in agents]].double()
+    kernel = x @ x.mT
+    level = score.mean()
+    smooth = kernel @ torch.linalg.solve(kernel + torch.diag(0.2 / 0.04 / count), score - level) + level
+    prices = torch.tensor([0.0, *PRICES], dtype=torch.float64)[:, None]
+    rank = (smooth - prices * usd).argsort(descending=True).argsort().amin(0)
+    kept = rank.argsort(stable=True)[:num].sort().values
+    return [agents[i] for i in kept.tolist()]

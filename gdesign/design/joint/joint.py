@@ -1,23 +1,25 @@
 """joint: what every design would score and cost on a question, and the design that is worth most at a price of cost.
 
-The sum of its two parts: S_d(q) = E_d(q) + R_d(q) and C_d(q) = F_d(q) exp(r_d(q)). Evidence (E, F) composes what agents
-replied alone; the critic (R, r) adds what messages, copies and the rest change, reads what evidence says of each agent,
-and is fitted to every run there has been. docs/methods/joint.md has the equations.
+Both parts together: S_d(q) = t_d(q) E_d(q) + R_d(q) and C_d(q) = F_d(q) exp(r_d(q)). Evidence (E, F) composes what
+agents replied alone; the critic (R, r, t) adds what messages, copies and the rest change, says in what measure evidence
+is to be believed, reads what it says of each agent, and is fitted to every run there has been.
+docs/methods/joint.md has the equations.
 
-Shape letters: T problems in a batch, A agents, L listed designs.
+Shape letters: T problems in a batch, P past questions, A agents, L designs, H hidden features.
 """
 
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch_geometric.data import Batch
 
 from gdesign.design.base import Expected
+from gdesign.design.joint.catalogue import Catalogue
 from gdesign.design.joint.critic import Network
-from gdesign.design.joint.evidence import Evidence
-from gdesign.design.joint.listed import USUAL, Listing, checked_share
+from gdesign.design.joint.evidence import Attended, Evidence
+from gdesign.design.joint.listed import USUAL, Look
 from gdesign.encode.graph import GNN, GraphEncoder
 from gdesign.encode.problem import Space
 from gdesign.errors import ConfigError
@@ -51,46 +53,44 @@ class Joint(Evidence):
         temperature: float = 0.02,
         explored: float = 0.1,
         num_probes: int | None = 100,
+        max_probes: int | None = 2000,
         hidden: float = 0.3,
         num_factors: int = 6,
         cost_weight: float = 0.3,
         ridge: float = 0.3,
         spread: float = 1.5,
         text_weight: float = 3.0,
-        usd_weights: Sequence[float] = (0.005, 0.02, 0.05, 0.1),
-        num_best: int = 60,
     ) -> None:
         super().__init__(
             space=space,
             shapes=shapes,
             reuse=reuse,
             temperature=temperature,
+            explored=explored,
             num_probes=num_probes,
+            max_probes=max_probes,
             num_factors=num_factors,
             cost_weight=cost_weight,
             ridge=ridge,
             spread=spread,
             text_weight=text_weight,
-            usd_weights=usd_weights,
-            num_best=num_best,
         )
         if not 0 <= hidden <= 1:
             raise ConfigError(f"hidden is a share of the agents, expected 0 <= hidden <= 1; got {hidden}")
-        self.explored = checked_share(explored)
         self.hidden = hidden
-        self.network = Network(shapes=self.vocabulary.shapes, gnn=gnn, space=space)
+        self.network = Network(gnn=gnn, space=space)
 
-    def expected(self, problem: Batch, listing: Listing) -> Expected:
-        """Return S = E + R and C = F exp(r); before anybody was asked, as the critic alone has it."""
+    def look(self, problem: Batch, catalogue: Catalogue) -> Look:
+        """Return what evidence and critic say; before anybody was asked, what the critic alone does."""
         if not self.asked:
-            return self.network.expected(problem, listing)
-        profiles, outcomes = self.known(listing, problem.x.device)
+            return self.network.look(problem, catalogue)
+        profiles = self.profiles(catalogue).to(problem.x.device)
         question = problem.x[problem.slot < 0]
-        a = profiles(question)
-        E, F = a @ outcomes.score, a @ outcomes.usd
-        alone = torch.stack([*profiles.alone(a), profiles.told(question)], dim=-1)
-        R, r = self.network(problem, listing, alone=alone, hidden=self._hidden(question, profiles.added))
-        return Expected(E + R, F * r.exp())
+        attention = profiles(question)
+        alone = torch.stack([*profiles.alone(attention), profiles.told(question)], dim=-1)
+        hidden = self._hidden(question, profiles.added)
+        agents = self.network.read(problem, catalogue, alone=alone, hidden=hidden)
+        return Both(Attended(self, attention), self.network, agents)
 
     def _hidden(self, question: Float[Tensor, "T D"], added: Bool[Tensor, " A"]) -> Bool[Tensor, "T A"]:
         """Return who is kept back; in training the last digits of the question's features decide."""
@@ -99,3 +99,24 @@ class Joint(Evidence):
         digits = 1e4 * question.sum(1, keepdim=True).double()
         agents = torch.arange(1, len(added) + 1, device=added.device)
         return ((digits + agents * GOLDEN).frac().abs() < self.hidden) | added
+
+
+class Both(Look):
+    """S = t E + R and C = F exp(r)."""
+
+    def __init__(self, evidence: Attended, network: Network, agents: Float[Tensor, "T A H"]) -> None:
+        self.evidence = evidence
+        self.network = network
+        self.agents = agents
+
+    def every(self, catalogue: Catalogue) -> Expected:
+        """Return S and C of each design on each problem."""
+        E, F = self.evidence.every(catalogue)
+        R, r, t = self.network.every(self.agents, catalogue.places.to(self.agents.device))
+        return Expected(t * E + R, F * r.exp())
+
+    def some(self, catalogue: Catalogue, row: Int[Tensor, " L"]) -> Expected:
+        """Return S and C of each design on one problem."""
+        E, F = self.evidence.some(catalogue, row)
+        R, r, t = self.network.some(self.agents, catalogue.places.to(self.agents.device), row)
+        return Expected(t * E + R, F * r.exp())

@@ -14,19 +14,24 @@ Shape letters: T past questions, B new ones, C candidates, D text features, R nu
 of a shape, Q prices of cost, V ways to reply, F numbers that are told.
 """
 
-from collections.abc import Sequence
 from copy import copy
-from itertools import product
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from gdesign.design.joint.vocabulary import Shape, compose
+from gdesign.design.base import Expected
+from gdesign.design.joint.vocabulary import compose
+from gdesign.types import Design
 
 CHUNK = 1 << 22
 """Outcomes composed at once; bounds the memory that takes."""
+NUM_DRAWS = 12
+"""Draws of what is not known of replies."""
+NUM_COPIES = 5
+"""Different replies of one agent in a draw; in larger teams of its copies some reply alike."""
 SAME = 1 - 1e-6
 """Cosine above which two texts are one."""
 
@@ -39,6 +44,8 @@ class Profiles:
         usd: Of each agent alone, USD for 1,000 questions.
         seen: Which replies are known; all, of some agents.
         added: Which agents came after the others; none unless given.
+        again: Scores of agents that were asked a question again; NaN where they were not. None where replies do not
+            change from one time to the next.
         num_factors: R at most; this and the other settings as in `gdesign.design.joint.evidence.Evidence`.
     """
 
@@ -52,6 +59,7 @@ class Profiles:
         seen: Bool[Tensor, "T C"],
         weight: Float[Tensor, " T"],
         added: Bool[Tensor, " C"] | None = None,
+        again: Float[Tensor, "T C"] | None = None,
         num_factors: int = 6,
         cost_weight: float = 0.3,
         ridge: float = 0.3,
@@ -59,8 +67,8 @@ class Profiles:
         text_weight: float = 3.0,
     ) -> None:
         whole = seen.all(0)
-        ids, scores, chance, usd = _expected(x, ids, scores, usd, seen, text_weight)
-        outcomes = torch.cat([(chance * scores).sum(0), cost_weight * (usd + 1e-6).log()], dim=1).double()
+        ways = _Ways.of(x, ids, scores, usd, seen, text_weight)
+        outcomes = torch.cat([ways.right, cost_weight * (ways.usd + 1e-6).log()], dim=1).double()
         mean = outcomes.mean(0)
         centred = outcomes - mean
         _, singular, factors = torch.linalg.svd(centred, full_matrices=False)
@@ -79,11 +87,11 @@ class Profiles:
         scale = spread * (keys - unseen).square().mean(0).clamp_min(1e-6)
         score_map, unseen_scores = fitted(centred[:, : len(whole)])
         self.directions = normalize(x, dim=1)  # not all encoders give unit vectors
-        self.ids = ids
-        self.scores = scores
-        self.chance = chance
-        self.usd = usd
-        self.part = ~whole
+        self.right = ways.right
+        self.usd = ways.usd
+        fresh = (unseen_scores + mean[: len(whole)]).clamp(0.0, 1.0).to(x)
+        steady = _steady(scores, again, fresh) if again is not None else 1.0
+        self.ids, self.scores = ways.drawn(fresh, steady)
         self.added = torch.zeros_like(whole) if added is None else added
         self.weight = weight / weight.sum()
         self.keys: Tensor = keys.to(x)
@@ -118,7 +126,7 @@ class Profiles:
 
     def alone(self, attention: Float[Tensor, "B T"]) -> tuple[Float[Tensor, "B C"], Float[Tensor, "B C"]]:
         """Return what each agent alone is expected to score and cost."""
-        return attention @ (self.chance * self.scores).sum(0), attention @ self.usd
+        return attention @ self.right, attention @ self.usd
 
     def told(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B C"]:
         """Return what the text alone lets expect each agent to score; a question's own record never counts.
@@ -129,115 +137,122 @@ class Profiles:
         known = (likeness > SAME)[:, None]
         return (torch.where(known, self.unseen_scores[itself], x @ self.score_map) + self.mean).clamp(0.0, 1.0)
 
-    def outcomes(self, shape: Shape, teams: Int[Tensor, "L K"]) -> tuple[Float[Tensor, "T L"], Float[Tensor, "T L"]]:
-        """Return the expected score, and USD for 1,000 questions, of designs without messages."""
-        place, agents, num = self._in_part(teams)
-        score, usd = (self.usd.new_zeros(len(self.usd), len(teams)) for _ in range(2))
-        for k in sorted(set(num.tolist())):
-            rows = (num == k).nonzero()[:, 0]
-            team, where = teams[rows], place[rows]
-            for ways in product(range(len(self.ids)), repeat=k):
-                way = torch.tensor([*ways, 0], device=teams.device)[where.clamp_max(k)]
-                parts = compose(
-                    shape,
-                    self.ids[way, :, team].movedim(-1, 0),
-                    self.scores[way, :, team].movedim(-1, 0),
-                    self.usd[:, team],
-                )
-                chance = torch.ones_like(parts[0])
-                for j, v in enumerate(ways):
-                    chance = chance * self.chance[v][:, agents[rows, j]]
-                score[:, rows] += chance * parts[0]
-                usd[:, rows] += chance * parts[1]
-        return score, usd
+    def outcomes(self, design: Design, teams: Int[Tensor, "L K"]) -> Expected:
+        """Return the expected score and cost of designs that differ from one in their agents alone.
 
-    def _in_part(self, teams: Int[Tensor, "L K"]) -> tuple[Int[Tensor, "L K"], Int[Tensor, "L K"], Int[Tensor, " L"]]:
-        """Return which of the agents not asked all stands in each place (K for none), these agents, and their number.
-
-        An agent that stands in several places gives one reply, so it counts once.
-        """
-        num_places = teams.shape[1]
-        first = (teams[:, :, None] == teams[:, None]).int().argmax(-1)
-        leads = self.part[teams] & (first == torch.arange(num_places, device=teams.device))
-        place = torch.where(self.part[teams], (leads.cumsum(1) - 1).gather(1, first), num_places)
-        agents = torch.zeros_like(teams[:, :1]).repeat(1, num_places + 1).scatter(1, place, teams)
-        return place, agents[:, :num_places], leads.sum(1)
-
-    def shortlist(
-        self,
-        shape: Shape,
-        teams: Int[Tensor, "L K"],
-        *,
-        usd_weights: Sequence[float],
-        num_best: int,
-        num_places: int = 8,
-    ) -> Int[Tensor, " _"]:
-        """Return the designs that are among the best somewhere, at one of some prices of cost.
+        Messages are left out. Copies of an agent answer as it was seen to when it was asked again.
 
         Args:
-            num_best: How many to take in each place at each price.
-            num_places: How many predicted profiles to look from, spread over those of the past questions (and all of
-                these together, once).
+            teams: Who stands in the places of each of L designs.
         """
-        attention = torch.cat([self.weight[None], self._near(self._places(num_places)).add(self.level).softmax(-1)])
-        values = []
-        size = max(1, CHUNK // len(self.usd))
-        for part in torch.split(teams, size):
-            scores, usd = self.outcomes(shape, part)
-            score, cost = attention @ scores, attention @ usd
-            values.append(torch.stack([score - price * cost for price in usd_weights]))
-        worth = torch.cat(values, dim=-1).flatten(0, 1)
-        best = worth.topk(min(num_best, worth.shape[-1]), dim=-1).indices
-        chosen: Tensor = torch.unique(best)
-        return chosen
-
-    def _places(self, num: int) -> Float[Tensor, "Q R"]:
-        """Return predicted profiles far from each other: each the farthest from those before (Gonzalez 1985)."""
-        points = self._spectrum / self.scale.sqrt()
-        chosen = [int(points.square().sum(1).argmin())]
-        distance = torch.full((len(points),), torch.inf)
-        for _ in range(min(num, len(points)) - 1):
-            distance = torch.minimum(distance, (points - points[chosen[-1]]).square().sum(1))
-            chosen.append(int(distance.argmax()))
-        return self._spectrum[chosen]
+        num_draws, num, _, num_copies = self.ids.shape
+        first = (teams[:, :, None] == teams[:, None]).tril()
+        copy = (first.sum(-1) - 1) % num_copies
+        parts = []
+        size = max(1, CHUNK // (num * num_draws))
+        for part, which in zip(torch.split(teams, size), torch.split(copy, size), strict=True):
+            ids, scores = (t[:, :, part, which].flatten(0, 1) for t in (self.ids, self.scores))
+            usd = self.usd[:, part].repeat(num_draws, 1, 1)
+            score, cost = compose(design, ids, scores, usd)
+            parts.append((score.view(num_draws, num, -1).mean(0), cost.view(num_draws, num, -1).mean(0)))
+        return Expected(*(torch.cat(columns, dim=1) for columns in zip(*parts, strict=True)))
 
 
-def _expected(
-    x: Float[Tensor, "T D"],
-    ids: Int[Tensor, "T C"],
-    scores: Float[Tensor, "T C"],
-    usd: Float[Tensor, "T C"],
-    seen: Bool[Tensor, "T C"],
-    text_weight: float,
-) -> tuple[Int[Tensor, "V T C"], Float[Tensor, "V T C"], Float[Tensor, "V T C"], Float[Tensor, "T C"]]:
-    """Return answers, scores and chances of each way to reply, and USD; one way where all replies are known.
+class _Ways(NamedTuple):
+    """How each agent may have replied to each question: as was seen, or else in one of three ways.
 
-    The ways are: as was seen, or else right; wrong with the answer of most who are wrong; wrong with one of its own.
+    These are: right; wrong with the answer of most who are wrong; wrong with one of its own.
+
+    Attributes:
+        ids: What was seen.
+        scores: Likewise.
+        seen: Where it was.
+        right: The expected score.
+        usd: As was seen or is expected.
+        answer: The right answer to each question, where it is known, and that of most who are wrong.
+        with_most: How often each agent that is wrong is wrong like most.
     """
-    part = (~seen.all(0)).nonzero()[:, 0].tolist()
-    if not part:
-        return ids[None], scores[None], torch.ones_like(scores)[None], usd
-    others = seen.all(0)
-    right, popular = (_commonest(ids[:, others], keep) for keep in (scores[:, others] > 0, scores[:, others] == 0))
-    right[right < 0] = torch.iinfo(ids.dtype).max  # a right answer that nobody else gave
-    ids, scores = ids.expand(3, -1, -1).clone(), scores.expand(3, -1, -1).clone()
-    chance = torch.stack([torch.ones_like(usd), torch.zeros_like(usd), torch.zeros_like(usd)])
-    usd = usd.clone()
-    told = torch.cat([scores[0][:, others], text_weight * x], dim=1)
-    for c in part:
-        asked, unasked = seen[:, c], ~seen[:, c]
-        p = _logistic(told, scores[0, :, c], asked)[unasked]
-        wrong = asked & (scores[0, :, c] == 0)
-        with_most = (wrong & (ids[0, :, c] == popular) & (popular >= 0)).sum() / wrong.sum().clamp_min(1)
-        ids[:, unasked, c] = torch.stack([right, popular, torch.full_like(right, -1)])[:, unasked]
-        scores[:, unasked, c] = torch.tensor([[1.0], [0.0], [0.0]])
-        chance[:, unasked, c] = torch.stack([p, (1 - p) * with_most, (1 - p) * (1 - with_most)])
-        usd[unasked, c] = _ridge_of_logs(usd[:, others], usd[:, c], asked)[unasked]
-    return ids, scores, chance, usd
+
+    ids: Int[Tensor, "T C"]
+    scores: Float[Tensor, "T C"]
+    seen: Bool[Tensor, "T C"]
+    right: Float[Tensor, "T C"]
+    usd: Float[Tensor, "T C"]
+    answer: Int[Tensor, "T 2"]
+    with_most: Float[Tensor, " C"]
+
+    @classmethod
+    def of(
+        cls,
+        x: Float[Tensor, "T D"],
+        ids: Int[Tensor, "T C"],
+        scores: Float[Tensor, "T C"],
+        usd: Float[Tensor, "T C"],
+        seen: Bool[Tensor, "T C"],
+        text_weight: float,
+    ) -> "_Ways":
+        """Expect what was not seen, by what those who were asked everything replied, and the text."""
+        whole = seen.all(0)
+        right, popular = (_commonest(ids[:, whole], keep) for keep in (scores[:, whole] > 0, scores[:, whole] == 0))
+        right[right < 0] = torch.iinfo(ids.dtype).max  # a right answer that nobody gave
+        wrong = seen & (scores == 0)
+        with_most = (wrong & (ids == popular[:, None]) & (ids >= 0)).sum(0) / wrong.sum(0).clamp_min(1)
+        expected, usd = scores.clone(), usd.clone()
+        told, known_usd = torch.cat([scores[:, whole], text_weight * x], dim=1), usd[:, whole]
+        for c in (~whole).nonzero()[:, 0].tolist():
+            unasked = ~seen[:, c]
+            expected[unasked, c] = _logistic(told, scores[:, c], seen[:, c])[unasked]
+            usd[unasked, c] = _ridge_of_logs(known_usd, usd[:, c], seen[:, c])[unasked]
+        return cls(ids, scores, seen, expected, usd, torch.stack([right, popular], dim=1), with_most)
+
+    def drawn(
+        self, fresh: Float[Tensor, "T C"], steady: float
+    ) -> tuple[Int[Tensor, "M T C J"], Float[Tensor, "M T C J"]]:
+        """Return M draws of what each agent, and further copies of it, reply; always the same ones.
+
+        Args:
+            fresh: How likely a copy is right that does not reply as the agent did.
+            steady: How often it does.
+        """
+        if bool(self.seen.all()) and steady >= 1:
+            return self.ids[None, ..., None], self.scores[None, ..., None]
+        num_copies = 1 if steady >= 1 else NUM_COPIES
+        generator = torch.Generator().manual_seed(0)
+
+        def even() -> Float[Tensor, "M T C"]:
+            """Return numbers spread evenly in [0, 1) over the draws."""
+            shape = (NUM_DRAWS, *self.ids.shape)
+            order = torch.rand(shape, generator=generator).argsort(0)
+            return (order + torch.rand(shape, generator=generator)) / NUM_DRAWS
+
+        def replies(p: Float[Tensor, "T C"]) -> tuple[Int[Tensor, "M T C"], Float[Tensor, "M T C"]]:
+            right, with_most = even() < p, even() < self.with_most
+            own = torch.full_like(self.ids, -1)
+            ids = torch.where(right, self.answer[:, :1], torch.where(with_most, self.answer[:, 1:], own))
+            return ids.to(self.ids.dtype), right.to(p)
+
+        ids, scores = replies(self.right)
+        first = torch.where(self.seen, self.ids, ids), torch.where(self.seen, self.scores, scores)
+        drawn = [first]
+        for _ in range(1, num_copies):
+            again = even() < steady
+            ids, scores = replies(fresh)
+            drawn.append((torch.where(again, first[0], ids), torch.where(again, first[1], scores)))
+        ids, scores = (torch.stack(columns, dim=-1) for columns in zip(*drawn, strict=True))
+        return ids, scores
+
+
+def _steady(scores: Float[Tensor, "T C"], again: Float[Tensor, "T C"], fresh: Float[Tensor, "T C"]) -> float:
+    """Return how often an agent asked again replies as before, beyond what its level makes of it."""
+    known = ~again.isnan()
+    first, second = (scores - fresh)[known], (again - fresh)[known]
+    return float(((first @ second) / (first @ first).clamp_min(1e-6)).clamp(0.0, 1.0)) if len(first) else 1.0
 
 
 def _commonest(ids: Int[Tensor, "T C"], keep: Bool[Tensor, "T C"]) -> Int[Tensor, " T"]:
     """Return the most frequent of the answers that are to be looked at; -1 where there is none."""
+    if not ids.shape[1]:
+        return ids.new_full((len(ids),), -1)
     keep = keep & (ids >= 0)
     votes = ((ids[:, :, None] == ids[:, None]) & keep[:, None]).sum(-1) * keep
     most = votes.argmax(1)

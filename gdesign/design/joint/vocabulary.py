@@ -8,7 +8,6 @@ Shape letters: T questions, C candidates, L designs of a shape, K places of a sh
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import combinations, combinations_with_replacement, permutations, product
 from math import comb, perm
 
@@ -91,6 +90,11 @@ class Vocabulary:
             )
 
     @property
+    def skeletons(self) -> list[Design]:
+        """A design of each shape."""
+        return [shape.skeleton for shape in self.shapes]
+
+    @property
     def num_designs(self) -> int:
         """How many designs there are of all shapes, counted without listing them."""
         n = len(self.agents)
@@ -103,28 +107,24 @@ class Vocabulary:
                 total += comb(n, shape.num_unordered) * perm(n - shape.num_unordered, free)
         return total
 
-    @cached_property
-    def teams(self) -> list[Int[Tensor, "_ _"]]:
-        """For each shape, the candidates in the places of each design."""
-        return [self._teams(shape) for shape in self.shapes]
+    def designs(self, most: int, num: int) -> dict[Design, int]:
+        """Return designs, with the number of their shape: all, or where these are too many, so many.
 
-    def design(self, shape: int, team: Sequence[int]) -> Design:
-        """Return a design by the number of its shape and its candidates."""
-        return self.shapes[shape].make([self.agents[c] for c in team])
+        Each shape has an even share of them.
 
-    def find(self, design: Design) -> tuple[int, tuple[int, ...]] | None:
-        """Return shape and candidates of a design; None if it is not among those of the shapes."""
-        agents = [Agent(role=a.role, llm=a.llm, operator=a.operator) for a in design.agents]
-        if not set(agents) <= set(self.agents) or (not self.reuse and len(set(agents)) < len(agents)):
-            return None
+        Every agent alone is among them, if that is a shape; which others are is drawn, always alike.
+        """
+        whole = self.num_designs <= most
+        generator = torch.Generator().manual_seed(0)
+        found: dict[Design, int] = {}
         for number, shape in enumerate(self.shapes):
-            if len(agents) == shape.size and shape.make(agents) == design:
-                team = [self.agents.index(a) for a in agents]
-                first = self._sorted(team[: shape.num_unordered], shape)
-                if not shape.by_name and first != tuple(team[: shape.num_unordered]):
-                    return None  # a vote in another order, whose ties another agent wins
-                return number, (*first, *team[shape.num_unordered :])
-        return None
+            if whole or shape.size == 1:
+                teams = self._teams(shape)
+            else:
+                teams = self._drawn(shape, num // len(self.shapes), generator)
+            for team in teams.tolist():
+                found.setdefault(shape.make([self.agents[c] for c in team]), number)
+        return found
 
     def _sorted(self, team: Sequence[int], shape: Shape) -> tuple[int, ...]:
         if not shape.by_name:
@@ -144,11 +144,24 @@ class Vocabulary:
         ]
         return torch.tensor(rows, dtype=torch.long).view(-1, shape.size)
 
+    def _drawn(self, shape: Shape, num: int, generator: torch.Generator) -> Int[Tensor, "L K"]:
+        """Return some teams of a shape, drawn evenly."""
+        n = len(self.agents)
+        if self.reuse:
+            rows = torch.randint(n, (num, shape.size), generator=generator)
+        elif n < shape.size:
+            return torch.zeros(0, shape.size, dtype=torch.long)
+        else:
+            rows = torch.rand(num, n, generator=generator).argsort(1)[:, : shape.size]
+        first = shape.num_unordered
+        teams = [(*self._sorted(team[:first], shape), *team[first:]) for team in rows.tolist()]
+        return torch.tensor(teams, dtype=torch.long).view(-1, shape.size)
+
 
 def compose(
-    shape: Shape, ids: Int[Tensor, "T L K"], scores: Float[Tensor, "T L K"], usd: Float[Tensor, "T L K"]
+    design: Design, ids: Int[Tensor, "T L K"], scores: Float[Tensor, "T L K"], usd: Float[Tensor, "T L K"]
 ) -> tuple[Float[Tensor, "T L"], Float[Tensor, "T L"]]:
-    """Return score and USD of designs of a shape, from what the agent in each place replies alone.
+    """Return score and USD of designs that differ from this one in their agents alone, from what each replies alone.
 
     Exact where nobody hears anyone and replies do not change from one time to the next; where agents hear others it
     is what the design would come to if they took no notice.
@@ -156,10 +169,9 @@ def compose(
     Args:
         ids: Equal for equal answers to one question; -1 for an unreadable answer.
     """
-    skeleton = shape.skeleton
     answers: list[Tensor] = []
     spoke: list[Bool[Tensor, "T L"]] = []
-    for k, agent in enumerate(skeleton.agents):
+    for k, agent in enumerate(design.agents):
         own = ids[..., k]
         if agent.gate is None:
             spoke.append(torch.ones_like(own, dtype=torch.bool))
@@ -168,17 +180,25 @@ def compose(
             most = torch.stack([_votes(a, watched) for a in watched]).amax(0)
             spoke.append(most < agent.gate.quorum)
         answers.append(own.masked_fill(~spoke[-1], -1))
-    total = (usd * torch.stack(spoke, dim=-1)).sum(-1) * skeleton.num_rounds
-    match skeleton.decision.kind:
+    total = (usd * torch.stack(spoke, dim=-1)).sum(-1) * design.num_rounds
+    match design.decision.kind:
         case "last":
             score = scores[..., 0]
-            for k in range(1, shape.size):
+            for k in range(1, len(design.agents)):
                 score = torch.where(spoke[k], scores[..., k], score)
-        case "vote":
-            votes = torch.stack([_votes(a, answers) for a in answers], dim=-1)
-            score = scores.gather(-1, votes.argmax(-1, keepdim=True))[..., 0]
+        case "judge":
+            judge = design.decision.judge or 0
+            score = scores[..., judge] * spoke[judge]
         case _:
-            raise AssertionError(skeleton.decision.kind)
+            weights = design.decision.weights or (1.0,) * len(answers)
+            voters = [k for k, weight in enumerate(weights) if weight != 0]
+            score, most = scores[..., voters[0]] * spoke[voters[0]], torch.full(usd.shape[:-1], -torch.inf)
+            for k in reversed(voters):  # whoever spoke, where nothing can be read; the earliest of these
+                score = torch.where(spoke[k], scores[..., k], score)
+            for k in voters:
+                votes = sum(weights[j] * (answers[k] == answers[j]) for j in voters)
+                wins = (answers[k] >= 0) & (votes > most)
+                score, most = torch.where(wins, scores[..., k], score), torch.where(wins, votes, most)
     return score, total
 
 

@@ -140,7 +140,7 @@ class Search(Kept):
     ) -> Iterator[tuple[Float[Tensor, "T C"], Float[Tensor, "T C"]]]:
         for shape, table in self._families:
             for part in torch.split(table, max(1, CHUNK // len(ids))):
-                yield compose(shape, ids[:, part], scores[:, part], usd[:, part])
+                yield compose(shape.skeleton, ids[:, part], scores[:, part], usd[:, part])
 
     def _design_at(self, index: int) -> Design:
         for shape, table in self._families:

@@ -164,18 +164,6 @@ def test_evidence_is_finite_for_any_features_and_one_question(features, num_prob
     assert joint(encoder(tasks, usd_weight=0.1), greedy=True).log_prob.isfinite().all()
 
 
-def test_designs_that_were_listed_for_other_shapes_are_listed_anew():
-    encoder, tasks = worlds.encoder(14), worlds.tasks(30)
-    options = {"space": encoder.space}
-    joint, other = (Evidence(shapes=["single", name], **options) for name in ("cascade_twice", "star_of_four"))
-    asked(joint, encoder, tasks, right=lambda i, llm: (i + len(llm)) % 3 == 0)
-    other.load_state_dict(joint.state_dict())
-    fresh = Evidence(shapes=["single", "star_of_four"], **options)
-    asked(fresh, encoder, tasks, right=lambda i, llm: (i + len(llm)) % 3 == 0)
-    problem = encoder(worlds.tasks(34)[30:], usd_weight=0.3)
-    assert torch.equal(other(problem, greedy=True).log_prob, fresh(problem, greedy=True).log_prob)
-
-
 def test_the_price_of_cost_chooses_between_a_cheap_and_a_dear_agent():
     encoder = worlds.encoder(4)
     with torch.random.fork_rng():
@@ -232,13 +220,6 @@ def test_a_share_of_draws_that_is_none_is_refused(explored):
         Joint(space=worlds.encoder(3).space, explored=explored)
 
 
-def test_too_many_designs_to_list_are_refused():
-    encoder = worlds.encoder(14)
-    joint = Critic(space=encoder.space, shapes=["cascade_twice"])
-    with pytest.raises(ConfigError, match="more than 20000; choose fewer shapes"):
-        joint(encoder(worlds.tasks(1)))
-
-
 def test_neither_critic_nor_evidence_is_refused():
     encoder = worlds.encoder(3)
     with pytest.raises(ConfigError, match="nothing but evidence"):
@@ -254,11 +235,3 @@ def test_several_draws_for_one_task_are_looked_at_as_one():
         alone = joint(encoder([tasks[i]], usd_weight=0.1), greedy=True)
         assert alone.designs == [together.designs[i]]
         torch.testing.assert_close(alone.log_prob[0], together.log_prob[i])
-
-
-@pytest.mark.parametrize("make", [Joint, Evidence])
-def test_more_designs_than_can_be_looked_at_are_refused_before_they_are_made(make):
-    encoder = worlds.encoder(40)
-    designer = make(space=encoder.space, shapes=["cascade_twice"], reuse=True)
-    with pytest.raises(ConfigError, match="choose fewer shapes"):
-        designer(encoder(worlds.tasks(1)))

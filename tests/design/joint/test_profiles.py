@@ -60,13 +60,6 @@ def test_text_alone_does_not_tell_what_only_a_questions_own_record_says():
     assert evidence(x, strange).told(x[:1]).argmax(1) == kind[0]
 
 
-def test_the_shortlist_holds_the_best_of_each_kind():
-    x, kind = two_kinds()
-    teams = torch.tensor([[0], [1]])
-    chosen = evidence(x, kind).shortlist(SHAPES["single"], teams, usd_weights=[0.1], num_best=1)
-    assert chosen.tolist() == [0, 1]
-
-
 def partly_asked(num_asked: int) -> tuple[Profiles, torch.Tensor]:
     """Return evidence whose agent 2, asked the first questions only, replies as agent 0 does; and the kinds."""
     x, kind = two_kinds()
@@ -87,7 +80,7 @@ def partly_asked(num_asked: int) -> tuple[Profiles, torch.Tensor]:
 
 def test_an_agent_is_expected_to_be_right_elsewhere_with_those_with_whom_it_was_right():
     known, kind = partly_asked(30)
-    score, usd = known.outcomes(SHAPES["single"], torch.tensor([[2]]))
+    score, usd = known.outcomes(SHAPES["single"].skeleton, torch.tensor([[2]]))
     assert (score[:30, 0] == (kind[:30] == 0)).all()
     assert (score[30:, 0][kind[30:] == 0] > 0.7).all()
     assert (score[30:, 0][kind[30:] == 1] < 0.3).all()
@@ -96,15 +89,38 @@ def test_an_agent_is_expected_to_be_right_elsewhere_with_those_with_whom_it_was_
 
 def test_an_agent_is_expected_to_agree_with_those_who_are_right_when_it_is():
     known, kind = partly_asked(30)
-    _, usd = known.outcomes(SHAPES["cascade"], torch.tensor([[0, 2, 1]]))
+    _, usd = known.outcomes(SHAPES["cascade"].skeleton, torch.tensor([[0, 2, 1]]))
     assert (usd[30:][kind[30:] == 0] < 1 + 3 + 2 * 0.3).all()  # the third agent mostly stays silent
 
 
-def test_an_agent_in_two_places_replies_alike():
+def test_an_agent_in_two_places_replies_alike_where_it_was_asked_but_once():
     known, _ = partly_asked(30)
-    _, usd = known.outcomes(SHAPES["cascade"], torch.tensor([[2, 2, 1]]))
-    agree = known.chance[:2, 30:, 2].sum(0)  # wrong in its own way, it cannot be compared
-    assert torch.allclose(usd[30:, 0], 3 + 3 + 2 * (1 - agree), rtol=1e-3)
+    vote = SHAPES["vote"].skeleton
+    (alone, _), (voted, usd) = (
+        known.outcomes(SHAPES["single"].skeleton, torch.tensor([[2]])),
+        known.outcomes(vote, torch.tensor([[2, 2, 2]])),
+    )
+    assert torch.equal(alone, voted)
+    assert torch.allclose(usd, torch.full((60, 1), 9.0), rtol=1e-3)
+
+
+def test_copies_of_an_agent_that_wavers_are_worth_more_when_they_vote():
+    generator = torch.Generator().manual_seed(0)
+    first, second = ((torch.rand(300, 2, generator=generator) < 0.7).float() for _ in range(2))
+    known = Profiles(
+        x=torch.ones(300, 1),
+        ids=first.to(torch.int16) - 1,
+        scores=first,
+        usd=torch.ones_like(first),
+        seen=first >= 0,
+        again=second,
+        weight=torch.ones(300),
+    )
+    alone, voted = (
+        known.outcomes(SHAPES[name].skeleton, torch.tensor([[0] * SHAPES[name].size])).score.mean()
+        for name in ("single", "vote")
+    )
+    assert voted > alone + 0.04
 
 
 def test_an_agent_that_was_always_right_is_expected_to_be():
@@ -115,4 +131,4 @@ def test_an_agent_that_was_always_right_is_expected_to_be():
     known = Profiles(
         x=x, ids=right.to(torch.int16), scores=right * seen, usd=right * seen, seen=seen, weight=torch.ones(60)
     )
-    assert known.outcomes(SHAPES["single"], torch.tensor([[1]]))[0].min() > 0.9
+    assert known.outcomes(SHAPES["single"].skeleton, torch.tensor([[1]])).score.mean() > 0.95

@@ -1,41 +1,66 @@
 import asyncio
 import random
+from collections import Counter
+from dataclasses import replace
+from itertools import permutations
 
 import pytest
 import torch
 
+from gdesign.agents import teams
+from gdesign.design.joint.places import ungated
 from gdesign.design.joint.vocabulary import SHAPES, Vocabulary, compose
-from gdesign.errors import ConfigError
+from gdesign.errors import ConfigError, DesignError
 from gdesign.execute.reward import account
 from gdesign.execute.run import run
-from gdesign.types import Request, Usage
+from gdesign.types import Decision, Design, Gate, Request, Usage
 from tests import worlds
 
 
 @pytest.mark.parametrize("reuse", [False, True])
-def test_every_design_is_there_once_and_is_found_again(reuse):
+def test_few_designs_are_all_there_and_counted_without_listing_them(reuse):
     vocabulary = Vocabulary(worlds.encoder(4).space, shapes=list(SHAPES), reuse=reuse)
-    designs = {}
-    for shape, teams in enumerate(vocabulary.teams):
-        for team in teams.tolist():
-            design = vocabulary.design(shape, team)
-            assert vocabulary.find(design) == (shape, tuple(team))
-            assert design not in designs
-            designs[design] = None
-    assert len(designs) == sum(map(len, vocabulary.teams))
+    designs = vocabulary.designs(10_000, 10)
+    assert len(designs) == vocabulary.num_designs
+    if not reuse:
+        assert all(len(set(design.agents)) == len(design.agents) for design in designs)
 
 
-def test_a_design_of_another_shape_or_of_copies_is_not_found():
-    space = worlds.encoder(4).space
-    singles = Vocabulary(space, shapes=["single"], reuse=False)
-    pairs = Vocabulary(space, shapes=["pair"], reuse=True)
-    (copies,) = [pairs.design(0, [0, 0])]
-    assert singles.find(copies) is None
-    assert Vocabulary(space, shapes=["pair"], reuse=False).find(copies) is None
+def test_of_many_designs_every_agent_alone_is_there_and_some_of_each_shape():
+    vocabulary = Vocabulary(worlds.encoder(40).space, shapes=["single", "vote", "asking"], reuse=True)
+    designs = vocabulary.designs(1_000, 300)
+    assert designs == vocabulary.designs(1_000, 300)
+    assert Counter(designs.values()).keys() == {0, 1, 2}
+    assert Counter(designs.values())[0] == 40
+    assert 90 <= Counter(designs.values())[1] <= 100
 
 
-@pytest.mark.parametrize("name", [name for name, shape in SHAPES.items() if not shape.talks])
-def test_outcomes_composed_from_single_replies_are_those_of_the_executor(name):
+def weighted(agents):
+    decision = Decision(kind="weighted_vote", weights=(1.0, 0.0, 2.5, 1.0))
+    return Design(agents=tuple(agents), decision=decision)
+
+
+def judged_while_two_agree(agents):
+    first, second, third, last = agents
+    gate = Gate(watch=(0, 1, 2), quorum=2)
+    return Design(agents=(first, second, third, replace(last, gate=gate)), decision=Decision(kind="judge", judge=3))
+
+
+def majority_with_fallback(agents):
+    return teams.cascade(agents, quorum=2)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(shape.make for shape in SHAPES.values() if not shape.talks),
+        weighted,
+        judged_while_two_agree,
+        majority_with_fallback,
+        teams.vote,
+    ],
+)
+def test_outcomes_composed_from_single_replies_are_those_of_the_executor(make):
     encoder = worlds.encoder(4)
     pool, tasks = encoder.space.pool, worlds.tasks(12)
 
@@ -58,19 +83,27 @@ def test_outcomes_composed_from_single_replies_are_those_of_the_executor(name):
         )
         return done.answer, account(done, grade=lambda task, answer: float(answer == "1"), pool=pool)
 
-    vocabulary = Vocabulary(encoder.space, shapes=["single", name] if name != "single" else ["single"], reuse=False)
-    alone = [[outcome(vocabulary.design(0, [c]), task) for c in range(4)] for task in tasks]
+    agents = encoder.space.agents
+
+    def designs(agents):
+        for size in (1, 2, 3, 4):
+            for team in permutations(agents, size):
+                try:
+                    yield make(team)
+                except (ConfigError, DesignError, ValueError):  # the shape is of another size
+                    break
+
+    alone = [[outcome(teams.single([agent]), task) for agent in agents] for task in tasks]
     ids = torch.tensor([[-1 if answer is None else int(answer) for answer, _ in row] for row in alone])
     scores = torch.tensor([[o.score for _, o in row] for row in alone])
     usd = torch.tensor([[o.usd for _, o in row] for row in alone])
-    teams = vocabulary.teams[-1]
-    got = compose(SHAPES[name], ids[:, teams], scores[:, teams], usd[:, teams])
-    for column, team in enumerate(teams.tolist()):
-        design = vocabulary.design(len(vocabulary.shapes) - 1, team)
+    for design in designs(agents):
+        team = torch.tensor([[agents.index(ungated(agent)) for agent in design.agents]])
+        score, cost = compose(design, ids[:, team], scores[:, team], usd[:, team])
         for row, task in enumerate(tasks):
             _, want = outcome(design, task)
-            assert got[0][row, column] == want.score
-            assert got[1][row, column] == pytest.approx(want.usd, rel=1e-5)
+            assert score[row, 0] == want.score
+            assert cost[row, 0] == pytest.approx(want.usd, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -80,9 +113,3 @@ def test_outcomes_composed_from_single_replies_are_those_of_the_executor(name):
 def test_impossible_shapes_are_refused(shapes, message):
     with pytest.raises(ConfigError, match=message):
         Vocabulary(worlds.encoder(3).space, shapes=shapes, reuse=False)
-
-
-@pytest.mark.parametrize("reuse", [True, False])
-def test_designs_are_counted_without_listing_them(reuse):
-    vocabulary = Vocabulary(worlds.encoder(5).space, shapes=list(SHAPES), reuse=reuse)
-    assert vocabulary.num_designs == sum(map(len, vocabulary.teams))

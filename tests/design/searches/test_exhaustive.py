@@ -192,6 +192,6 @@ def test_chunks_do_not_show():
     teams = torch.combinations(torch.arange(4), 3)
     ids = torch.randint(-1, 2, (5, 4), generator=torch.Generator().manual_seed(0))
     scores, usd = torch.rand(5, 4, generator=torch.Generator().manual_seed(1)), torch.ones(5, 4)
-    whole, _ = compose(SHAPES["vote"], ids[:, teams], scores[:, teams], usd[:, teams])
-    parts = [compose(SHAPES["vote"], ids[:, t[None]], scores[:, t[None]], usd[:, t[None]])[0] for t in teams]
+    whole, _ = compose(SHAPES["vote"].skeleton, ids[:, teams], scores[:, teams], usd[:, teams])
+    parts = [compose(SHAPES["vote"].skeleton, ids[:, t[None]], scores[:, t[None]], usd[:, t[None]])[0] for t in teams]
     assert torch.equal(whole, torch.cat(parts, dim=1))
