@@ -97,7 +97,7 @@ def table(out: Path, size: int, methods: Sequence[str], seeds: Sequence[int]) ->
     lines = [
         f"## {size} candidates",
         "",
-        "| method | utility | less the best single agent | score | USD per 1,000 | runs in training | USD in training |",
+        "| method | utility | less the best single agent | score | USD per 1,000 | training runs | training USD |",
         "|---|---|---|---|---|---|---|",
     ]
     rows = []
@@ -147,8 +147,8 @@ def main() -> None:
         f"{QUESTIONS['num_validation']} for validation, utility = score - {USD_WEIGHT} x USD per 1,000 questions on "
         f"{QUESTIONS['num_test']} test questions of each seed, each run twice. Nothing is set but the method's name. "
         "Beside the difference from the best single agent, which is chosen by running each on all training and "
-        "validation questions, stands in how many of the seeds a method ends at or above it, less 0.01. Mean ± standard "
-        f"deviation over {args.seeds} seeds.\n\n{tables}\n"
+        "validation questions, stands in how many of the seeds a method ends at or above it, less 0.01. Mean ± "
+        f"standard deviation over {args.seeds} seeds.\n\n{tables}\n"
     )
     if args.write:
         args.write.write_text(text)

@@ -25,7 +25,17 @@ from torch.nn.functional import logsigmoid
 from torch_geometric.data import Batch
 
 from gdesign.design.base import Designer, Draft
-from gdesign.design.draws import ALWAYS, NEVER, RNG, bernoulli, bernoulli_entropy, categorical_entropy, gumbel, or_impossible, summed
+from gdesign.design.draws import (
+    ALWAYS,
+    NEVER,
+    RNG,
+    bernoulli,
+    bernoulli_entropy,
+    categorical_entropy,
+    gumbel,
+    or_impossible,
+    summed,
+)
 from gdesign.design.places import MAX_EXACT, Called, Places
 from gdesign.design.slot_graphs import (
     Later,

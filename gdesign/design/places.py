@@ -1,7 +1,7 @@
-"""What is likely before anything is learned: few agents, dear ones seldom; and who may take part where many are on offer.
+"""What is likely before anything is learned: few agents, dear ones seldom; and who takes part where many are on offer.
 
 Four candidates whose edges are there with probability one half give small teams, twenty give a team of all twenty. So
-the probability of an edge falls with the number of candidates, and of many only a few are called for each draw.
+the probability of an edge falls with the number of candidates, and of many only four are called for each draw.
 
 Shape letters: T problems in a batch, K designs drawn for each, B = T * K, N slots, P places of a draw.
 """
@@ -18,8 +18,9 @@ from gdesign.encode.problem import Dense, Rows
 
 MAX_EXACT = 12
 """Up to this many slots the orders are summed exactly (2^N sets); beyond, a draw carries its own order."""
-MAX_CALLED = 8
-"""How many agents are called for a draw where there are more than `MAX_EXACT` slots."""
+MAX_CALLED = 4
+"""How many agents are called for a draw where there are more than `MAX_EXACT` slots; more make it harder to tell who
+did it, for whoever was called and is not heard adds noise and nothing else."""
 WORTH = 0.2
 """A burden, in utility, beside which scores differ too little to pay for it, as long as nothing is known."""
 
@@ -100,7 +101,7 @@ def places(
     """
     mask, prior = rows.mask, affordable(rows.burden, rows.mask)
     logits = order_logits + prior
-    num = ((prior.exp() * mask).sum(1) if mask.shape[1] <= MAX_EXACT else mask.sum(1).clamp_max(MAX_CALLED).to(prior))
+    num = (prior.exp() * mask).sum(1) if mask.shape[1] <= MAX_EXACT else mask.sum(1).clamp_max(MAX_CALLED).to(prior)
     edge = few(num)[:, None]
     temporal = torch.logit(edge.sigmoid() * (3 / (num - 1).clamp_min(3))[:, None].square())
     if mask.shape[1] <= MAX_EXACT:

@@ -46,7 +46,7 @@ def test_the_first_teams_are_small_however_many_are_on_offer(method, num):
     problems = encoder(num)
     sizes = [len(d.agents) for d in drawn(made(method, problems), problems)]
     assert max(sizes) <= max(MAX_CALLED, num if num <= MAX_EXACT else 0)
-    assert 1.5 < fmean(sizes) < (4.0 if method in (Prune, Relaxed) else 3.7)
+    assert 1.5 < fmean(sizes) < (4.2 if method in (Prune, Relaxed) else 3.7)
 
 
 @pytest.mark.parametrize("num", [4, 12, 300])
@@ -90,9 +90,7 @@ def test_who_is_called_comes_as_often_as_its_probability_says():
     num = MAX_EXACT + 1
     problem = encoder(num)(worlds.tasks(1) * 4000)
     learned = torch.linspace(2.0, -2.0, num).expand(4000, num)
-    at = places(
-        dense(problem, problem.x), learned, num_designs=1, generator=torch.Generator().manual_seed(0)
-    )
+    at = places(dense(problem, problem.x), learned, num_designs=1, generator=torch.Generator().manual_seed(0))
     first = torch.bincount(at.called.slots[:, 0], minlength=num) / 4000
     torch.testing.assert_close(first, learned[0].softmax(-1), atol=0.03, rtol=0)
     assert all(len(set(row)) == MAX_CALLED for row in at.called.slots.tolist())
@@ -113,12 +111,12 @@ def test_a_design_of_many_candidates_has_the_probability_of_who_was_called_and_o
     graphs = edges.sample(generator=torch.Generator().manual_seed(1))
     draft = designer.draft(problem, edges, graphs)
     assert all(a in problems.space.agents for d in draft.designs for a in d.agents)
-    for design, decider, called in zip(draft.designs, graphs.decider.tolist(), edges.called.slots.tolist(), strict=True):
+    assert (graphs.decider == 0).all()
+    for design, called in zip(draft.designs, edges.called.slots.tolist(), strict=True):
         place = len(design.agents) - 1 if design.decision.judge is None else design.decision.judge
-        assert decider == 0
         assert design.agents[place] == problems.space.agents[called[0]]
     pair = torch.where(graphs.adjacency, edges.edge_logits, -edges.edge_logits).sigmoid().log()
-    into_kept = torch.ones(8, 8, dtype=torch.bool).tril(-1) & graphs.keep[:, None, :]
+    into_kept = torch.ones(MAX_CALLED, MAX_CALLED, dtype=torch.bool).tril(-1) & graphs.keep[:, None, :]
     if edges.temporal_logits is None:
         torch.testing.assert_close(draft.log_prob, edges.called.log_prob + (pair * into_kept).sum((1, 2)))
     assert draft.log_prob.isfinite().all()
@@ -142,7 +140,7 @@ def test_nothing_pulls_at_the_first_draws_before_anything_is_learned(method, num
         problems(worlds.tasks(2), usd_weight=0.05), num_designs=8, generator=torch.Generator().manual_seed(0)
     )
     low, high = draft.entropy.min().item(), draft.entropy.max().item()
-    assert 0.5 < low <= high < 2.0
+    assert 0.5 < low <= high < 3.0
     if method in (Swarm, Prune):
         loss = draft.entropy.mean()
         for grad in torch.autograd.grad(loss, list(designer.parameters()), allow_unused=True):

@@ -4,8 +4,8 @@ Zhang et al., "G-Designer: Architecting Multi-agent Communication Topologies via
 arXiv 2410.11782. The names are the paper's: h the latents, S the sketch, Z and W the refinement, tau the temperature,
 zeta the weight of the nuclear norm. Departures are named on docs/methods/gdesigner.md.
 
-Shape letters: T problems in a batch, K designs drawn for each, B = T * K, N slots, P places, H hidden features, R rank of the
-refinement.
+Shape letters: T problems in a batch, K designs drawn for each, B = T * K, N slots, P places, H hidden features, R rank
+of the refinement.
 """
 
 from dataclasses import replace

@@ -84,9 +84,7 @@ class Prune(EdgeDesigner):
         """
         rows = dense(problem, problem.features)
         rows = replace(rows, mask=rows.mask & ~self.dropped[rows.slot])
-        at = places(
-            rows, self.order_logits[rows.slot], num_designs=num_designs, generator=generator, greedy=greedy
-        )
+        at = places(rows, self.order_logits[rows.slot], num_designs=num_designs, generator=generator, greedy=greedy)
         slot = at.take(rows.slot)
         pair = slot[:, :, None], slot[:, None, :]
         temporal = listen = None

@@ -154,7 +154,9 @@ class Supernet(Designer):
             if not self.reuse:
                 offered = offered & ((node != node[chosen][:, None]) | (node == width - 1))
             state = self.remember(rows.pairs[row, chosen], state)
-        return Walk(path=torch.stack(path, dim=1), log_prob=log_prob, possible=possible, entropy=entropy / self.num_layers)
+        return Walk(
+            path=torch.stack(path, dim=1), log_prob=log_prob, possible=possible, entropy=entropy / self.num_layers
+        )
 
     def _log_prob(
         self, rows: "Encoded", standing: Sequence[Mapping[Agent, int]], designs: Sequence[Design]

@@ -37,8 +37,6 @@ class Swarm(EdgeDesigner):
     ) -> EdgeDistribution:
         """Return the distribution over graphs; it does not look at the question."""
         rows = dense(problem, problem.features)
-        at = places(
-            rows, self.order_logits[rows.slot], num_designs=num_designs, generator=generator, greedy=greedy
-        )
+        at = places(rows, self.order_logits[rows.slot], num_designs=num_designs, generator=generator, greedy=greedy)
         slot = at.take(rows.slot)
         return EdgeDistribution.among(at, edge_logits=self.edge_logits[slot[:, :, None], slot[:, None, :]])
