@@ -316,6 +316,12 @@ def main() -> None:
         f"From here on: mean ± standard deviation over {args.seeds} random halves outside the lock-box, by problem; "
         "the halves overlap, so the spread is no standard error. Differences are paired by question. Their intervals "
         "resample problems, each with all its languages and all the halves that test it.",
+        "",
+        f"critic, joint and cascade_router take gradient steps, here for {FEW[0].partition('=')[2]} passes over a half "
+        "(their default is 20). Designs are single ways, votes of three and two-then-one cascades (cascade_router: "
+        "ways alone and votes), in which nobody hears anyone: a recording holds no answer to what another way said. So "
+        "methods that place message edges are missing (gdesigner, supernet, autoregressive, relaxed, swarm, prune, "
+        "diffusion). Routers choose their strengths by leaving out one question at a time, whose other languages stay.",
     ]
     for k, price in enumerate(PRICES):
         parts += ["", f"## lambda {price:g}", "", *table(args.out, names, seeds, k)]
