@@ -118,8 +118,8 @@ def train(config: DictConfig, *, command: str) -> None:
                     deploy=config.deploy,
                 )
                 say(one_line(config.out, summary))
-            elif standing is not None and (warning := standing.warning(deploy=config.deploy)):
-                complain(f"{config.out}: {warning}")
+            elif standing is not None:
+                say(f"{config.out}: {standing.line(deploy=config.deploy)}")
     say(f"report: {write_page(folder)}")
 
 

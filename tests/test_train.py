@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -93,6 +94,15 @@ def test_the_same_command_goes_on_where_it_stopped(command, tmp_path):
         assert command("train", *SMALL, f"out={tmp_path}/run", "split=null")[0] == 0
     with (tmp_path / "run/metrics.csv").open() as file:
         assert sum(bool(row["val/utility"]) for row in csv.DictReader(file)) == 2
+
+
+def test_a_training_without_an_evaluation_says_how_its_designer_stands_on_validation(command, tmp_path):
+    _, out, _ = command("train", *SMALL, f"out={tmp_path}/run", "split=null")
+    assert re.search(r"the learned designer is [\d.]+ (better|worse) .* than the best single agent on validation", out)
+    report = (tmp_path / "run/report.md").read_text()
+    assert re.search(r"The learned designer is [\d.]+ (better|worse) .* on validation", report)
+    assert "## Where the money went" in report
+    assert "before training began" in report.lower()
 
 
 def test_a_folder_of_another_run_is_not_written_over(command, tmp_path):

@@ -24,8 +24,10 @@ from gdesign.report.sections import (
 )
 from gdesign.report.tables import Group, Row, make_groups, make_rows, panel, told
 from gdesign.report.tally import Tally, read_tally
-from gdesign.runs.config import CONFIG
+from gdesign.runs.checkpoint import BEST
+from gdesign.runs.config import CONFIG, read_config
 from gdesign.runs.folder import typed, versions
+from gdesign.runs.standing import read_standing
 
 if HAS_MATPLOTLIB:
     from gdesign.report import plots
@@ -58,7 +60,8 @@ def write_page(folder: Path, *, stopped: str | None = None) -> Path:
     """
     made = commands(folder) or [[Text("The command was not noted; an earlier version made this folder.")]]
     if stopped is not None or not (folder / "eval.json").is_file():
-        badge, lead, tally = "", _unfinished(folder, stopped), read_tally(folder, split=None)
+        badge, tally = "", read_tally(folder, split=None)
+        lead = [*_unfinished(folder, stopped), *_standing(folder)]
         asked: dict[str, list[Block]] = {"Learning": _learning(folder)}
     else:
         evaluation = read_evaluation(folder)
@@ -152,6 +155,16 @@ def _unfinished(folder: Path, stopped: str | None) -> list[Block]:
     if command is None:
         return [*lead, Text("To go on: the same command again.")]
     return [*lead, Text("To go on: the same command again, or"), Text(command, "code")]
+
+
+def _standing(folder: Path) -> list[Block]:
+    """Return how a designer stands that was trained, and not evaluated."""
+    if not ((folder / CONFIG).is_file() and (folder / BEST).is_file()):
+        return []
+    if (found := read_standing(folder / BEST)) is None:
+        return []
+    line = found.line(deploy=read_config(folder, trust=True).get("deploy") or "learned")
+    return [Text(f"{line[0].upper()}{line[1:]}.")]
 
 
 def _with_others(evaluation: Evaluation) -> list[Row]:

@@ -10,7 +10,7 @@ from gdesign.design.deployed import Deployed, Measured
 from gdesign.errors import ConfigError, PoolError
 from gdesign.export.schema import design_from_json, design_to_json
 from gdesign.runs import checkpoint
-from gdesign.runs.comparison import SAID, Kind, apart
+from gdesign.runs.comparison import SAID, Kind, apart, said
 from gdesign.types import AgentPool
 
 DEPLOY = ("better", "learned")
@@ -118,6 +118,12 @@ class Standing:
                     "interval": list(rival.interval),
                 }
         return found
+
+    def line(self, *, deploy: str) -> str:
+        """Return what was found in a few words, for a training that nothing is evaluated after."""
+        lost_to = self.lost_to if deploy == "better" else None
+        deployed = "learned" if lost_to is None else lost_to.kind
+        return said({"deployed": deployed, "validation": self.told(), "evaluated": {}})
 
     def warning(self, *, deploy: str) -> str | None:
         """Return a sentence that says by how much the learned designer lost, and what answers; None if it did not."""
