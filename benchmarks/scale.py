@@ -14,12 +14,11 @@ from functools import partial
 from pathlib import Path
 from statistics import mean
 
-import yaml
+from pools import pool
 from runner import command, plus_minus, run_all, train
 
 NUM_LLMS = {4: 1, 20: 5, 60: 15, 300: 75}
 """Of each pool, by its number of candidates."""
-ROLES = {"assistant": "", "mathematician": "mathematics", "programmer": "code", "historian": "knowledge"}
 LEARNED = (
     "joint", "gdesigner", "supernet", "cascade_router", "autoregressive", "relaxed", "prune", "swarm", "diffusion",
 )  # fmt: skip
@@ -27,29 +26,6 @@ OTHERS = ("knn", "ridge", "mf", "search", "random_search", "tree_search")
 SINGLE = "best single agent"
 QUESTIONS = {"num_train": 300, "num_validation": 90, "num_test": 450}
 USD_WEIGHT = 0.05
-
-
-def pool(path: Path, num_llms: int) -> tuple[str, ...]:
-    """Write a pool of four roles and so many LLMs; return the overrides that name it and its world."""
-    llms = [
-        {
-            "name": f"llm-{i}",
-            "profile": f"a model of the {i}th size",
-            "usd_per_1M_input": 0.1 * 1.25**i,
-            "usd_per_1M_output": 0.4 * 1.25**i,
-        }
-        for i in range(num_llms)
-    ]
-    roles = [{"name": name, "profile": f"You are a {name}.", "domain": domain} for name, domain in ROLES.items()]
-    path.write_text(yaml.safe_dump({"roles": roles, "llms": llms}))
-    ability = "_target_:gdesign.llm.simulated.Ability"
-    abilities = ",".join(
-        f"llm-{i}:{{{ability},mathematics:{level},code:{level},knowledge:{level},weighing:0.5,tokens:100}}"
-        for i in range(num_llms)
-        for level in [round(1.0 + 3.5 * i / max(1, num_llms - 1), 3)]
-    )
-    world = f"+llm.world={{_target_:gdesign.llm.simulated.World,_convert_:all,abilities:{{{abilities}}}}}"
-    return ("pool=file", f"pool.path={path}", "llm=simulated", world)
 
 
 def overrides(method: str, size: int, seed: int, out: Path) -> tuple[str, ...]:

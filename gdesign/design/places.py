@@ -21,6 +21,8 @@ MAX_EXACT = 12
 MAX_CALLED = 4
 """How many agents are called for a draw where there are more than `MAX_EXACT` slots; more make it harder to tell who
 did it, for whoever was called and is not heard adds noise and nothing else."""
+HEARD = 0.2
+"""How likely it is at first that one who was called hears another: teams are small, so that it is plain who did it."""
 WORTH = 0.2
 """A burden, in utility, beside which scores differ too little to pay for it, as long as nothing is known."""
 
@@ -101,10 +103,10 @@ def places(
     """
     mask, prior = rows.mask, affordable(rows.burden, rows.mask)
     logits = order_logits + prior
-    num = (prior.exp() * mask).sum(1) if mask.shape[1] <= MAX_EXACT else mask.sum(1).clamp_max(MAX_CALLED).to(prior)
-    edge = few(num)[:, None]
-    temporal = torch.logit(edge.sigmoid() * (3 / (num - 1).clamp_min(3))[:, None].square())
-    if mask.shape[1] <= MAX_EXACT:
+    all_called = mask.shape[1] <= MAX_EXACT
+    edge = few((prior.exp() * mask).sum(1))[:, None] if all_called else torch.logit(prior.new_tensor(HEARD))
+    temporal = torch.logit(2 * edge.sigmoid().square())
+    if all_called:
         return Places(
             order_logits=logits,
             mask=mask,
@@ -133,7 +135,7 @@ def places(
         order_logits=logits.gather(1, slots),
         mask=there,
         order_prior=prior.gather(1, slots),
-        edge_prior=level + edge[row],  # who is dear is called seldom already
-        temporal_prior=level + temporal[row],
+        edge_prior=level + edge,  # who is dear is called seldom already
+        temporal_prior=level + temporal,
         called=called,
     )

@@ -70,6 +70,8 @@ def reply_to_json(reply: Reply) -> dict[str, Any]:
         row["faults"] = list(reply.faults)
     if reply.score is not None:
         row["score"] = reply.score
+    if reply.usd is not None:
+        row["usd"] = reply.usd
     if reply.live is not None:
         row["live"] = _usage_to_json(reply.live)
     row |= {name: value for name in ("reasoning", "model") if (value := getattr(reply, name))}
@@ -90,6 +92,7 @@ def reply_from_json(row: Mapping[str, Any]) -> Reply:
         live=_usage_from_json(row["live"]) if "live" in row else None,
         reasoning=_in(row, "reasoning", "text", ""),
         model=_in(row, "model", "text", ""),
+        usd=_in(row, "usd", "a number, 0 or more") if "usd" in row else None,
     )
 
 

@@ -25,6 +25,7 @@ OTHER = {
         "live": Usage(prompt_tokens=1, completion_tokens=1),
         "reasoning": "hm",
         "model": "n",
+        "usd": 0.5,
     },
 }
 

@@ -306,7 +306,7 @@ class Steps:
         k = there.shape[1]
         prefix = 2 ** torch.arange(k, device=there.device) - 1
         picks = categorical_entropy(self.offers[:, prefix], self.offers_before[:, prefix])
-        go = torch.sigmoid(-self.stop[:, prefix])
+        go = torch.sigmoid(-self.stop[:, prefix]).detach()  # no team is to grow because there is more to choose then
         on = bernoulli_entropy(self.stop)[:, prefix] + go * picks
         edges = self.hearers.entropy()[:, prefix[:-1], torch.arange(1, k, device=there.device)]
         return (
