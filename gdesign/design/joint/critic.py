@@ -55,7 +55,7 @@ class Critic(Listed):
         super().__init__(space=space, shapes=shapes, reuse=reuse, temperature=temperature, explored=explored)
         self.network = Network(gnn=gnn, space=space)
 
-    def look(self, problem: Batch, catalogue: Catalogue) -> Look:
+    def look(self, problem: Batch, catalogue: Catalogue, *, drawing: bool = True) -> Look:
         """Return the agents' encodings and what their calls usually cost."""
         return self.network.look(problem, catalogue)
 

@@ -36,8 +36,9 @@ class Joint(Evidence):
 
     Args:
         num_probes: How many training questions each agent is asked alone before training, 0 for none, None for all.
-        hidden: How often it is kept back from the critic in training who an agent is (text, prices, cost). That of
-            agents added later always is: the critic has not learned what it means, and goes by what they replied.
+        hidden: How often it is kept back from the critic, where it goes over earlier runs, who an agent is (text,
+            prices, cost). That of agents added later always is: the critic has not learned what it means, and goes by
+            what they replied.
 
     Raises:
         ConfigError: As of `Listed`, or `hidden` outside [0, 1].
@@ -80,7 +81,7 @@ class Joint(Evidence):
         self.hidden = hidden
         self.network = Network(gnn=gnn, space=space)
 
-    def look(self, problem: Batch, catalogue: Catalogue) -> Look:
+    def look(self, problem: Batch, catalogue: Catalogue, *, drawing: bool = True) -> Look:
         """Return what evidence and critic say; before anybody was asked, what the critic alone does."""
         if not self.asked:
             return self.network.look(problem, catalogue)
@@ -88,13 +89,15 @@ class Joint(Evidence):
         question = problem.x[problem.slot < 0]
         attention = profiles(question)
         alone = torch.stack([*profiles.alone(attention), profiles.told(question)], dim=-1)
-        hidden = self._hidden(question, profiles.added)
+        hidden = self._hidden(question, profiles.added, drawing=drawing)
         agents = self.network.read(problem, catalogue, alone=alone, hidden=hidden)
         return Both(Attended(self, attention), self.network, agents)
 
-    def _hidden(self, question: Float[Tensor, "T D"], added: Bool[Tensor, " A"]) -> Bool[Tensor, "T A"]:
-        """Return who is kept back; in training the last digits of the question's features decide."""
-        if not self.training:
+    def _hidden(
+        self, question: Float[Tensor, "T D"], added: Bool[Tensor, " A"], *, drawing: bool
+    ) -> Bool[Tensor, "T A"]:
+        """Return who is kept back; where runs are gone over again, the last digits of the question's features decide."""
+        if drawing or not self.training:
             return added.expand(len(question), -1)
         digits = 1e4 * question.sum(1, keepdim=True).double()
         agents = torch.arange(1, len(added) + 1, device=added.device)
