@@ -87,7 +87,7 @@ class Evidence(Listed, Searched):
         """Whether any agent was asked anything, so that there is evidence."""
         return self._record is not None
 
-    def look(self, problem: Batch, catalogue: Catalogue, *, drawing: bool = True) -> Look:
+    def look(self, problem: Batch, catalogue: Catalogue) -> Look:
         """Return attention to the past questions, and what designs scored and cost on these."""
         profiles = self.profiles(catalogue)
         attention = profiles.to(problem.x.device)(problem.x[problem.slot < 0])

@@ -1,9 +1,8 @@
 """joint: what every design would score and cost on a question, and the design that is worth most at a price of cost.
 
-Both parts together: S_d(q) = t_d(q) E_d(q) + R_d(q) and C_d(q) = F_d(q) exp(r_d(q)). Evidence (E, F) composes what
-agents replied alone; the critic (R, r, t) adds what messages, copies and the rest change, says in what measure evidence
-is to be believed, reads what it says of each agent, and is fitted to every run there has been.
-docs/methods/joint.md has the equations.
+Both parts together: S_d(q) = E_d(q) + R_d(q) and C_d(q) = F_d(q) exp(r_d(q)). Evidence (E, F) composes what agents
+replied alone; the critic (R, r) adds what messages, copies and the rest change, reads what evidence says of each agent,
+and is fitted to every run there has been. docs/methods/joint.md has the equations.
 
 Shape letters: T problems in a batch, P past questions, A agents, L designs, H hidden features.
 """
@@ -36,9 +35,8 @@ class Joint(Evidence):
 
     Args:
         num_probes: How many training questions each agent is asked alone before training, 0 for none, None for all.
-        hidden: How often it is kept back from the critic, where it goes over earlier runs, who an agent is (text,
-            prices, cost). That of agents added later always is: the critic has not learned what it means, and goes by
-            what they replied.
+        hidden: How often it is kept back from the critic in training who an agent is (text, prices, cost). That of
+            agents added later always is: the critic has not learned what it means, and goes by what they replied.
 
     Raises:
         ConfigError: As of `Listed`, or `hidden` outside [0, 1].
@@ -55,7 +53,7 @@ class Joint(Evidence):
         explored: float = 0.1,
         num_probes: int | None = 100,
         max_probes: int | None = 2000,
-        hidden: float = 0.3,
+        hidden: float = 0.0,
         num_factors: int = 6,
         cost_weight: float = 0.3,
         ridge: float = 0.3,
@@ -81,7 +79,7 @@ class Joint(Evidence):
         self.hidden = hidden
         self.network = Network(gnn=gnn, space=space)
 
-    def look(self, problem: Batch, catalogue: Catalogue, *, drawing: bool = True) -> Look:
+    def look(self, problem: Batch, catalogue: Catalogue) -> Look:
         """Return what evidence and critic say; before anybody was asked, what the critic alone does."""
         if not self.asked:
             return self.network.look(problem, catalogue)
@@ -89,15 +87,13 @@ class Joint(Evidence):
         question = problem.x[problem.slot < 0]
         attention = profiles(question)
         alone = torch.stack([*profiles.alone(attention), profiles.told(question)], dim=-1)
-        hidden = self._hidden(question, profiles.added, drawing=drawing)
+        hidden = self._hidden(question, profiles.added)
         agents = self.network.read(problem, catalogue, alone=alone, hidden=hidden)
         return Both(Attended(self, attention), self.network, agents)
 
-    def _hidden(
-        self, question: Float[Tensor, "T D"], added: Bool[Tensor, " A"], *, drawing: bool
-    ) -> Bool[Tensor, "T A"]:
-        """Return who is kept back; where runs are gone over again, the last digits of the question's features decide."""
-        if drawing or not self.training:
+    def _hidden(self, question: Float[Tensor, "T D"], added: Bool[Tensor, " A"]) -> Bool[Tensor, "T A"]:
+        """Return who is kept back; in training the last digits of the question's features decide."""
+        if not self.training:
             return added.expand(len(question), -1)
         digits = 1e4 * question.sum(1, keepdim=True).double()
         agents = torch.arange(1, len(added) + 1, device=added.device)
@@ -105,7 +101,7 @@ class Joint(Evidence):
 
 
 class Both(Look):
-    """S = t E + R and C = F exp(r)."""
+    """S = E + R and C = F exp(r)."""
 
     def __init__(self, evidence: Attended, network: Network, agents: Float[Tensor, "T A H"]) -> None:
         self.evidence = evidence
@@ -115,11 +111,11 @@ class Both(Look):
     def every(self, catalogue: Catalogue) -> Expected:
         """Return S and C of each design on each problem."""
         E, F = self.evidence.every(catalogue)
-        R, r, t = self.network.every(self.agents, catalogue.places.to(self.agents.device))
-        return Expected(t * E + R, F * r.exp())
+        R, r = self.network.every(self.agents, catalogue.places.to(self.agents.device))
+        return Expected(E + R, F * r.exp())
 
     def some(self, catalogue: Catalogue, row: Int[Tensor, " L"]) -> Expected:
         """Return S and C of each design on one problem."""
         E, F = self.evidence.some(catalogue, row)
-        R, r, t = self.network.some(self.agents, catalogue.places.to(self.agents.device), row)
-        return Expected(t * E + R, F * r.exp())
+        R, r = self.network.some(self.agents, catalogue.places.to(self.agents.device), row)
+        return Expected(E + R, F * r.exp())

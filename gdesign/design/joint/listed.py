@@ -119,12 +119,8 @@ class Listed(Designer):
         return self.vocabulary.num_designs > MAX_LISTED
 
     @abstractmethod
-    def look(self, problem: Batch, catalogue: Catalogue, *, drawing: bool = True) -> Look:
-        """Return what is known of the agents on each problem; prices of cost do not count.
-
-        Args:
-            drawing: Whether designs are to be drawn; False where given ones are gone over.
-        """
+    def look(self, problem: Batch, catalogue: Catalogue) -> Look:
+        """Return what is known of the agents on each problem; prices of cost do not count."""
 
     def catalogue(self, space: Space) -> Catalogue:
         """Return the designs that may be drawn over a space."""
@@ -202,7 +198,7 @@ class Listed(Designer):
                 f"{agent.role}/{agent.llm}/{agent.operator}"
             )
         row = torch.arange(len(designs), device=problem.x.device) if of is None else of
-        return self.look(problem, catalogue, drawing=False).some(catalogue.of_same(designs), row)
+        return self.look(problem, catalogue).some(catalogue.of_same(designs), row)
 
     def frontier(self, problem: Batch, usd_weights: Sequence[float]) -> Draft:
         """Return the designs expected to be worth most at each price; the question is looked at once."""
