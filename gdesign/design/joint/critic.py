@@ -66,12 +66,10 @@ class Said(NamedTuple):
     Attributes:
         R: What is added to the score.
         r: What is added to the log of USD.
-        t: In what measure evidence of the score is believed, 1 where nothing was learned of that.
     """
 
     R: Tensor
     r: Tensor
-    t: Tensor
 
 
 class Network(nn.Module):
@@ -84,7 +82,7 @@ class Network(nn.Module):
         self.places = PlaceEncoder(hidden_dim)
         self.maps = nn.Linear(hidden_dim, NUM_MAPS * hidden_dim, bias=False)
         self.both = nn.Linear(hidden_dim, hidden_dim)
-        self.out = nn.Linear(hidden_dim, 3)
+        self.out = nn.Linear(hidden_dim, 2)
         with torch.no_grad():
             self.out.weight.mul_(0.1)
 
@@ -152,8 +150,8 @@ class Network(nn.Module):
         return self._said(uses + level[places.kind].sum(1))
 
     def _said(self, total: Float[Tensor, "*L H"]) -> Said:
-        score, usd, trust = self.out(torch.relu(self.both(torch.relu(total)))).unbind(-1)
-        return Said(score, MAX_LOG_USD * torch.tanh(usd / MAX_LOG_USD), 2 * torch.sigmoid(4 * trust))
+        score, usd = self.out(torch.relu(self.both(torch.relu(total)))).unbind(-1)
+        return Said(score, MAX_LOG_USD * torch.tanh(usd / MAX_LOG_USD))
 
 
 class PlaceEncoder(nn.Module):
@@ -188,13 +186,13 @@ class UsualCost(Look):
     def every(self, catalogue: Catalogue) -> Expected:
         """Return S and C of each design on each problem."""
         places = catalogue.places.to(self.usd.device)
-        R, r, _ = self.network.every(self.agents, places)
+        R, r = self.network.every(self.agents, places)
         return Expected(R, self._usual(places) * r.exp())
 
     def some(self, catalogue: Catalogue, row: Int[Tensor, " L"]) -> Expected:
         """Return S and C of each design on one problem."""
         places = catalogue.places.to(self.usd.device)
-        R, r, _ = self.network.some(self.agents, places, row)
+        R, r = self.network.some(self.agents, places, row)
         return Expected(R, self._usual(places) * r.exp())
 
     def _usual(self, places: Places) -> Float[Tensor, " L"]:

@@ -1,9 +1,8 @@
 """joint: what every design would score and cost on a question, and the design that is worth most at a price of cost.
 
-Both parts together: S_d(q) = t_d(q) E_d(q) + R_d(q) and C_d(q) = F_d(q) exp(r_d(q)). Evidence (E, F) composes what
-agents replied alone; the critic (R, r, t) adds what messages, copies and the rest change, says in what measure evidence
-is to be believed, reads what it says of each agent, and is fitted to every run there has been.
-docs/methods/joint.md has the equations.
+Both parts together: S_d(q) = E_d(q) + R_d(q) and C_d(q) = F_d(q) exp(r_d(q)). Evidence (E, F) composes what agents
+replied alone; the critic (R, r) adds what messages, copies and the rest change, reads what evidence says of each agent,
+and is fitted to every run there has been. docs/methods/joint.md has the equations.
 
 Shape letters: T problems in a batch, P past questions, A agents, L designs, H hidden features.
 """
@@ -54,7 +53,7 @@ class Joint(Evidence):
         explored: float = 0.1,
         num_probes: int | None = 100,
         max_probes: int | None = 2000,
-        hidden: float = 0.3,
+        hidden: float = 0.0,
         num_factors: int = 6,
         cost_weight: float = 0.3,
         ridge: float = 0.3,
@@ -102,7 +101,7 @@ class Joint(Evidence):
 
 
 class Both(Look):
-    """S = t E + R and C = F exp(r)."""
+    """S = E + R and C = F exp(r)."""
 
     def __init__(self, evidence: Attended, network: Network, agents: Float[Tensor, "T A H"]) -> None:
         self.evidence = evidence
@@ -112,11 +111,11 @@ class Both(Look):
     def every(self, catalogue: Catalogue) -> Expected:
         """Return S and C of each design on each problem."""
         E, F = self.evidence.every(catalogue)
-        R, r, t = self.network.every(self.agents, catalogue.places.to(self.agents.device))
-        return Expected(t * E + R, F * r.exp())
+        R, r = self.network.every(self.agents, catalogue.places.to(self.agents.device))
+        return Expected(E + R, F * r.exp())
 
     def some(self, catalogue: Catalogue, row: Int[Tensor, " L"]) -> Expected:
         """Return S and C of each design on one problem."""
         E, F = self.evidence.some(catalogue, row)
-        R, r, t = self.network.some(self.agents, catalogue.places.to(self.agents.device), row)
-        return Expected(t * E + R, F * r.exp())
+        R, r = self.network.some(self.agents, catalogue.places.to(self.agents.device), row)
+        return Expected(E + R, F * r.exp())
