@@ -6,7 +6,7 @@ from typing import NamedTuple
 from gdesign.errors import PoolError
 from gdesign.types.design import Agent
 
-MAX_PRICE = 1e12
+MAX_PRICE = 1e10
 """USD for a million tokens; what is dearer is a slip of the keyboard, and sums of it would be endless."""
 
 
