@@ -21,6 +21,7 @@ from gdesign.learn.fit import learns, refuse_all
 from gdesign.report.page import reported, write_page
 from gdesign.runs.checkpoint import BEST, assemble, restore, save
 from gdesign.runs.config import read_config, refuse_unnamed_endpoints
+from gdesign.runs.estimate import estimate_evaluation
 from gdesign.runs.folder import (
     as_typed,
     default_folder,
@@ -31,8 +32,9 @@ from gdesign.runs.folder import (
     write_command,
 )
 from gdesign.runs.log import RunsFile
-from gdesign.runs.money import NOTHING_SPENT, endpoints, estimate_evaluation, limits_of, spent
+from gdesign.runs.money import NOTHING_SPENT, endpoints, limits_of, spent
 from gdesign.runs.sources import refuse_mixed
+from gdesign.runs.standing import read_standing, refuse_other, write_standing
 from gdesign.sandbox import STATEMENTS
 
 
@@ -70,10 +72,13 @@ def evaluate(config: DictConfig, *, command: str) -> None:
     folder = Path(config.out)
     refuse_mixed(config)
     problems, designer = assemble(config)
-    training = NOTHING_SPENT
+    training, standing, deploy = NOTHING_SPENT, None, config.get("deploy") or "learned"
+    refuse_other(deploy)
     if config.checkpoint:
         restore(designer, Path(config.checkpoint) / BEST)
         training = spent(Path(config.checkpoint))
+        standing = read_standing(Path(config.checkpoint) / BEST)
+        standing = None if standing is None else standing.within(problems.space.pool)
         refuse_all(designer, config.split)
     benchmark, llm, limits = instantiate(config.task), instantiate(config.llm), limits_of(config)
     pool, reward = problems.space.pool, Reward(**config.reward)
@@ -84,11 +89,16 @@ def evaluate(config: DictConfig, *, command: str) -> None:
     if config.checkpoint and learns(designer):
         refuse_seen(Path(config.checkpoint), tasks, split=config.split)
     if urls := endpoints(config.llm, pool):
-        estimate = estimate_evaluation(designer, problems, tasks, config=config)
+        rival = None if standing is None else standing.best(config.reward.usd_weight, "single")
+        estimate = estimate_evaluation(
+            designer, problems, tasks, config=config, rival=None if rival is None else rival.worth.design
+        )
         agree(str(estimate), urls=urls, settled=config.yes or bool(config.llm.get("budget")))
     if folder != Path(config.checkpoint or ""):
         open_folder(folder, config)
         save(designer, folder / BEST)
+        if standing is not None:
+            write_standing(standing, folder / BEST)
     write_command(folder, command)
     gc.collect()
     gc.freeze()  # going through all that torch has loaded, over and over, would double the time of running agents
@@ -108,6 +118,8 @@ def evaluate(config: DictConfig, *, command: str) -> None:
             num_samples=config.num_test_samples,
             reward=reward,
             training=training,
+            standing=standing,
+            deploy=deploy,
         )
     say(one_line(config.out, summary))
     say(f"report: {write_page(folder)}")

@@ -17,13 +17,16 @@ from gdesign.execute.operators import tools_of
 from gdesign.execute.reward import Reward
 from gdesign.learn.data import items
 from gdesign.learn.evaluate import evaluate_into
-from gdesign.learn.fit import fit, refuse_all
+from gdesign.learn.fit import fit, learns, refuse_all
+from gdesign.learn.rivals import compare
 from gdesign.report.page import reported, write_page
 from gdesign.runs.checkpoint import BEST, assemble, restore
+from gdesign.runs.estimate import epochs_left, estimate_training, write_estimate
 from gdesign.runs.folder import as_typed, default_folder, open_folder, refuse_seen, write_command, write_splits
 from gdesign.runs.log import RunsFile
-from gdesign.runs.money import endpoints, estimate_training, limits_of, num_epochs, spent
+from gdesign.runs.money import endpoints, limits_of, spent
 from gdesign.runs.sources import refuse_mixed
+from gdesign.runs.standing import refuse_other
 from gdesign.sandbox import STATEMENTS
 
 
@@ -44,6 +47,7 @@ def train(config: DictConfig, *, command: str) -> None:
     torch.set_num_threads(config.threads)
     folder = Path(config.out)
     refuse_mixed(config)
+    refuse_other(config.deploy)
     problems, designer = assemble(config)
     refuse_all(designer, config.split)
     if config.start:
@@ -69,7 +73,9 @@ def train(config: DictConfig, *, command: str) -> None:
         module = instantiate(config.learner, _partial_=True)(
             designer=designer, problems=problems, arena=arena, reward=reward, seed=config.seed
         )
-        if urls := endpoints(config.llm, pool):
+        urls = endpoints(config.llm, pool)
+        estimate = None
+        if urls or learns(designer):
             estimate = estimate_training(
                 designer,
                 problems,
@@ -77,10 +83,13 @@ def train(config: DictConfig, *, command: str) -> None:
                 validation=splits["validation"],
                 test=splits[config.split] if config.split else [],
                 config=config,
-                num_epochs=config.trainer.max_epochs - (num_epochs(folder) if config.resume else 0),
+                num_epochs=epochs_left(folder, config, num_train=len(splits["train"])),
             )
+        if urls:
             agree(str(estimate), urls=urls, settled=config.yes or bool(config.llm.get("budget")))
         open_folder(folder, config)
+        if estimate is not None:
+            write_estimate(folder, estimate)
         write_command(folder, command)
         write_splits(folder, splits)
         with reported(folder):
@@ -93,6 +102,7 @@ def train(config: DictConfig, *, command: str) -> None:
                 loggers=[instantiate(config.logger)] if config.logger else [],
                 resume=config.resume,
             )
+            standing = compare(module, data, folder=folder, seed=config.seed)
             if config.split:
                 summary = evaluate_into(
                     folder,
@@ -104,8 +114,12 @@ def train(config: DictConfig, *, command: str) -> None:
                     num_samples=config.num_test_samples,
                     reward=reward,
                     training=spent(folder),
+                    standing=standing,
+                    deploy=config.deploy,
                 )
                 say(one_line(config.out, summary))
+            elif standing is not None:
+                say(f"{config.out}: {standing.line(deploy=config.deploy)}")
     say(f"report: {write_page(folder)}")
 
 

@@ -23,12 +23,14 @@ METHODS = (
     *(Method(name=n, kind="learned") for n in ("joint", "gdesigner")),
     Method(name="gdesigner_shuffled", kind="control"),
     Method(name="search", kind="search"),
+    Method(name="self_consistency_3", kind="rival"),
     *(Method(name=n, kind="fixed") for n in ("single_small", "single_large", "cascade", "vote", "complete", "debate")),
 )
 SAID = {
     "joint": "joint, ours",
     "gdesigner_shuffled": "gdesigner, reading another question (control)",
     "search": "search: the best one design for all questions",
+    "self_consistency_3": "three answers of the best agent, and a vote",
     "single_small": "one small LLM",
     "single_large": "one large LLM",
     "cascade": "small and math-specialist, large if they disagree",

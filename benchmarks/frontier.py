@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import mean
 
 import torch
-from runner import command, evaluate, plus_minus, run_all, train
+from runner import command, evaluate, plus_minus, run_all, train, without_repeats
 
 from gdesign.runs.log import read_runs
 
@@ -99,6 +99,7 @@ def table(out: Path, seeds: Sequence[int], *, split: str) -> str:
     lines = [f"| utility | {' | '.join(heads)} | mean |", "|---" * (len(PRICES) + 2) + "|"]
     for name in METHODS:
         lines.append(f"| {name} | {' | '.join(plus_minus(column) for column in means(name).T.tolist())} |")
+    lines.append(without_repeats(len(PRICES) + 2))
     lines += ["", f"Less that of the {REFERENCE}:", "", lines[0], lines[1]]
     for name in METHODS:
         if name != REFERENCE:

@@ -42,7 +42,7 @@ def compare(
         qid = task.id.partition("/")[2]
         for model in table.models:
             i = table.position[qid]
-            if table.columns[model].output_tokens[i] < 0:
+            if table.samples(model)[0].output_tokens[i] < 0:
                 continue
             recorded = table.outcome(qid, model)
             answer = benchmark.extract(task, f"Answer: {dress(recorded.answer)}")

@@ -40,7 +40,7 @@ SETTINGS = (
     "+llm.max_tokens=500", "+llm.budget.usd=100",
 )  # fmt: skip
 MAY_DIFFER = {"seconds", "latency", "label", "paid_usd", "paid", "faults", "training"}
-"""What tells of time and money, which a kill does cost."""
+"""What tells of time and money, which a kill does cost; `took` of a comparison does so too."""
 
 
 class Counted:
@@ -123,6 +123,7 @@ def results(folder: Path) -> dict[str, Any]:
     with (run / "metrics.csv").open(newline="") as file:
         metrics = list(csv.DictReader(file))
     evaluation = json.loads((run / "eval.json").read_text())
+    del evaluation["comparison"]["took"]
     return {
         "runs": sorted(rows),
         "metrics": metrics,

@@ -39,7 +39,7 @@ class Method:
 
     Attributes:
         name: What the table calls it, and, with _ for what is no letter, its file in configs/experiment/methods/.
-        kind: What it is: `learned`, `control`, `search`, `router` or `fixed`.
+        kind: What it is: `learned`, `control`, `search`, `rival`, `router` or `fixed`.
         overrides: What it needs beside that file.
     """
 
@@ -69,6 +69,10 @@ NAMES = {
     "macnet_tree_reverse",
 }
 LEARNED, ROUTERS, FIXED = (tuple(Method(name=n, kind=kind) for n in names.split()) for kind, names in NAMES.items())
+SINGLE = Method(name="best_single", kind="rival")
+COPIES = tuple(Method(name=f"self_consistency_{k}", kind="rival") for k in (3, 5, 8))
+RIVALS = (SINGLE, *COPIES)
+"""The agent that is best alone on training questions, and votes of several copies of it."""
 CONTROLS = tuple(Method(name=name, kind="control") for name in ("gdesigner_shuffled", "length", "tfidf"))
 
 
@@ -84,7 +88,7 @@ def searches(num_runs: int) -> tuple[Method, ...]:
 
 def every_method(epochs: int) -> tuple[Method, ...]:
     """Return all rows, for so many epochs of training."""
-    return (*LEARNED, *CONTROLS, *searches(epochs * RUNS_AN_EPOCH), *ROUTERS, *FIXED)
+    return (*LEARNED, *CONTROLS, *searches(epochs * RUNS_AN_EPOCH), *RIVALS, *ROUTERS, *FIXED)
 
 
 def with_copies(pool: "AgentPool") -> list["Design"]:
@@ -250,6 +254,30 @@ def table(out: Path, methods: Sequence[Method], seeds: Sequence[int]) -> str:
     return "\n".join(lines)
 
 
+def at_equal_usd(out: Path, methods: Sequence[Method], seeds: Sequence[int]) -> str:
+    """Return each method that learns beside the best agent asked as often as that method's USD pay for, as Markdown."""
+    rivals = [m for m in methods if m in RIVALS]
+    if SINGLE not in rivals:
+        return ""
+    found = read(out, methods, seeds)
+    utility = {name: [e["utility"] for e in evals] for name, evals in found.items()}
+    usd = {name: mean(e["usd"] for e in evals) for name, evals in found.items()}
+    lines = [
+        "Self-consistency at no more USD: beside each method the row of `best_single` and `self_consistency_k` with "
+        "the largest USD that is not above the method's own (`best_single` where all are), paired by seed:",
+        "",
+        "| method | USD per 1,000 | rival | USD per 1,000 | difference in utility | 95 % over seeds | seeds above 0 |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    others = (m.name for m in methods if m.kind not in ("fixed", "rival"))
+    for name in sorted(others, key=lambda name: -mean(utility[name])):
+        affordable = [m.name for m in rivals if usd[m.name] <= usd[name]]
+        rival = max(affordable, key=usd.__getitem__, default=SINGLE.name)
+        apart = [a - b for a, b in zip(utility[name], utility[rival], strict=True)]
+        lines.append(f"| {name} | {usd[name]:.2f} | {rival} | {usd[rival]:.2f} | {gain(apart)} |")
+    return "\n".join(lines)
+
+
 def chosen(out: Path) -> str:
     """Return the best designs of both families by class, as Markdown."""
     few, copies = (json.loads((out / f"{name}_designs.json").read_text()) for name in list(OPTIMA)[:2])
@@ -277,9 +305,9 @@ def about(epochs: int, seeds: Sequence[int], weight: float, num_test: int) -> st
         f"**Equal runs.** Each learned method draws 8 designs for each of 900 questions in each of {epochs} epochs and "
         f"runs 180 validation questions after each: {epochs * RUNS_AN_EPOCH:,} runs. Where it draws the same design "
         "twice for a question at once, that is executed once, so the column counts fewer. `random_search` and "
-        "`tree_search` get the whole number. `search` and the routers run each agent alone once on each of the same "
-        "1,080 questions, and can use no more; the fixed designs learn nothing. USD in training is what all these runs "
-        "would have cost.\n\n"
+        "`tree_search` get the whole number. `search`, the rivals and the routers run each agent alone once on each "
+        "of the same 1,080 questions, and can use no more; the fixed designs learn nothing. USD in training is what "
+        "all these runs would have cost; what was run to compare a learned designer with others later is not in it.\n\n"
         "**Regret** is the utility lost against the best design for each class of questions (domain and difficulty, "
         "which the text shows), found by enumeration on other questions and scored on the test questions of each "
         "seed. The first family has the graphs, votes and cascades of at most three *different* agents; the second "
@@ -321,10 +349,15 @@ def main() -> None:
     run_all(jobs, workers=args.workers, folder=out)
     weight = json.loads((folder(out, methods[0], seeds[0]) / "eval.json").read_text())["usd_weight"]
     which = "The simulated world" if args.world == "first" else "A second simulated world"
-    text = (
-        f"# {which}: every method at equal numbers of runs\n\n`{command()}`; configs/experiment/{experiment}.yaml.\n\n"
-        f"{table(out, methods, seeds)}\n\n{about(args.epochs, seeds, weight, args.test_questions)}\n\n{chosen(out)}\n"
-    )
+    parts = [
+        f"# {which}: every method at equal numbers of runs",
+        f"`{command()}`; configs/experiment/{experiment}.yaml.",
+        table(out, methods, seeds),
+        at_equal_usd(out, methods, seeds),
+        about(args.epochs, seeds, weight, args.test_questions),
+        chosen(out),
+    ]
+    text = "\n\n".join(filter(None, parts)) + "\n"
     if args.write:
         args.write.write_text(text)
     print(text)

@@ -84,7 +84,7 @@ def oracle(seeds: Sequence[int]) -> str:
 
     table = load_table(data_dir() / "routing/mmlu_pro")
     llms = prices()
-    known = {q.qid: max(table.columns[m].correct[i] for m in llms) for i, q in enumerate(table.questions)}
+    known = {q.qid: max(table.samples(m)[0].correct[i] for m in llms) for i, q in enumerate(table.questions)}
     return plus_minus([mean(known[t.id.partition("/")[2]] for t in tasks_of("test", seed)) for seed in seeds])
 
 

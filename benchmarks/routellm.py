@@ -19,8 +19,9 @@ from runner import compose, plus_minus
 from gdesign.design.routers.base import Router
 from gdesign.encode.problem import Space
 from gdesign.encode.text import TextEncoder
+from gdesign.files import read_csv
 from gdesign.tasks.base import normalised, split_of
-from gdesign.tasks.data import find, read_csv
+from gdesign.tasks.data import find
 from gdesign.types import LLM, AgentPool, Role
 
 COMMAND = "python benchmarks/routellm.py --write benchmarks/results/routellm.md"

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from runner import compose, plus_minus, train
+from runner import compose, plus_minus, train, without_repeats
 
 if TYPE_CHECKING:
     from gdesign.design.base import Searched
@@ -173,7 +173,7 @@ def overall(
         size = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
         cells = [name, label, size, plus_minus([s["score"] for s in summaries]), gain]
         lines.append("| " + " | ".join([*cells, *(column[name] for column in extra.values())]) + " |")
-    return lines
+    return [*lines, without_repeats(len(head))]
 
 
 def in_words(gain: "Comparison") -> str:

@@ -34,6 +34,12 @@ def compose(overrides: tuple[str, ...], name: str = "train") -> Any:
         return config
 
 
+def without_repeats(num_columns: int) -> str:
+    """Return the row of self-consistency in a table of answers that were recorded once, as Markdown."""
+    why = "missing: each LLM was recorded once, so there is no second sample to vote with"
+    return f"| self-consistency of the best LLM | {why} |" + " |" * (num_columns - 2)
+
+
 def train(overrides: tuple[str, ...], seed: int, folder: Path) -> None:
     """Train and evaluate silently, unless the folder holds an evaluation already."""
     if (folder / "eval.json").is_file():

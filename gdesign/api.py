@@ -23,8 +23,9 @@ from gdesign.execute.operators import tools_of
 from gdesign.execute.reward import account
 from gdesign.execute.run import run
 from gdesign.llm.base import LLMClient
-from gdesign.runs.checkpoint import BEST, assemble, restore
+from gdesign.runs.checkpoint import BEST, assemble
 from gdesign.runs.config import read_config, refuse_unnamed_endpoints
+from gdesign.runs.standing import deployed
 from gdesign.sandbox import Sandbox
 from gdesign.tasks.base import Benchmark
 from gdesign.types import Agent, AgentPool, Design, Outcome, Run, Task, Turn
@@ -97,16 +98,26 @@ class Model:
         problems: Encodes questions.
         config: That of the run folder; it says who reads answers, who answers agents, and what cost weighs.
         make_llm: Returns who answers the agents, when the first design is run.
+        warning: See below.
 
     Attributes:
         config: That of the run folder.
         usd_weight: lambda of the training, which is used where none is named.
+        warning: By how much the learned designer was worse than another design on validation questions, and which
+            of them answers; None where it was not.
     """
 
     def __init__(
-        self, *, designer: Designer, problems: ProblemEncoder, config: DictConfig, make_llm: Callable[[], LLMClient]
+        self,
+        *,
+        designer: Designer,
+        problems: ProblemEncoder,
+        config: DictConfig,
+        make_llm: Callable[[], LLMClient],
+        warning: str | None = None,
     ) -> None:
         self.config = config
+        self.warning = warning
         self.usd_weight: float = config.reward.usd_weight
         self._designer = designer.eval()
         self._problems = problems
@@ -342,7 +353,7 @@ def load(
     config.llm = _without_files(parts["llm"])
     with _own_errors():
         problems, designer = assemble(config)
-    restore(designer, Path(folder) / BEST)
+    designer, warning = deployed(designer, Path(folder) / BEST, deploy=config.get("deploy") or "learned")
     if llm is not None and "recorded" in config.task:
         config.task.recorded = False  # what it says was not recorded
 
@@ -358,7 +369,7 @@ def load(
         client: LLMClient = instantiate(config.llm)
         return client
 
-    return Model(designer=designer, problems=problems, config=config, make_llm=make_llm)
+    return Model(designer=designer, problems=problems, config=config, make_llm=make_llm, warning=warning)
 
 
 def _without_files(node: Any) -> Any:

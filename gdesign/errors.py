@@ -11,6 +11,7 @@ GdesignError
 │   └── UnsupportedRequestError   an LLM client cannot answer this request by its nature
 ├── LLMError (RuntimeError)       one call failed; the run records it and goes on
 └── BudgetExceededError (RuntimeError)  the limit on spending is reached; the run ends cleanly
+    └── CreditError               an endpoint's account has nothing left; the message says how to go on
 ```
 """
 
@@ -73,3 +74,7 @@ class LLMError(GdesignError, RuntimeError):
 
 class BudgetExceededError(GdesignError, RuntimeError):
     """The limit on calls, tokens or USD is reached; what was done so far is kept."""
+
+
+class CreditError(BudgetExceededError):
+    """The account at an endpoint has no credit left; what was done so far is kept."""

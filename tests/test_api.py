@@ -6,14 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import gdesign
+from gdesign.agents.teams import single
 from gdesign.errors import ConfigError, MissingDataError
 from gdesign.execute.limits import Limits
 from gdesign.llm.cost import Allowance
 from gdesign.tasks.synthetic import Synthetic
-from gdesign.types import Label
+from gdesign.types import Agent, Label
 from tests import worlds
 from tests.llm.chat_server import chat_server
-from tests.serve.folders import SWARM, folder
+from tests.serve.folders import SWARM, folder, lost
 
 TASKS = Synthetic().load("test")
 QUESTIONS = [task.question for task in TASKS[:6]]
@@ -222,3 +223,25 @@ def test_a_mistake_in_a_config_is_told_as_what_it_is(run_folder, tmp_path):
     (tmp_path / "config.yaml").write_text(text.replace("- vote", "- ring"))
     with pytest.raises(ConfigError, match="ring"):
         gdesign.load(tmp_path)
+
+
+def test_a_designer_that_lost_is_loaded_with_a_warning_and_with_what_stands_in_for_it(tmp_path):
+    path = folder(tmp_path / "a", designer=SWARM, deploy="better")
+    assert gdesign.load(path).warning is None
+    agent = Agent(role="assistant", llm="small")
+    lost(path, to=single([agent]))
+    model = gdesign.load(path)
+    assert model.warning.startswith("the learned designer is 0.5000 worse (0.4000 to 0.6000) in utility than the best")
+    assert [p.design for p in model.designs(QUESTIONS)] == [single([agent])] * 6
+    assert model.design(QUESTIONS[0], max_usd=1.0).score == pytest.approx(0.8)
+    (answer,) = model.asks(QUESTIONS[:1])
+    assert answer.outcome.calls == 1
+
+
+def test_a_designer_that_lost_is_loaded_all_the_same_where_that_was_chosen(tmp_path):
+    path = folder(tmp_path / "a", designer=SWARM, deploy="learned")
+    before = gdesign.load(path).design(QUESTIONS[0])
+    lost(path, to=single([Agent(role="assistant", llm="small")]))
+    model = gdesign.load(path)
+    assert model.warning.endswith("deployed all the same (deploy=learned)")
+    assert model.design(QUESTIONS[0]) == before

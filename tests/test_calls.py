@@ -42,7 +42,7 @@ def refused(capsys, *arguments):
 def test_calls_are_counted_by_llm(path, tmp_path, capsys):
     calls("stats", path)
     out = capsys.readouterr().out
-    assert out.splitlines()[1].split() == "gpt-4o 4 4,000 2,000 0 2.0 429 2 stop 3, malformed 1".split()
+    assert out.splitlines()[1].split() == "gpt-4o 4 4,000 0 2,000 0 2.0 429 2 stop 3, malformed 1".split()
     assert "from 2025-01-01T00:00:00.000+00:00 to 2025-01-06" in out
     assert "USD" not in out
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from gdesign.agents.teams import single
 from gdesign.cli.main import main
 from gdesign.cli.talk import agree, friendly
 from gdesign.errors import BudgetExceededError, ConfigError, LLMError
@@ -15,8 +16,10 @@ from gdesign.export.python import to_python
 from gdesign.export.schema import design_from_json, read_design
 from gdesign.runs.checkpoint import assemble, save
 from gdesign.tasks.synthetic import Synthetic
+from gdesign.types import Agent
 from tests.commands import Commands
 from tests.llm.chat_server import chat_server
+from tests.serve.folders import SWARM, folder, lost
 from tests.test_configs import composed
 
 ROOT = Path(__file__).parents[1]
@@ -40,6 +43,17 @@ def test_a_design_is_drawn_for_a_question(run_folder, question, capsys):
     out = capsys.readouterr().out
     assert "hears" in out
     assert "the last to speak decides" in out
+
+
+def test_what_lost_to_a_single_agent_is_told_beside_a_design_on_stderr(question, tmp_path, capsys):
+    path = folder(tmp_path / "a", designer=SWARM, deploy="better")
+    lost(path, to=single([Agent(role="assistant", llm="small")]))
+    main(["design", "--json", "--checkpoint", str(path), question])
+    out, err = capsys.readouterr()
+    assert [a.llm for a in design_from_json(json.loads(out)).agents] == ["small"]
+    assert "0.5000 worse (0.4000 to 0.6000) in utility than the best single agent (assistant/small/answer)" in err
+    main(["ask", "--checkpoint", str(path), question])
+    assert "0.5000 worse" in capsys.readouterr().err
 
 
 def test_a_design_can_be_had_as_json_and_as_mermaid(run_folder, question, capsys):

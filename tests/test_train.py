@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -30,7 +31,7 @@ SMALL = (
     "trainer.enable_progress_bar=false",
 )
 FOLDER = {"config.yaml", "checkpoint", "metrics.csv", "runs.jsonl", "splits.json", "eval.json", "report.md"}
-FOLDER |= {"report.html", "commands.jsonl"}
+FOLDER |= {"report.html", "commands.jsonl", "estimate.txt"}
 
 
 @pytest.fixture
@@ -93,6 +94,15 @@ def test_the_same_command_goes_on_where_it_stopped(command, tmp_path):
         assert command("train", *SMALL, f"out={tmp_path}/run", "split=null")[0] == 0
     with (tmp_path / "run/metrics.csv").open() as file:
         assert sum(bool(row["val/utility"]) for row in csv.DictReader(file)) == 2
+
+
+def test_a_training_without_an_evaluation_says_how_its_designer_stands_on_validation(command, tmp_path):
+    _, out, _ = command("train", *SMALL, f"out={tmp_path}/run", "split=null")
+    assert re.search(r"the learned designer is [\d.]+ (better|worse) .* than the best single agent on validation", out)
+    report = (tmp_path / "run/report.md").read_text()
+    assert re.search(r"The learned designer is [\d.]+ (better|worse) .* on validation", report)
+    assert "## Where the money went" in report
+    assert "before training began" in report.lower()
 
 
 def test_a_folder_of_another_run_is_not_written_over(command, tmp_path):
@@ -168,6 +178,8 @@ def test_a_training_repeated_from_its_recording_asks_nobody_and_gives_the_same_n
     asked = [json.dumps({k: v for k, v in body.items() if k not in ("headers", "peer")}) for body in seen]
     assert len(asked) == len(set(asked)) == len(Recording(record))
     first, second = (json.loads((tmp_path / name / "eval.json").read_text()) for name in ("live", "replayed"))
+    took = [found["comparison"].pop("took") for found in (first, second)]
+    assert took[0]["runs"] == took[1]["runs"]
     of_money_and_time = {"label", "seconds", "paid_usd", "training"}
     assert {k: v for k, v in first.items() if k not in of_money_and_time} == {
         k: v for k, v in second.items() if k not in of_money_and_time
@@ -398,6 +410,12 @@ def test_a_run_folder_that_is_not_there_is_named(command, tmp_path):
     status, _, err = command("eval", f"checkpoint={tmp_path}/none")
     assert status == 2
     assert "none/config.yaml is not there; expected a run folder" in err
+
+
+def test_a_setting_without_a_value_is_named(command):
+    status, _, err = command("train", "text=sentences")
+    assert status == 2
+    assert "error: text.encoder.model has no value; give it one" in err
 
 
 @pytest.mark.slow

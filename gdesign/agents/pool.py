@@ -1,6 +1,5 @@
 """Pools of agents, read from YAML: the package's own, a user's file, or a list of priced LLMs."""
 
-import csv
 import os
 import re
 from collections.abc import Hashable, Iterable, Mapping
@@ -13,6 +12,7 @@ import yaml
 
 from gdesign.agents.prompt import ATTACKS, OPERATORS
 from gdesign.errors import MissingDataError, PoolError
+from gdesign.files import read_sheet, text_of
 from gdesign.types import LLM, AgentPool, Candidate, Role
 
 SOLVER = Role(name="solver", profile="You solve the task that you are given.")
@@ -31,18 +31,19 @@ def load(path: str | Path, *, attacks: Mapping[str, str] | None = None) -> Agent
     `attacks` turns agents, as `attacked` does.
 
     The file holds `roles: [{name, profile, domain?, attack?}]`, `llms: [{name, usd_per_1M_input,
-    usd_per_1M_output, profile?, base_url?, api_key_env?}]` and may hold `operators: [name]`,
+    usd_per_1M_output, usd_per_1M_cached_input?, profile?, base_url?, api_key_env?}]` and may hold `operators: [name]`,
     `anchor: [[role, role]]` and `candidates: [{role, llm, operator?}]`.
 
     Raises:
         MissingDataError: There is no such file.
+        DataError: It is in an encoding that cannot be told.
         PoolError: An entry is unknown, missing, doubled or of the wrong kind, or an LLM lacks a
             price; the message names the file and the entry.
     """
     path = Path(path)
     if not path.is_file():
         raise MissingDataError(f"there is no pool file {path}; give the path of a YAML file with roles and llms")
-    return attacked(_parse(path.read_bytes(), name=path.stem, source=str(path)), attacks or {})
+    return attacked(_parse(text_of(path), name=path.stem, source=str(path)), attacks or {})
 
 
 def builtin(name: str, *, attacks: Mapping[str, str] | None = None) -> AgentPool:
@@ -59,7 +60,7 @@ def builtin(name: str, *, attacks: Mapping[str, str] | None = None) -> AgentPool
         raise PoolError(
             f"there is no built-in pool {name!r}; there are {', '.join(names)} (a file of your own: `load`)"
         )
-    text = (folder / f"{name}.yaml").read_bytes()
+    text = (folder / f"{name}.yaml").read_text(encoding="utf-8")
     return attacked(_parse(text, name=name, source=f"built-in pool {name}"), attacks or {})
 
 
@@ -95,28 +96,25 @@ def read_prices(path: str | Path) -> dict[str, tuple[float, float]]:
 
     Raises:
         MissingDataError: There is no such file.
-        PoolError: A column is missing, a price is no number, or an LLM stands there twice.
+        DataError: A column is missing, or the file is not CSV.
+        PoolError: A price is no number, or an LLM stands there twice.
     """
-    path = Path(path)
     columns = ("model", "usd_per_1M_input", "usd_per_1M_output")
-    if not path.is_file():
-        raise MissingDataError(f"there is no price list {path}; give a CSV file with the columns {', '.join(columns)}")
+    sheet = read_sheet(Path(path), needs=columns)
+    at = [sheet.header.index(name) for name in columns]
     prices: dict[str, tuple[float, float]] = {}
-    with path.open(encoding="utf-8", newline="") as lines:
-        rows = csv.DictReader(lines)
-        if missing := [c for c in columns if c not in (rows.fieldnames or ())]:
-            raise PoolError(f"{path} lacks the column {missing[0]}; expected {', '.join(columns)}")
-        for row in rows:
-            model = row["model"]
-            if model in prices:
-                raise PoolError(f"{path}, line {rows.line_num}: {model!r} has two prices; keep one")
-            try:
-                prices[model] = float(row["usd_per_1M_input"]), float(row["usd_per_1M_output"])
-            except (TypeError, ValueError):
-                raise PoolError(
-                    f"{path}, line {rows.line_num}: the prices of {model!r} are {row['usd_per_1M_input']!r} and "
-                    f"{row['usd_per_1M_output']!r}; give numbers, in USD per million tokens"
-                ) from None
+    for line, row in sheet.rows:
+        model, *texts = (row[i].strip() for i in at)
+        if model in prices:
+            raise PoolError(f"{path}:{line}: {model!r} has two prices; keep one")
+        try:
+            usd_in, usd_out = map(sheet.number, texts)
+        except ValueError:
+            raise PoolError(
+                f"{path}:{line}: the prices of {model!r} are {texts[0]!r} and {texts[1]!r}; give numbers, in USD per "
+                "million tokens"
+            ) from None
+        prices[model] = usd_in, usd_out
     return prices
 
 
@@ -124,8 +122,6 @@ def priced(name: str, models: Iterable[str], prices: Mapping[str, tuple[float, f
     """Return a pool with one neutral role and the LLMs given, profiled by name, family, size and price.
 
     No profile holds a score. Prices are USD per million prompt and completion tokens.
-
-    No profile holds a score.
 
     Raises:
         PoolError: An LLM has no price.
@@ -180,7 +176,12 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _parse(text: bytes, *, name: str, source: str) -> AgentPool:
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+"), list("-+0123456789")
+)  # 1e-3 is a number in YAML 1.2, and a text in the 1.1 that PyYAML reads
+
+
+def _parse(text: str, *, name: str, source: str) -> AgentPool:
     try:
         data = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
@@ -215,6 +216,10 @@ def _entry(data: object, where: str, required: Mapping[str, Any], optional: Mapp
         if not isinstance(value, kinds[key]) or isinstance(value, bool):
             expected = "a text" if kinds[key] is str else "a list" if kinds[key] is list else "a number"
             raise PoolError(f"{where}: {key} is {_shown(value)}; expected {expected}")
+        if key == "name" and not value.strip():
+            raise PoolError(f"{where}: name is empty; give one")
+        if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+            raise PoolError(f"{where}: {key} holds half a character (a lone surrogate), {_shown(value)}; leave it out")
     return data
 
 
@@ -239,13 +244,17 @@ def _llm(data: object, where: str) -> LLM:
                     f"{where} ({name}) has no price {key}; give it in USD per million tokens (0 if it costs nothing)"
                 )
     prices = {"usd_per_1M_input": int | float, "usd_per_1M_output": int | float}
-    return LLM(**_entry(data, where, {"name": str, **prices}, {"profile": str, "base_url": str, "api_key_env": str}))
+    texts = {"profile": str, "base_url": str, "api_key_env": str}
+    return LLM(**_entry(data, where, {"name": str, **prices}, {"usd_per_1M_cached_input": int | float, **texts}))
 
 
 def _operators(data: list[object], where: str) -> tuple[str, ...]:
     for i, name in enumerate(data):
         if not isinstance(name, str) or name not in OPERATORS:
-            raise PoolError(f"{where}[{i}] is {_shown(name)}; expected one of {', '.join(OPERATORS)}")
+            raise PoolError(
+                f"{where}[{i}] is {_shown(name)}; expected one of {', '.join(OPERATORS)} (ways of working that were "
+                "recorded come with their outcome table: pool=recorded)"
+            )
     if not data:
         raise PoolError(f"{where} is empty; name at least one of {', '.join(OPERATORS)}, or leave the key out")
     return _distinct(map(str, data), where)
@@ -279,4 +288,10 @@ def _distinct(entries: Iterable[Any], where: str) -> tuple[Any, ...]:
 def _shown(value: object) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(map(str, value)) + "]"
-    return "empty" if value is None else repr(value)[:80]
+    return (
+        "empty"
+        if value is None
+        else ascii(value)[:80]
+        if isinstance(value, str) and not value.isprintable()
+        else repr(value)[:80]
+    )

@@ -5,6 +5,7 @@ from importlib.resources import files
 
 import yaml
 
+from gdesign.errors import UnsupportedRequestError
 from gdesign.types import Agent, AgentPool, Message, Task
 
 _PROMPTS = yaml.safe_load((files("gdesign.agents") / "prompts.yaml").read_bytes())
@@ -49,8 +50,12 @@ def prompt(
     Returns:
         A system message (role, operator, answer format, attack) and a user message (question, choices,
         what was heard, its own earlier reply).
+
+    Raises:
+        UnsupportedRequestError: No prompt tells how the agent works, since that was recorded elsewhere.
     """
     role = pool.role(agent.role)
+    refuse_unprompted(agent.operator)
     system = [role.profile, OPERATORS[agent.operator], FORMAT]
     user = ["# Question", task.question]
     if task.options:
@@ -65,6 +70,15 @@ def prompt(
     if role.attack:
         system.append(ATTACKS[role.attack])
     return Message("system", "\n".join(system)), Message("user", "\n".join(user))
+
+
+def refuse_unprompted(operator: str) -> None:
+    """Raise UnsupportedRequestError where no LLM can be told to work by an operator."""
+    if operator not in OPERATORS:
+        raise UnsupportedRequestError(
+            f"the operator {operator!r} is a way of working that was recorded elsewhere, and no prompt tells an LLM of "
+            f"it; answer from the recording (llm=recorded), or let agents work by {', '.join(OPERATORS)}"
+        )
 
 
 def quoted(text: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from gdesign.api import load
 from gdesign.cli.talk import complain, say
 from gdesign.errors import ConfigError
+from gdesign.execute.arena import refuse_unanswered
 from gdesign.llm.base import LLMClient
 from gdesign.report.text import describe
 
@@ -23,12 +24,15 @@ def run(options: Namespace) -> None:
             say(f"[{turn.agent + 1}. {agent.role} ({agent.llm}), round {turn.round}]\n{words}\n")
     for turn in answer.run.failures:
         complain(f"agent {turn.agent + 1} failed: {turn.error}")
+    refuse_unanswered([(answer.run, answer.outcome)])
     say(answer.answer if answer.answer is not None else "no readable answer")
     outcome = answer.outcome
     tokens = outcome.prompt_tokens + outcome.completion_tokens
     complain(
         f"{outcome.calls} calls, {tokens} tokens, {outcome.usd:.6f} USD, {answer.run.seconds:.2f} s, {outcome.label}"
     )
+    if model.warning:
+        complain(model.warning)
 
 
 def endpoint(options: Namespace, **settings: Any) -> LLMClient | None:

@@ -5,6 +5,7 @@ from argparse import Namespace
 
 from gdesign.api import load
 from gdesign.cli.export import formatted, put
+from gdesign.cli.talk import complain
 from gdesign.export.schema import design_to_json
 
 
@@ -18,3 +19,5 @@ def run(options: Namespace) -> None:
         else formatted(design, model.pool, options.format)
     )
     put(shown, options.out)
+    if model.warning:
+        complain(model.warning)

@@ -6,7 +6,7 @@ from argparse import Namespace
 
 from gdesign.api import load
 from gdesign.cli.ask import endpoint
-from gdesign.cli.talk import say
+from gdesign.cli.talk import complain, say
 from gdesign.errors import ConfigError
 from gdesign.llm.options import is_loopback
 from gdesign.serve.app import Serving
@@ -54,5 +54,7 @@ def run(options: Namespace) -> None:
             hosts={*LOOPBACK, sock.getsockname()[0], *options.allow_host} if not keys or options.allow_host else None,
             simulated=llm is None and model.config.names.llm == "simulated",
         )
+        if model.warning:
+            complain(model.warning)
         say(f"listening on {url_of(sock)}/v1")
         serve(Server(app, on_stop=app.stop, grace=options.grace), sock)

@@ -7,7 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from gdesign.errors import BudgetExceededError, ConfigError, GdesignError, UserError
+from omegaconf import MissingMandatoryValue
+
+from gdesign.errors import BudgetExceededError, ConfigError, CreditError, GdesignError, UserError
+from gdesign.runs.comparison import said
 
 RENAMED = {
     "encoder": "text",
@@ -55,7 +58,7 @@ def friendly(*, resume: str = "", wrapped_in: type[Exception] = GdesignError) ->
         wrapped_in: An exception of a library that may hide one of ours as its cause.
 
     Raises:
-        SystemExit: 2 after a mistake, 3 where the budget is spent, 130 after Ctrl-C.
+        SystemExit: 2 after a mistake or where an account has no credit, 3 where the budget is spent, 130 after Ctrl-C.
     """
     on = f" Everything so far is kept; {resume}." if resume else ""
     try:
@@ -64,8 +67,14 @@ def friendly(*, resume: str = "", wrapped_in: type[Exception] = GdesignError) ->
         complain(f"\nStopped.{on}")
         raise SystemExit(130) from None
     except BudgetExceededError as error:
+        if isinstance(error, CreditError):
+            complain(f"error: {error}.{on}")
+            raise SystemExit(2) from None
         complain(f"{error}.{on}")
         raise SystemExit(3) from None
+    except MissingMandatoryValue as error:
+        complain(f"error: {error.full_key} has no value; give it one on the command line: {error.full_key}=...")
+        raise SystemExit(2) from None
     except (UserError, OSError, wrapped_in) as error:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, UserError | OSError):
@@ -128,5 +137,7 @@ def one_line(name: str, summary: Mapping[str, Any]) -> str:
     return (
         f"{name}: score {summary['score']:.4f} ({low:.4f}-{high:.4f}), USD {summary['usd']:.4f} per 1,000 questions, "
         f"utility {summary['utility']:.4f}, {summary['n']} questions, {summary['split']}, {summary['label']}"
+        + (f", {failures} calls failed" if (failures := summary.get("failures")) else "")
         + (f", {faults} faults survived" if (faults := summary.get("faults")) else "")
+        + (f"; {said(comparison)}" if (comparison := summary.get("comparison")) else "")
     )

@@ -1,5 +1,7 @@
 """Draws, entropies and log-probabilities that the learned methods share."""
 
+import math
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -57,15 +59,30 @@ def gumbel(like: Float[Tensor, "*S"], generator: RNG) -> Float[Tensor, "*S"]:
     return -(-(u.clamp_min(tiny)).log()).clamp_min(tiny).log()
 
 
-def categorical_entropy(log_prob: Float[Tensor, "*S N"]) -> Float[Tensor, "*S"]:
-    """Return the entropy of distributions over N."""
-    return -(log_prob.exp() * log_prob).sum(-1)
+def categorical_entropy(
+    log_prob: Float[Tensor, "*S N"], prior: Float[Tensor, "*S N"] | None = None
+) -> Float[Tensor, "*S"]:
+    """Return the entropy of distributions over N; beside a prior, what is left of log(N) after the divergence from it.
+
+    Args:
+        prior: Log-probabilities, `NEVER` for what cannot be; an even one changes nothing.
+    """
+    entropy = -(log_prob.exp() * log_prob).sum(-1)
+    if prior is None:
+        return entropy
+    options = (prior > NEVER / 2).sum(-1).clamp_min(1)
+    return entropy + (log_prob.exp() * prior).sum(-1) + options.log()
 
 
-def bernoulli_entropy(logits: Float[Tensor, "*S"]) -> Float[Tensor, "*S"]:
-    """Return the entropy of yes or no."""
+def bernoulli_entropy(logits: Float[Tensor, "*S"], prior: Float[Tensor, "*S"] | None = None) -> Float[Tensor, "*S"]:
+    """Return the entropy of yes or no; beside a prior, what is left of log(2) after the divergence from it.
+
+    Args:
+        prior: Logits; 0 changes nothing.
+    """
     p = torch.sigmoid(logits)
-    return softplus(logits) - p * logits
+    entropy = softplus(logits) - p * logits
+    return entropy if prior is None else entropy + p * prior - softplus(prior) + math.log(2)
 
 
 def normal(mu: Float[Tensor, "*S H"], log_sigma: Float[Tensor, "*S H"], generator: RNG) -> Float[Tensor, "*S H"]:

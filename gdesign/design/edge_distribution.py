@@ -3,7 +3,8 @@
 The order is drawn backwards by Plackett-Luce (Luce 1959; GPTSwarm, arXiv 2402.16823, learns an order likewise): the
 first pick speaks last and decides. Then each agent hears each agent picked after it with that pair's own probability,
 so no draw can hold a circle and no pair is ever searched for one. Agents without a path to the decider are left out of
-the design; all draws that give the same design are summed, so probabilities are those of designs.
+the design; all draws that give the same design are summed, so probabilities are those of designs. Where there are many
+slots, some are called for each draw, in their order, and edges are drawn among these (`gdesign.design.places`).
 
 With a temporal part, each slot may also hear each other slot's words of the round before, and a slot
 listens to anybody in a later round only with a probability of its own; in the first round all listen.
@@ -24,7 +25,18 @@ from torch.nn.functional import logsigmoid
 from torch_geometric.data import Batch
 
 from gdesign.design.base import Designer, Draft
-from gdesign.design.draws import NEVER, RNG, bernoulli, bernoulli_entropy, gumbel, or_impossible, summed
+from gdesign.design.draws import (
+    ALWAYS,
+    NEVER,
+    RNG,
+    bernoulli,
+    bernoulli_entropy,
+    categorical_entropy,
+    gumbel,
+    or_impossible,
+    summed,
+)
+from gdesign.design.places import MAX_EXACT, Called, Places
 from gdesign.design.slot_graphs import (
     Later,
     SlotGraphs,
@@ -41,9 +53,6 @@ from gdesign.encode.problem import Rows, Space
 from gdesign.errors import ConfigError
 from gdesign.types import Agent, Design
 
-MAX_EXACT = 12
-"""Up to this many slots the orders are summed exactly (2^N sets); beyond, a draw carries its own order."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class EdgeDistribution(Rows):
@@ -55,6 +64,10 @@ class EdgeDistribution(Rows):
         temporal_logits: [i, j] is for slot j hearing what slot i said in the round before; None for no temporal edges.
         listen_logits: [j, l] is for slot j listening to those it can hear in round l + 2; given with `temporal_logits`.
         penalty: The method's own regulariser; None for none.
+        order_prior: The part of `order_logits` that is not learned; None for nothing.
+        edge_prior: The same for hearing each slot; None for nothing.
+        temporal_prior: The same in the round after; None for nothing.
+        called: The slots that these are, in the order in which they were picked; None for all slots, not picked yet.
     """
 
     order_logits: Float[Tensor, "B N"]
@@ -63,10 +76,40 @@ class EdgeDistribution(Rows):
     temporal_logits: Float[Tensor, "B N N"] | None = None
     listen_logits: Float[Tensor, "B N L"] | None = None
     penalty: Float[Tensor, " B"] | None = None
+    order_prior: Float[Tensor, "B N"] | None = None
+    edge_prior: Float[Tensor, "B N"] | None = None
+    temporal_prior: Float[Tensor, "B N"] | None = None
+    called: Called | None = None
 
     def __post_init__(self) -> None:
         assert (self.temporal_logits is None) == (self.listen_logits is None)
+        assert self.mask.shape[1] <= MAX_EXACT
         object.__setattr__(self, "order_logits", self.order_logits.masked_fill(~self.mask, NEVER))
+
+    @classmethod
+    def among(
+        cls,
+        places: Places,
+        *,
+        edge_logits: Float[Tensor, "B N N"],
+        temporal_logits: Float[Tensor, "B N N"] | None = None,
+        listen_logits: Float[Tensor, "B N L"] | None = None,
+        penalty: Float[Tensor, " B"] | None = None,
+    ) -> "EdgeDistribution":
+        """Return the distribution of what was learned, in logits between places, beside what is likely before."""
+        heard = places.temporal_prior[:, :, None]
+        return cls(
+            order_logits=places.order_logits,
+            edge_logits=edge_logits + places.edge_prior[:, :, None],
+            mask=places.mask,
+            temporal_logits=None if temporal_logits is None else temporal_logits + heard,
+            listen_logits=listen_logits,
+            penalty=penalty,
+            order_prior=places.order_prior,
+            edge_prior=places.edge_prior,
+            temporal_prior=None if temporal_logits is None else places.temporal_prior,
+            called=places.called,
+        )
 
     @cached_property
     def _pairs(self) -> Bool[Tensor, "B N N"]:
@@ -75,10 +118,7 @@ class EdgeDistribution(Rows):
     def sample(self, *, generator: RNG = None, greedy: bool = False) -> SlotGraphs:
         """Draw one graph a problem; greedily, the likeliest order and every edge above one half."""
         with torch.no_grad():
-            keys = self.order_logits
-            if not greedy:
-                keys = keys + gumbel(keys, generator)
-            order = keys.masked_fill(~self.mask, -torch.inf).argsort(dim=-1, descending=True, stable=True)
+            order = self._order(generator, greedy)
             rank = torch.empty_like(order).scatter_(
                 1, order, torch.arange(order.shape[1], device=order.device).expand_as(order)
             )
@@ -97,25 +137,25 @@ class EdgeDistribution(Rows):
             adjacency = adjacency & keep[:, :, None] & keep[:, None, :]
             return SlotGraphs(adjacency=adjacency, keep=keep, decider=order[:, 0], order=order, later=later)
 
+    def _order(self, generator: RNG, greedy: bool) -> Int[Tensor, "B N"]:
+        if self.called is not None:
+            return torch.arange(self.mask.shape[1], device=self.mask.device).expand(self.mask.shape)
+        keys = self.order_logits
+        if not greedy:
+            keys = keys + gumbel(keys, generator)
+        return keys.masked_fill(~self.mask, -torch.inf).argsort(dim=-1, descending=True, stable=True)
+
     def log_prob(self, graphs: SlotGraphs) -> Float[Tensor, " B"]:
         """Return the log-probability that a draw gives these graphs, whatever else it held.
 
-        The sum over orders runs over sets of slots already picked, 2^N of them. Above `MAX_EXACT`
-        slots it is the joint log-probability of the graph and the order it was drawn with.
-
-        Raises:
-            ConfigError: More than `MAX_EXACT` slots, and the graphs come without an order.
+        The sum over orders runs over sets of slots already picked, 2^N of them. Where slots were called it is the joint
+        log-probability of the graph and of these, in their order.
         """
         pair = self._pair_log_prob(graphs)
-        n = self.mask.shape[1]
-        if n <= MAX_EXACT:
-            return self._sum_over_orders(graphs, pair) + self._later_log_prob(graphs)
-        if graphs.order is None:
-            raise ConfigError(
-                f"the probability of a given design is summed over orders of at most {MAX_EXACT} slots; this problem "
-                f"has {n}: use fewer slots, or learn from the designer's own draws"
-            )
-        first = self.order_log_prob(graphs.order) + _along(pair, graphs.order).sum((1, 2))
+        if self.called is None:
+            first = self._sum_over_orders(graphs, pair)
+        else:
+            first = self.called.log_prob + pair.tril(-1).sum((1, 2))
         return first + self._later_log_prob(graphs)
 
     def order_log_prob(self, order: Int[Tensor, "B N"]) -> Float[Tensor, " B"]:
@@ -125,27 +165,39 @@ class EdgeDistribution(Rows):
         return ((picked - left) * self.mask.gather(1, order)).sum(1)
 
     def entropy(self, order: Int[Tensor, "B N"]) -> Float[Tensor, " B"]:
-        """Return the entropy of every pick, every edge along a drawn order, and all that is heard later.
+        """Return the entropy of a pick, of an edge along a drawn order, or of whatever else is decided, on average.
 
-        Its mean over orders is the entropy of the draw (order and all edges, before agents without
-        a path are left out), an upper bound of the design's.
+        Each beside its prior: an edge as unlikely as it was before anything was learned has as much as an even one.
         """
-        picked = self.order_logits.gather(1, order)
         there = self.mask.gather(1, order)
-        n = order.shape[1]
-        left = torch.ones(n, n, dtype=torch.bool, device=order.device).triu()[None] & there[:, None, :]
-        log_p = picked[:, None, :].expand(-1, n, -1).masked_fill(~left, NEVER).log_softmax(-1)
-        picks = (-(log_p.exp() * log_p).masked_fill(~left, 0.0).sum(-1) * there).sum(1)
-        bernoulli = bernoulli_entropy(self.edge_logits).masked_fill(~self._pairs, 0.0)
-        first = picks + _along(bernoulli, order).sum((1, 2))
-        if self.temporal_logits is None or self.listen_logits is None:
-            return first
-        temporal = bernoulli_entropy(self.temporal_logits).masked_fill(~self._pairs, 0.0).sum((1, 2))
-        return first + temporal + (bernoulli_entropy(self.listen_logits).sum(-1) * self.mask).sum(1)
+        n = self.mask.sum(1).to(self.edge_logits)
+        if self.called is None:
+            left = torch.ones_like(self._pairs[0]).triu()[None] & there[:, None, :]
+            prior = torch.zeros_like(self.order_logits) if self.order_prior is None else self.order_prior
+            log_p, before = (
+                x.gather(1, order)[:, None].masked_fill(~left, NEVER).log_softmax(-1).masked_fill(~left, NEVER)
+                for x in (self.order_logits, prior)
+            )
+            total, num = (categorical_entropy(log_p, before) * there).sum(1), n - 1
+        else:
+            total, num = self.called.entropy, self.called.num_picks
+        edges = bernoulli_entropy(self.edge_logits, _from(self.edge_prior, self.edge_logits))
+        edges = edges.masked_fill(~self._pairs, 0.0)
+        total, num = total + _along(edges, order).sum((1, 2)), num + n * (n - 1) / 2
+        if self.temporal_logits is not None and self.listen_logits is not None:
+            later = bernoulli_entropy(self.temporal_logits, _from(self.temporal_prior, self.temporal_logits))
+            later = later.masked_fill(~self._pairs, 0.0)
+            listen = bernoulli_entropy(self.listen_logits).sum(-1) * self.mask
+            open_ones = (self.listen_logits.abs() < ALWAYS).sum(-1) * self.mask
+            total, num = total + later.sum((1, 2)) + listen.sum(1), num + n * (n - 1) + open_ones.sum(1)
+        return total / num.clamp_min(1)
 
     def edge_probability(self) -> Float[Tensor, "B N N"]:
         """Return the probability that slot j hears slot i, over orders and edges."""
-        after = torch.sigmoid(self.order_logits[:, None, :] - self.order_logits[:, :, None])
+        if self.called is None:
+            after = torch.sigmoid(self.order_logits[:, None, :] - self.order_logits[:, :, None])
+        else:
+            after = torch.ones_like(self.edge_logits).tril(-1)
         return (after * torch.sigmoid(self.edge_logits)).masked_fill(~self._pairs, 0.0)
 
     def temporal_probability(self) -> Float[Tensor, "B N N"]:
@@ -225,20 +277,22 @@ class EdgeDesigner(Designer):
 
     @abstractmethod
     def distribution(
-        self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, mean: bool = False
+        self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, mean: bool = False, greedy: bool = False
     ) -> EdgeDistribution:
         """Return the distribution over graphs of each design, or of each problem where nothing is drawn before them.
 
         Args:
             problem: A batch of T problems.
             num_designs: K.
-            generator: Draws noise (latents, the start of a diffusion) in training mode; None for torch's own.
+            generator: Draws noise (latents, the start of a diffusion) in training mode, and who is called; None for
+                torch's own.
             mean: Take the noise's mean, as in evaluation mode, instead of drawing it.
+            greedy: Call the likeliest instead of drawing who is called.
         """
 
     def forward(self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, greedy: bool = False) -> Draft:
         """Draw designs for each problem; greedily, by the likeliest order and every edge above one half."""
-        edges = self.distribution(problem, num_designs=num_designs, generator=generator)
+        edges = self.distribution(problem, num_designs=num_designs, generator=generator, greedy=greedy)
         if len(edges.mask) < num_designs * problem.num_graphs:
             edges = edges[each(problem.num_graphs, num_designs, edges.mask.device)]
         return self.draft(problem, edges, edges.sample(generator=generator, greedy=greedy))
@@ -247,7 +301,15 @@ class EdgeDesigner(Designer):
         """Return the log-probability of one given design a problem, given the noise's mean; -inf where impossible.
 
         In training mode it differs from the log-probability of a draft whose method draws noise.
+
+        Raises:
+            ConfigError: There are more than `MAX_EXACT` slots.
         """
+        if (num := int(problem.batch.bincount().max()) - 1) > MAX_EXACT:
+            raise ConfigError(
+                f"the probability of a given design is summed over orders of at most {MAX_EXACT} slots; this problem "
+                f"has {num}: use fewer slots, or learn from the designer's own draws"
+            )
         edges = self.distribution(problem, mean=True)
         return design_log_prob(edges, slot_agents(problem), designs, num_rounds=self.num_rounds)
 
@@ -255,11 +317,14 @@ class EdgeDesigner(Designer):
         """Return the draft of graphs that were drawn from these edges, one a design."""
         assert graphs.order is not None
         agents = slot_agents(problem, len(graphs.decider) // problem.num_graphs)
+        if edges.called is not None:  # a place that nobody takes is never kept, whoever stands there
+            rows = zip(agents, edges.called.slots.tolist(), strict=True)
+            agents = [[at[i] if i < len(at) else at[0] for i in slots] for at, slots in rows]
 
         def designs() -> list[Design]:
             return to_designs(graphs, agents, num_rounds=self.num_rounds)
 
-        if distinct(agents) or graphs.keep.shape[1] > MAX_EXACT:
+        if edges.called is not None or distinct(agents):
             log_prob = edges.log_prob(graphs)
         else:  # several slots hold one candidate, so several graphs may give the design
             log_prob = design_log_prob(edges, agents, designs(), num_rounds=self.num_rounds)
@@ -268,7 +333,7 @@ class EdgeDesigner(Designer):
             log_prob=log_prob,
             entropy=edges.entropy(graphs.order),
             penalty=edges.penalty,
-            soft=edges.edge_probability(),
+            soft=edges.edge_probability() if edges.called is None else None,
         )
 
 
@@ -280,6 +345,10 @@ def design_log_prob(
         designs, agents, mask=edges.mask, num_rounds=num_rounds, temporal=edges.temporal_logits is not None
     )
     return summed(edges[owner].log_prob(graphs), owner, len(designs))
+
+
+def _from(prior: Float[Tensor, "B N"] | None, to: Float[Tensor, "B N N"]) -> Float[Tensor, "B N N"] | None:
+    return None if prior is None else prior[:, :, None].expand_as(to)
 
 
 def _along(pair: Float[Tensor, "B N N"], order: Int[Tensor, "B N"]) -> Float[Tensor, "B N N"]:

@@ -49,6 +49,7 @@ class Fixed(Constant):
         llms: The agents by the names of their LLMs, in this order, each in its first free slot.
         llm: Keep only the agents with this LLM.
         role: Keep only the agents with this role.
+        operator: Keep only the agents that work so.
         num_agents: Take the first so many of the chosen agents; None for all.
         repeat: Where `num_agents` is more than there are, go round the chosen agents again and again.
         **options: The topology's own (`num_rounds` of a debate, `quorum` of a cascade, ...).
@@ -66,6 +67,7 @@ class Fixed(Constant):
         llms: Sequence[str] | None = None,
         llm: str | None = None,
         role: str | None = None,
+        operator: str | None = None,
         num_agents: int | None = None,
         repeat: bool = False,
         **options: Any,
@@ -73,7 +75,7 @@ class Fixed(Constant):
         super().__init__(space=space)
         if sum(x is not None for x in (slots, llms, llm)) > 1:
             raise ConfigError("choose agents by slots, by llms or by llm, not by several of them at once")
-        chosen = _choose(space, slots=slots, llms=llms, llm=llm, role=role)
+        chosen = _choose(space, slots=slots, llms=llms, llm=llm, role=role, operator=operator)
         if num_agents is not None:
             if num_agents < 1 or (num_agents > len(chosen) and not repeat):
                 raise ConfigError(
@@ -90,7 +92,13 @@ class Fixed(Constant):
 
 
 def _choose(
-    space: Space, *, slots: Sequence[int] | None, llms: Sequence[str] | None, llm: str | None, role: str | None
+    space: Space,
+    *,
+    slots: Sequence[int] | None,
+    llms: Sequence[str] | None,
+    llm: str | None,
+    role: str | None,
+    operator: str | None,
 ) -> list[int]:
     n = len(space.slots)
     if slots is not None and (wrong := [i for i in slots if not 0 <= i < n]):
@@ -98,6 +106,8 @@ def _choose(
     chosen = list(range(n)) if slots is None else list(slots)
     if role is not None:
         chosen = _keep(chosen, [space.slots[i].role for i in chosen], role, "role")
+    if operator is not None:
+        chosen = _keep(chosen, [space.slots[i].operator for i in chosen], operator, "operator")
     if llm is not None:
         chosen = _keep(chosen, [space.slots[i].llm for i in chosen], llm, "LLM")
     if llms is None:

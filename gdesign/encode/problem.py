@@ -24,6 +24,12 @@ from gdesign.types import Agent, AgentPool, Candidate, Task
 NUM_FEATURES = 6
 """F: log price of input, of output, instance of the candidate, is a task node, lambda is zero, log lambda."""
 
+LEAST_PRICE = 0.01
+"""Added to prices, in USD for a million tokens, before their logarithm is taken."""
+
+USUAL_TOKENS = (300, 200)
+"""Prompt and completion tokens that a call is taken to need where no reply of the agent is known."""
+
 MAX_USD_WEIGHT = 1e38
 """The highest lambda; tensors hold little more."""
 
@@ -117,8 +123,8 @@ class ProblemEncoder:
         self._x = encoder(texts)
         llms = [pool.llm(slot.llm) for slot in chosen]
         features = torch.zeros(n + 1, NUM_FEATURES)
-        features[:n, 0] = torch.tensor([math.log10(m.usd_per_1M_input + 0.01) for m in llms])
-        features[:n, 1] = torch.tensor([math.log10(m.usd_per_1M_output + 0.01) for m in llms])
+        features[:n, 0] = torch.tensor([math.log10(m.usd_per_1M_input + LEAST_PRICE) for m in llms])
+        features[:n, 1] = torch.tensor([math.log10(m.usd_per_1M_output + LEAST_PRICE) for m in llms])
         features[:n, 2] = torch.tensor([float(i) for i in self.space.instances])
         features[n, 3] = 1.0
         self._features = features
@@ -220,6 +226,7 @@ class Dense(Rows):
     Attributes:
         slot: The slots' identities; 0 where padded.
         anchor: 1 where an anchor edge leads from slot i to slot j.
+        burden: What a call of each slot usually takes from the utility: lambda times the USD of 1,000 usual calls.
     """
 
     slots: Float[Tensor, "B N D"]
@@ -227,6 +234,7 @@ class Dense(Rows):
     mask: Bool[Tensor, "B N"]
     slot: Int[Tensor, "B N"]
     anchor: Float[Tensor, "B N N"]
+    burden: Float[Tensor, "B N"]
 
 
 def dense(problem: Batch, h: Float[Tensor, "V D"]) -> Dense:
@@ -243,4 +251,14 @@ def dense(problem: Batch, h: Float[Tensor, "V D"]) -> Dense:
     first = problem.ptr[problem.batch[src]]
     anchor = torch.zeros(num, n, n, device=h.device)
     anchor[problem.batch[src], src - first, dst - first] = 1.0
-    return Dense(slots=slots, task=h[~is_slot], mask=mask, slot=identity, anchor=anchor)
+    prices = (10 ** problem.features[is_slot, :2] - LEAST_PRICE).clamp_min(0)
+    usual = prices @ prices.new_tensor(USUAL_TOKENS) / 1000
+    usd, _ = to_dense_batch(usual, graph, batch_size=num)
+    return Dense(
+        slots=slots,
+        task=h[~is_slot],
+        mask=mask,
+        slot=identity,
+        anchor=anchor,
+        burden=problem.usd_weight[:, None] * usd,
+    )

@@ -1,4 +1,4 @@
-"""Texts as vectors: all-MiniLM-L6-v2, counts of words, how a text looks, and a disk cache.
+"""Texts as vectors: all-MiniLM-L6-v2 or any model of sentences, counts of words, how a text looks, and a disk cache.
 
 Shape letters: T texts, D text features.
 """
@@ -229,6 +229,55 @@ class MiniLM:
             part = order[start : start + self._batch_size]
             out[part] = self._encode([texts[i] for i in part]).clone()
         return out
+
+
+class SentenceEncoder:
+    """Any model of sentence-transformers, from a folder or the hub's cache; nothing is fetched, no code of it is run.
+
+    Args:
+        model: A folder, or a name such as `BAAI/bge-small-en-v1.5`.
+        prompt: What is put before every text, where a model wants that (`query: ` for the e5 family).
+        max_tokens: Where texts are cut; None for the model's own limit.
+        batch_size: Texts encoded at once.
+
+    Raises:
+        ConfigError: sentence-transformers is not installed, or there is no such model here.
+    """
+
+    def __init__(
+        self, *, model: str, prompt: str = "", max_tokens: int | None = None, batch_size: int = 64, device: str = "cpu"
+    ) -> None:
+        try:
+            from sentence_transformers import SentenceTransformer
+        except ImportError as error:
+            raise ConfigError(
+                "text=sentences needs the package sentence-transformers; install the extra: pip install 'gdesign[text]'"
+            ) from error
+        try:
+            self._model = SentenceTransformer(model, device=device, local_files_only=True, trust_remote_code=False)
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"there is no sentence-transformers model {model!r} here, neither a folder nor in the hub's cache; "
+                f"fetch it first: hf download {model} ({str(error).splitlines()[0]})"
+            ) from error
+        if max_tokens is not None:
+            self._model.max_seq_length = max_tokens
+        self._prompt = prompt
+        self._batch_size = batch_size
+        probe = self._encode(["Which of these agents should answer?"])
+        self.dim = probe.shape[1]
+        # Two versions of a model may go by one name, or one by two: what it says of a text tells them apart.
+        said = hashlib.sha256((probe * 1000).round().to(torch.int16).numpy().tobytes()).hexdigest()[:12]
+        self.name = f"{Path(model).name}-{said}-{self._model.max_seq_length}-{prompt}"
+
+    def _encode(self, texts: Sequence[str]) -> Float[Tensor, "T D"]:
+        asked = [self._prompt + text for text in texts]
+        found = self._model.encode(asked, batch_size=self._batch_size, convert_to_tensor=True, show_progress_bar=False)
+        return normalize(found.float(), dim=-1).cpu()
+
+    def __call__(self, texts: Sequence[str]) -> Float[Tensor, "T D"]:
+        """Encode texts."""
+        return self._encode(texts) if texts else torch.empty(0, self.dim)
 
 
 class CachedEncoder:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol, Self, runtime_checkable
 
+from gdesign.errors import ConfigError
 from gdesign.execute.limits import Limits
 from gdesign.execute.reward import account
 from gdesign.execute.run import run
@@ -15,6 +16,17 @@ from gdesign.types import AgentPool, Job, Outcome, Run
 Result = tuple[Run, Outcome]
 OnRun = Callable[[Run, Outcome], None]
 """Is told each run as soon as it has ended, in the order in which they end."""
+
+
+def refuse_unanswered(results: Sequence[Result]) -> None:
+    """Raise ConfigError where no call of any of these runs was answered: a score of 0 would say nothing."""
+    if not results or any(outcome.label is not None for _, outcome in results):
+        return
+    reasons = dict.fromkeys(turn.error for run, _ in results for turn in run.failures)
+    raise ConfigError(
+        f"no call was answered in {len(results)} run{'s' * (len(results) > 1)}, so there is nothing to score "
+        f"({next(iter(reasons), 'nobody was asked')}); mend that and start again"
+    )
 
 
 class Log(Protocol):

@@ -8,6 +8,7 @@ tests that the question shows, or on some that the agent writes, and repaired (a
 
 import ast
 import asyncio
+import builtins
 import itertools
 import re
 import threading
@@ -17,9 +18,9 @@ from dataclasses import replace
 from gdesign.agents.prompt import TURNS, quoted
 from gdesign.errors import LLMError, UnsupportedRequestError
 from gdesign.sandbox import Result, Sandbox
-from gdesign.tasks.answers import program
+from gdesign.tasks.answers.programs import parsed, program, uses
+from gdesign.tasks.answers.thoughts import without_thoughts
 from gdesign.tasks.base import Benchmark, RunsPrograms
-from gdesign.tasks.programs import parsed
 from gdesign.types import AgentPool, Label, Message, Reply, Request, Task, Usage
 
 Ask = Callable[[Request], Awaitable[Reply]]
@@ -97,7 +98,7 @@ class _Talk:
         reply = await self._ask(request)
         self._last = request
         self._replies.append(reply)
-        self.said = reply.text
+        self.said = without_thoughts(reply.text) or reply.text  # no model takes an empty message for its own
         return self.said
 
     def fail(self, error: LLMError) -> None:
@@ -125,6 +126,7 @@ def _together(replies: Sequence[Reply]) -> Usage:
     return Usage(
         prompt_tokens=sum(r.usage.prompt_tokens for r in replies),
         completion_tokens=sum(r.usage.completion_tokens for r in replies),
+        cached_tokens=sum(r.usage.cached_tokens for r in replies),
         counted=any(r.usage.counted for r in replies),
     )
 
@@ -179,8 +181,8 @@ async def _tested(talk: _Talk, task: Task, tools: Sandbox) -> Reply:
     text, report = "", ""
     try:
         text = await talk.begin()
-        written = program(text)
         tests = shown_tests(task.question)
+        written = program(text, _names(tests))
         if written is not None and not tests:
             tests = shown_tests(await talk.go_on(TURNS["own_tests"]))
         for left in reversed(range(NUM_REPAIRS + 1)):
@@ -190,7 +192,7 @@ async def _tested(talk: _Talk, task: Task, tools: Sandbox) -> Reply:
             if not report or not left:
                 break
             text = await talk.go_on(TURNS["repair"].format(report=quoted(report)))
-            written, report = program(text), ""
+            written, report = program(text, _names(tests)), ""
     except LLMError as error:
         talk.fail(error)
     return talk.end(f"{text}\n\nTests say of this program:\n{quoted(report)}" if report else text)
@@ -206,6 +208,11 @@ def shown_tests(text: str) -> list[str]:
         elif line.startswith(">>> ") and after and not after.startswith((">>>", '"""', "'''", "Traceback")):
             tests.append(f"assert {line[4:].split('  #')[0]} == {after}")
     return [test for test in dict.fromkeys(tests) if _parses(test)]
+
+
+def _names(tests: Sequence[str]) -> set[str]:
+    """Return the names that tests use: what a program has to define."""
+    return uses("\n".join(tests)) - set(vars(builtins))
 
 
 def _parses(test: str) -> bool:
@@ -281,7 +288,7 @@ async def _reflected(talk: _Talk, task: Task, tools: Sandbox) -> Reply:
     try:
         text = await talk.begin()
         for _ in range(NUM_REPAIRS):
-            written = program(text) if tests else None
+            written = program(text, _names(tests)) if tests else None
             if written is None:
                 lesson = await talk.go_on(TURNS["criticise"])
                 if SATISFIED in lesson.lower():

@@ -3,20 +3,27 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from gdesign.agents.prompt import prompt
-from gdesign.types import Agent, AgentPool, Design, Gate, Origin, Reply, Request, Task, Turn, sample_index
+from gdesign.agents.prompt import OPERATORS, prompt, refuse_unprompted
+from gdesign.tasks.answers.thoughts import without_thoughts
+from gdesign.types import Agent, AgentPool, Design, Gate, Message, Origin, Reply, Request, Task, Turn, sample_index
 
 
 class Plan:
     """The turns of a design, each named by its agent and its round (counted from 1).
 
+    Args:
+        recorded: Whether turns are answered from recordings, which need no prompt.
+
     Raises:
         PoolError: The design names a role, LLM or operator that the pool lacks.
+        UnsupportedRequestError: No prompt tells how an agent works, and it is to be told.
     """
 
-    def __init__(self, design: Design, *, pool: AgentPool) -> None:
+    def __init__(self, design: Design, *, pool: AgentPool, recorded: bool = False) -> None:
         for agent in design.agents:
             pool.check(agent)
+            if not recorded:
+                refuse_unprompted(agent.operator)
         self._agents = design.agents
         self._pool = pool
         self._copies = _copies(design.agents)
@@ -34,7 +41,7 @@ class Plan:
         return heard
 
     def request(self, i: int, task: Task, *, seed: int, heard: Sequence[Turn], previous: Reply | None) -> Request:
-        """Return what agent `i` is asked.
+        """Return what agent `i` is asked; what it is told of replies, its own included, is without thoughts.
 
         Args:
             heard: The turns it hears; those without a reply are left out.
@@ -47,9 +54,11 @@ class Plan:
                 agent,
                 task,
                 pool=self._pool,
-                heard=[(self._agents[t.agent].role, reply.text) for t, reply in spoken],
-                previous=None if previous is None else previous.text,
-            ),
+                heard=[(self._agents[t.agent].role, without_thoughts(reply.text)) for t, reply in spoken],
+                previous=None if previous is None else without_thoughts(previous.text),
+            )
+            if agent.operator in OPERATORS
+            else (Message("system", f"Works by: {agent.operator}."), Message("user", task.question)),
             sample=sample_index(seed=seed, copy=self._copies[i]),
             origin=Origin(
                 task_id=task.id,

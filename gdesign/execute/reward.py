@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from gdesign.errors import ConfigError
-from gdesign.types import AgentPool, Grade, Label, Outcome, Run
+from gdesign.types import LLM, AgentPool, Grade, Label, Outcome, Run, Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,13 +62,15 @@ def account(run: Run, *, grade: Grade, pool: AgentPool) -> Outcome:
         prompt_tokens += usage.prompt_tokens
         completion_tokens += usage.completion_tokens
         llm = pool.llm(run.design.agents[turn.agent].llm)
-        price = llm.usd(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens)
+        price = turn.reply.usd
+        if price is None:
+            price = _price(llm, usage)
         usd += price
         agent_usd[turn.agent] += price
         if turn.reply.label is Label.LIVE:
             paid_usd += price
         elif (live := turn.reply.live) is not None:
-            paid_usd += llm.usd(prompt_tokens=live.prompt_tokens, completion_tokens=live.completion_tokens)
+            paid_usd += _price(llm, live)
     return Outcome(
         score=score,
         usd=usd,
@@ -84,6 +86,14 @@ def account(run: Run, *, grade: Grade, pool: AgentPool) -> Outcome:
         faults=faults,
         counted=counted,
         agent_usd=tuple(agent_usd),
+    )
+
+
+def _price(llm: LLM, usage: Usage) -> float:
+    return llm.usd(
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        cached_tokens=usage.cached_tokens,
     )
 
 

@@ -10,7 +10,7 @@ from gdesign.execute.decide import decide
 from gdesign.execute.limits import Ledger, Limits
 from gdesign.execute.operators import MOST_CALLS, work
 from gdesign.execute.plan import Plan, stays_silent
-from gdesign.llm.base import LLMClient
+from gdesign.llm.base import LLMClient, answers_turns
 from gdesign.sandbox import Sandbox
 from gdesign.types import AgentPool, Design, Extract, Run, Task, Turn
 
@@ -41,15 +41,17 @@ async def run(
 
     Raises:
         PoolError: The design names a role, LLM or operator that the pool lacks.
-        UnsupportedRequestError: The client cannot answer such a request by its nature, or an operator runs programs and
-            there is nowhere to run them.
+        UnsupportedRequestError: The client cannot answer such a request by its nature, no prompt tells how an agent
+            works, or an operator runs programs and there is nowhere to run them.
         BudgetExceededError: The limit on spending is reached.
     """
-    plan = Plan(design, pool=pool)
+    whole_turns = answers_turns(llm)
+    plan = Plan(design, pool=pool, recorded=whole_turns)
     began = perf_counter()
     n = len(design.agents)
     num_turns = n * design.num_rounds
-    several = {turn for turn in range(num_turns) if design.agents[turn % n].operator in MOST_CALLS}
+    asks_again = frozenset() if whole_turns else MOST_CALLS.keys()
+    several = {turn for turn in range(num_turns) if design.agents[turn % n].operator in asks_again}
     ledger = None if limits is None else Ledger(limits=limits, pool=pool, num_turns=num_turns, several=several)
 
     async def take_turn(i: int, r: int) -> Turn:
@@ -65,7 +67,10 @@ async def run(
         request = plan.request(i, task, seed=seed, heard=[turn.result() for turn in hears], previous=previous)
         ask = llm if ledger is None else partial(ledger.ask, turn=(r - 1) * n + i, agent=i, llm=llm)
         try:
-            reply = await work(request, operator=agent.operator, task=task, ask=ask, tools=tools)
+            if whole_turns:
+                reply = await ask(request)
+            else:
+                reply = await work(request, operator=agent.operator, task=task, ask=ask, tools=tools)
         except LLMError as error:
             return Turn(agent=i, round=r, error=str(error), start=start, end=perf_counter() - began)
         answer = extract(task, reply.text)

@@ -14,6 +14,7 @@ from gdesign.errors import ConfigError
 from gdesign.execute.plan import Plan
 from gdesign.export.steps import steps
 from gdesign.llm.seeds import seed_of
+from gdesign.tasks.answers import thoughts
 from gdesign.types import Agent, AgentPool, Design, Task
 
 _NOTHING = Task(id="", question="", answer="", benchmark="")
@@ -54,6 +55,7 @@ def to_python(design: Design, *, pool: AgentPool) -> str:
         most_quoted=f"{MAX_QUOTED:_}",
         heard=DATA,
         quoted=inspect.getsource(quoted).strip(),
+        thoughts=inspect.getsource(thoughts).split("import re\n", 1)[1].strip(),
         agents=[_agent(i, agent, plan, pool) for i, agent in enumerate(design.agents)],
         decision={"kind": decision.kind}
         | ({"weights": decision.weights} if decision.weights else {})

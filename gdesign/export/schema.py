@@ -6,7 +6,6 @@ in every round. Endpoints and the names of keys are no part of it. The models be
 `schema` writes the schema file from them; what only a whole design can break, such as a circle, `Design` refuses.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -15,8 +14,10 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
-from gdesign.errors import DataError, MissingDataError
+from gdesign.errors import DataError, DesignError, MissingDataError, PoolError
+from gdesign.files import read_json
 from gdesign.types import LLM, Agent, AgentPool, Decision, Design, Edge, Gate, Role
+from gdesign.types.design import MAX_ROUNDS
 
 VERSION = 1
 """What this gdesign writes and reads."""
@@ -24,6 +25,7 @@ VERSION = 1
 Some = Field(json_schema_extra={"minItems": 1})
 Index = Annotated[int, Field(json_schema_extra={"minimum": 0})]
 Positive = Annotated[int, Field(json_schema_extra={"minimum": 1})]
+Rounds = Annotated[int, Field(json_schema_extra={"minimum": 1, "maximum": MAX_ROUNDS})]
 Price = Annotated[float, Field(json_schema_extra={"minimum": 0})]
 # what a design has nothing of is left out
 Text = Annotated[str | None, BeforeValidator(lambda value: None if value == "" else value)]
@@ -83,6 +85,9 @@ class _LLM(_Part):
     usd_per_1M_input: Price = Field(description="USD for a million prompt tokens.")
     usd_per_1M_output: Price = Field(description="USD for a million completion tokens.")
     profile: Text = Field(default=None, description="What encoders read of it.")
+    usd_per_1M_cached_input: Price | None = Field(
+        default=None, description="USD for a million prompt tokens that a cache held."
+    )
 
 
 class _Pool(_Part):
@@ -108,7 +113,9 @@ class Document(_Part):
         default=[],
         description="dst hears what src said in the round before; rounds names those in which dst hears, from 2 on.",
     )
-    num_rounds: Positive = Field(default=1, description="How often each agent gets the floor.")
+    num_rounds: Annotated[int, Field(json_schema_extra={"minimum": 1, "maximum": MAX_ROUNDS})] = Field(
+        default=1, description="How often each agent gets the floor."
+    )
     decision: _Decision = Field(
         description="How the last words become one answer. last: of the agents that spoke, the one with the highest "
         "index. vote: the most frequent answer. weighted_vote: the answer with the largest sum of weights. judge: the "
@@ -174,14 +181,11 @@ def read_design(path: str | Path) -> tuple[Design, AgentPool | None]:
     path = Path(path)
     if not path.is_file():
         raise MissingDataError(f"{path} is not there; `gdesign design --format json --out {path}` writes such a file")
-    try:
-        row = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not JSON ({error})") from error
+    row = read_json(path)
     try:
         return design_from_json(row), pool_from_json(row)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
+    except (DataError, DesignError, PoolError) as error:
+        raise type(error)(f"{path}: {error}") from error
 
 
 def design_from_json(row: Mapping[str, Any]) -> Design:

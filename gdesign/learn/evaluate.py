@@ -6,6 +6,7 @@ Shape letters: Q questions, R resamples.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from time import perf_counter
@@ -18,12 +19,16 @@ from tqdm import tqdm
 
 from gdesign.design.base import Designer
 from gdesign.design.choose import greedy
+from gdesign.design.deployed import Deployed
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.errors import ConfigError
-from gdesign.execute.arena import Arena, Result
+from gdesign.execute.arena import Arena, Result, refuse_unanswered
 from gdesign.execute.reward import Reward
+from gdesign.export.schema import design_to_json
 from gdesign.learn.data import Item
-from gdesign.types import Job, Outcome
+from gdesign.runs.comparison import Kind
+from gdesign.runs.standing import Standing
+from gdesign.types import Design, Job, Outcome
 
 NUM_RESAMPLES = 2000
 
@@ -110,35 +115,98 @@ def evaluate_into(
     num_samples: int,
     reward: Reward,
     training: Mapping[str, int | float],
+    standing: Standing | None = None,
+    deploy: str = "learned",
 ) -> dict[str, Any]:
     """Evaluate, and write `eval.json` with what training cost.
 
     Args:
         arena: Runs the designs, under the split as phase.
         training: What training took, as `gdesign.runs.money.spent` says.
+        standing: How the designer did on validation; then the best single agent is run too, and the designer itself
+            where something else is deployed.
+        deploy: `better` deploys measured designs in the place of a designer that lost to one; `learned` does not.
 
     Raises:
-        ConfigError: There are no tasks.
+        ConfigError: There are no tasks, or no call was answered.
     """
     if not items:
         raise ConfigError(f"there are no tasks in the split {split}; choose another, or check the task's settings")
     began = perf_counter()
-    results = evaluate(
-        designer,
-        items,
-        problems=problems,
-        arena=arena,
-        usd_weight=reward.usd_weight,
-        num_samples=num_samples,
-        phase=split,
+    standing = None if standing is None else standing.within(problems.space.pool)
+    deployed = designer if standing is None else standing.deployed(designer, deploy=deploy)
+    run = partial(
+        evaluate, items=items, problems=problems, arena=arena, usd_weight=reward.usd_weight, num_samples=num_samples
     )
+    results = run(deployed, phase=split)
+    refuse_unanswered(results)
     summary = summarise(results, reward=reward, seconds=perf_counter() - began)
     summary |= {"split": split, "num_samples": num_samples, **asdict(reward), "training": dict(training)}
+    if answered_by := _answered_by(results):
+        summary["answered_by"] = answered_by
+    if standing is not None:
+        measured = deployed.stands_in(reward.usd_weight) if isinstance(deployed, Deployed) else None
+        instead = [] if measured is None else results
+        learned = results if measured is None else run(designer, phase=f"{split}:learned")
+        beside = _beside(learned, standing, instead, arena=arena, reward=reward, phase=f"{split}:rival")
+        kinds = {rival.worth.design: rival.kind for rival in standing.rivals}
+        summary["comparison"] = {
+            "usd_weight": standing.usd_weight,
+            "deployed": "learned" if measured is None else kinds[measured.design],
+            "validation": standing.told(),
+            "evaluated": beside,
+            "took": dict(standing.took),
+        }
     if arena.isolation is not None:
         summary["sandbox"] = arena.isolation
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "eval.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return summary
+
+
+def _answered_by(results: Sequence[Result]) -> dict[str, list[str]]:
+    """Return which other models answered, by the LLM that was asked."""
+    found: dict[str, set[str]] = {}
+    for run, _ in results:
+        for turn in run.turns:
+            if turn.reply is not None and turn.reply.model:
+                found.setdefault(run.design.agents[turn.agent].llm, set()).add(turn.reply.model)
+    return {llm: sorted(models) for llm, models in sorted(found.items())}
+
+
+def _beside(
+    learned: Sequence[Result],
+    standing: Standing,
+    instead: Sequence[Result],
+    *,
+    arena: Arena,
+    reward: Reward,
+    phase: str,
+) -> dict[str, Any]:
+    """Return what the learned designer was worth beside the best single agent and what answers instead of it."""
+    weight, own = _by_question(learned, reward)
+    score, usd, utility = weighted_mean(own[:, :3], weight).tolist()
+    told: dict[str, Any] = {"n": len(own), "learned": {"score": score, "usd": usd, "utility": utility}}
+    single = standing.best(reward.usd_weight, "single")
+    assert single is not None
+    runs: dict[Design, Sequence[Result]] = {instead[0][0].design: instead} if instead else {}
+    if single.worth.design not in runs:
+        jobs = [Job(single.worth.design, run.task, run.seed) for run, _ in learned]
+        runs[single.worth.design] = arena.run(jobs, phase=phase)
+    for design, results in runs.items():
+        kind: Kind = "single" if design == single.worth.design else "seen"
+        _, table = _by_question(results, reward)
+        score, usd, utility = weighted_mean(table[:, :3], weight).tolist()
+        apart = (own[:, 2] - table[:, 2])[:, None]
+        told[kind] = {
+            "design": design_to_json(design, brief=True),
+            "score": score,
+            "usd": usd,
+            "utility": utility,
+            "difference": float(weighted_mean(apart, weight)),
+            "interval": bootstrap(apart, weight, seed=0)[:, 0].tolist(),
+        }
+    return told
 
 
 def _domain(results: Sequence[Result], reward: Reward) -> dict[str, float]:

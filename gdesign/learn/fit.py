@@ -13,6 +13,7 @@ from lightning.pytorch.plugins import TorchCheckpointIO
 
 from gdesign.design.base import Designer, Searched
 from gdesign.errors import ConfigError
+from gdesign.execute.arena import refuse_unanswered
 from gdesign.learn.data import TaskData
 from gdesign.learn.module import DesignModule
 from gdesign.runs import checkpoint
@@ -68,8 +69,8 @@ def fit(
         resume: Go on from `checkpoint/last.ckpt` if it is there, to the same numbers as without the stop.
 
     Raises:
-        ConfigError: The trainer ended before the first validation, or latency has a price for a designer that asks
-            for runs of its own.
+        ConfigError: The trainer ended before the first validation, no call was answered, or latency has a price for
+            a designer that asks for runs of its own.
         DataError: There is a checkpoint to go on from and it cannot be read.
     """
     designer = module.designer
@@ -103,6 +104,7 @@ def fit(
                 "more (trainer.max_epochs, trainer.max_steps), or evaluate an untrained designer by eval.py"
             )
         checkpoint.restore(designer, folder / checkpoint.BEST)
+    refuse_unanswered(module.unanswered or [])
 
 
 def _train(module: DesignModule, data: TaskData, trainer: L.Trainer, *, last: Path | None) -> None:

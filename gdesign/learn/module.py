@@ -130,6 +130,7 @@ class DesignModule(L.LightningModule):
         self.num_validation_samples = num_validation_samples
         self.generator = torch.Generator().manual_seed(seed)
         self.num_runs = 0
+        self.unanswered: list[Result] | None = []  # the last runs, as long as no call was answered at all
         self.seconds = 0.0
         self._began = perf_counter()
         self._drawn = Means(persistent=True)  # since the last row of metrics, wherever a training was stopped
@@ -293,7 +294,11 @@ class DesignModule(L.LightningModule):
             if self.replay is not None and phase == "fit:train":
                 self.replay.add(run, outcome, step=step)
 
-        return self.arena.run(jobs, phase=phase, step=step, on_run=on_run)
+        results = self.arena.run(jobs, phase=phase, step=step, on_run=on_run)
+        if self.unanswered is not None:
+            heard = any(outcome.label is not None for _, outcome in results)
+            self.unanswered = None if heard else results
+        return results
 
     def _weights(self, batch: Sequence[Item]) -> Tensor:
         return torch.tensor([item.task.weight for item in batch])

@@ -12,6 +12,7 @@ from gdesign.export.schema import design_from_json
 from gdesign.runs import checkpoint
 from gdesign.runs.config import read_config
 from gdesign.runs.log import read_runs
+from gdesign.runs.money import COMPARISON
 from gdesign.types import Design, Task
 
 Teacher = Callable[[Sequence[Task]], Sequence[Design]]
@@ -49,6 +50,8 @@ def best_runs(path: str | Path, *, reward: Reward) -> Teacher:
     worth: dict[tuple[str, str], dict[str, list[float]]] = {}
     designs: dict[str, Mapping[str, Any]] = {}
     for row in read_runs(path / "runs.jsonl" if path.is_dir() else path):
+        if row["phase"] == COMPARISON:  # what rivals of the designer were worth was not part of its training
+            continue
         text = json.dumps(row["design"], sort_keys=True)
         designs[text] = row["design"]
         tokens = row["prompt_tokens"] + row["completion_tokens"]

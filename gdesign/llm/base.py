@@ -18,3 +18,12 @@ class LLMClient(Protocol):
     async def __call__(self, request: Request) -> Reply:
         """Answer one request."""
         ...
+
+
+def answers_turns(llm: LLMClient) -> bool:
+    """Return whether a client answers an agent's whole turn at once, however the agent works: it was recorded so.
+
+    Such a client has an attribute `whole_turns` that is true. It needs no prompts, so an agent may work in a way that
+    nothing here tells an LLM of.
+    """
+    return bool(getattr(llm, "whole_turns", False))

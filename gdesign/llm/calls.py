@@ -70,8 +70,11 @@ def reply_to_json(reply: Reply) -> dict[str, Any]:
         row["faults"] = list(reply.faults)
     if reply.score is not None:
         row["score"] = reply.score
+    if reply.usd is not None:
+        row["usd"] = reply.usd
     if reply.live is not None:
         row["live"] = _usage_to_json(reply.live)
+    row |= {name: value for name in ("reasoning", "model") if (value := getattr(reply, name))}
     return row
 
 
@@ -87,11 +90,16 @@ def reply_from_json(row: Mapping[str, Any]) -> Reply:
         seconds=_in(row, "seconds", "a number, 0 or more"),
         faults=tuple(_in(row, "faults", "a list of words", [])),
         live=_usage_from_json(row["live"]) if "live" in row else None,
+        reasoning=_in(row, "reasoning", "text", ""),
+        model=_in(row, "model", "text", ""),
+        usd=_in(row, "usd", "a number, 0 or more") if "usd" in row else None,
     )
 
 
 def _usage_to_json(usage: Usage) -> dict[str, Any]:
     row: dict[str, Any] = {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
+    if usage.cached_tokens:
+        row["cached_tokens"] = usage.cached_tokens
     return row | ({"counted": True} if usage.counted else {})
 
 
@@ -99,6 +107,7 @@ def _usage_from_json(row: Mapping[str, Any]) -> Usage:
     return Usage(
         prompt_tokens=_in(row, "prompt_tokens", "0, 1, 2, ..."),
         completion_tokens=_in(row, "completion_tokens", "0, 1, 2, ..."),
+        cached_tokens=_in(row, "cached_tokens", "0, 1, 2, ...", 0),
         counted=_in(row, "counted", "true or false", False),
     )
 

@@ -1,7 +1,7 @@
 """What calls cost: sums without rounding, the most that a call can cost, and limits on both."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 
 from gdesign.errors import ConfigError, GdesignError, LLMError
@@ -42,8 +42,10 @@ class Cost:
 
 
 def cost_of(reply: Reply, *, price: LLM) -> Cost:
-    """Return what a reply cost, by its usage."""
-    return _cost(price, reply.usage.prompt_tokens, reply.usage.completion_tokens, reply.num_calls)
+    """Return what a reply cost: what its recording says, else by its usage."""
+    usage = reply.usage
+    cost = _cost(price, usage.prompt_tokens, usage.completion_tokens, reply.num_calls, cached=usage.cached_tokens)
+    return cost if reply.usd is None else replace(cost, parts=round(reply.usd * SCALE))
 
 
 def spent_on(reply: Reply, *, price: LLM, most: Cost) -> Cost:
@@ -74,7 +76,9 @@ def most_of(request: Request, *, price: LLM, max_tokens: int | None) -> Cost:
 
     Where that is None the reply counts nothing; `Allowance.check` refuses it where it matters.
     """
-    return _cost(price, most_prompt_tokens(request.messages), max_tokens or 0, 1)
+    prompt = most_prompt_tokens(request.messages)
+    dearer = (price.usd_per_1M_cached_input or 0.0) > price.usd_per_1M_input
+    return _cost(price, prompt, max_tokens or 0, 1, cached=prompt if dearer else 0)
 
 
 def most_prompt_tokens(messages: tuple[Message, ...]) -> int:
@@ -93,8 +97,8 @@ def estimated_tokens(text: str) -> int:
     return -(-len(text.encode(errors="replace")) // 4)
 
 
-def _cost(price: LLM, prompt_tokens: int, completion_tokens: int, calls: int) -> Cost:
-    usd = price.usd(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
+def _cost(price: LLM, prompt_tokens: int, completion_tokens: int, calls: int, *, cached: int = 0) -> Cost:
+    usd = price.usd(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens, cached_tokens=cached)
     return Cost(round(usd * SCALE), prompt_tokens + completion_tokens, calls)
 
 

@@ -2,36 +2,60 @@
 
 import asyncio
 import json
+import logging
 import os
-from collections.abc import AsyncGenerator, Mapping
+import re
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic, perf_counter
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import quote, urlsplit
 
 import aiohttp
 import httpx2
 import openai
 
-from gdesign.errors import BudgetExceededError, ConfigError, LLMError
+from gdesign.errors import ConfigError, CreditError, LLMError
 from gdesign.llm.options import expect, is_loopback, plain
-from gdesign.llm.replies import Fault, estimated_prompt_tokens, read_reply, retry_after, text_of
+from gdesign.llm.refusals import UNSUPPORTED, Refusal, refusal_of
+from gdesign.llm.replies import Fault, estimated_prompt_tokens, parsed, read_reply, text_of
 from gdesign.llm.seeds import seed_of
-from gdesign.types import Label, Reply, Request, Usage
+from gdesign.types import Label, Message, Reply, Request, Usage
+
+log = logging.getLogger(__name__)
 
 PASSING = frozenset({408, 409, 425, 429})
 """Statuses below 500 that another try may mend."""
-CONFIGURATION = frozenset({401, 403, 404, 405})
-"""Statuses that every call would get, unless the endpoint has answered before."""
-FILTERED = frozenset({"content_filter", "content_policy_violation", "invalid_prompt"})
-"""Codes of a 400 by which a filter refuses the prompt: Azure's, and OpenAI's."""
-UNSUPPORTED = frozenset({"unsupported_parameter", "unsupported_value"})
-"""Codes of a 400 by which a model refuses a field that every request carries."""
+WAITING = frozenset({429, 503, 529})
+"""Statuses with which a server says how long to wait."""
+_ADDRESS = "see that it serves a model of this name and that base_url is whole (most end with /v1)"
+REMEDIES: Mapping[int, str] = {
+    401: "see that the variable named by api_key_env holds this endpoint's key",
+    403: "the key may not use this model; ask for access, or leave the LLM out of the pool",
+    404: _ADDRESS,
+    405: _ADDRESS,
+}
+"""What mends the statuses that every call would get, unless the endpoint has answered before."""
+SYSTEM = ("keep", "merge")
+"""What becomes of a system prompt: it keeps its role, or is put before the user's words."""
 CONNECT_SECONDS = 10.0
 # Many servers (uvicorn, so vLLM too) close a connection that is idle for 5 s; a request sent at that moment is lost.
 KEEPALIVE_SECONDS = 4.0
 FAILURES_IN_A_ROW = 20
 """So many calls that fail after all retries, with no answer between them, end the run."""
+
+
+def merged(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Return a chat without system messages: what they say stands before the first words of the user."""
+    system = [m.content for m in messages if m.role == "system"]
+    rest = [m for m in messages if m.role != "system"]
+    if not system:
+        return tuple(rest)
+    first = next((i for i, m in enumerate(rest) if m.role == "user"), None)
+    if first is None:
+        return (Message("user", "\n\n".join(system)), *rest)
+    words = "\n\n".join([*system, rest[first].content])
+    return (*rest[:first], Message("user", words), *rest[first + 1 :])
 
 
 @dataclass(slots=True)
@@ -55,6 +79,7 @@ class Endpoint:
         max_concurrent: int,
         max_per_minute: float | None,
         token_limit: str,
+        system: str,
         extra: Mapping[str, Any],
     ) -> None:
         expect("a number", timeout=timeout)
@@ -62,6 +87,8 @@ class Endpoint:
         expect("a whole number", max_concurrent=max_concurrent)
         expect("a text", token_limit=token_limit)
         expect("a mapping", extra=extra)
+        if system not in SYSTEM:
+            raise ConfigError(f"system is {system!r} for {base_url}; expected one of {', '.join(SYSTEM)}")
         if not timeout > 0 or max_concurrent < 1:
             raise ConfigError(
                 f"timeout is {timeout} s and max_concurrent {max_concurrent} for {base_url}; expected more than 0, "
@@ -80,6 +107,7 @@ class Endpoint:
         self._max_concurrent = max_concurrent
         self._spacing = 0.0 if max_per_minute is None else 60.0 / max_per_minute
         self._token_limit = token_limit
+        self._system = system
         self._extra = plain(extra)
         # made once, since loading certificates takes 40 ms; plain HTTP needs none
         self._verify = httpx2.create_ssl_context() if urlsplit(base_url).scheme == "https" else False
@@ -89,45 +117,50 @@ class Endpoint:
         self._next = 0.0
         self._held_until = 0.0
         self._answered: set[str] = set()
+        self._told: set[str] = set()
         self._num_failed = 0
         self._connections: dict[asyncio.AbstractEventLoop, _Connection] = {}
 
-    def body(self, request: Request, extra: Mapping[str, Any] | None) -> bytes:
+    def fields(self, request: Request, extra: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return what is sent for a request."""
+        messages = request.messages if self._system == "keep" else merged(request.messages)
         fields: dict[str, Any] = {
             "model": request.llm,
-            "messages": [{"role": m.role, "content": m.content} for m in request.messages],
+            "messages": [{"role": m.role, "content": m.content} for m in messages],
             "temperature": request.temperature,
             "seed": seed_of(request.sample),
         }
         if request.max_tokens is not None:
             fields[self._token_limit] = request.max_tokens
-        if self._extra or extra:
-            fields = {name: v for name, v in {**fields, **self._extra, **(extra or {})}.items() if v is not None}
-        return json.dumps(fields).encode()
+        return {name: v for name, v in {**fields, **self._extra, **(extra or {})}.items() if v is not None}
 
-    async def ask(self, request: Request, body: bytes) -> Reply:
+    async def ask(self, request: Request, fields: Mapping[str, Any]) -> Reply:
         """Try once, when there is room.
+
+        Args:
+            fields: What is sent, as the method of that name returns it.
 
         Raises:
             Fault: The try failed.
             ConfigError: It would fail for every request.
-            BudgetExceededError: The account has no credit left.
+            CreditError: The account has no credit left.
         """
         connection = await self._connection()
         async with connection.room:
             if self._spacing or self._held_until:
                 await self._turn()
             began = perf_counter()
-            answer: httpx2.Response | openai.APIStatusError
             try:
                 async with asyncio.timeout(self._timeout):
                     # the SDK's typed method takes twice the time, half of it for a tree of objects that nobody reads
-                    answer = await connection.sdk.post(
-                        "/chat/completions", cast_to=httpx2.Response, content=body, options=self._options
+                    answer: httpx2.Response = await connection.sdk.post(
+                        "/chat/completions",
+                        cast_to=httpx2.Response,
+                        content=json.dumps(fields).encode(),
+                        options=self._options,
                     )
             except openai.APIStatusError as error:
-                answer = error
+                answer = error.response
             except TimeoutError:
                 raise Fault("timeout", f"no reply within {self._timeout:g} s") from None
             except openai.APIConnectionError as error:
@@ -136,12 +169,17 @@ class Endpoint:
                 raise Fault("malformed", self._safe(f"{type(error).__name__}: {error}")) from None
             seconds = perf_counter() - began
         self.silent = False
-        if isinstance(answer, openai.APIStatusError):
-            reply = self._refused(request, answer)
-        else:
-            reply = read_reply(request, answer.content, seconds=seconds, safe=self._safe)
+        reply = self._read(request, fields, answer, seconds)
         self._num_failed = 0
         self._answered.add(request.llm)
+        if reply.model and request.llm not in self._told:
+            self._told.add(request.llm)
+            log.warning(
+                "%s is asked for %s and answers by %s: see that it serves the model that is meant, and what that costs",
+                self.name,
+                fields.get("model"),
+                self._safe(reply.model),
+            )
         return reply
 
     def hold(self, seconds: float) -> None:
@@ -150,14 +188,16 @@ class Endpoint:
 
     def failure(self, request: Request, fault: Fault, faults: tuple[str, ...]) -> LLMError | ConfigError:
         """Return what a call fails with whose last try ended so, after those that ended in `faults`."""
-        if fault.final:
-            error = self._misconfigured(request, int(fault.word), fault.reason)
+        if fault.remedy:
+            error = self._misconfigured(request, fault.reason, fault.remedy)
             error.faults = faults
             return error
         # a question that is refused says nothing of the others, unless none was ever answered
         self._num_failed += fault.passes or not self._answered
         tries = f", after {len(faults)} tries" if len(faults) > 1 else ""
         reason = f"{request.llm}: {fault.reason}{tries}"
+        if fault.word == "500" and not self._answered and self._system == "keep":
+            reason += "; a server whose model knows no system prompt may say no more than that (+llm.system=merge)"
         if self._num_failed < FAILURES_IN_A_ROW:
             return LLMError(reason, faults=faults)
         error = ConfigError(
@@ -227,28 +267,74 @@ class Endpoint:
             headers |= {name: openai.Omit() for name in names if name.lower() != "authorization"}
         return headers
 
-    def _refused(self, request: Request, error: openai.APIStatusError) -> Reply:
-        """Return the reply that a refusal by a filter is; raise what any other status means."""
-        status, code = error.status_code, error.code
-        body = error.body if isinstance(error.body, Mapping) else {}
-        reason = self._safe(f"{status} {body.get('message') or error.response.text or error.response.reason_phrase}")
-        if (status == 400 and code in FILTERED) or (status == 403 and "flagged_input" in str(body.get("metadata"))):
+    def _read(self, request: Request, fields: Mapping[str, Any], answer: httpx2.Response, seconds: float) -> Reply:
+        """Return the reply that a response is; raise what any other means."""
+        status = 200 if answer.is_success else answer.status_code
+        if status == 200:
+            body = parsed(answer.content, safe=self._safe)
+        else:
+            try:
+                body = json.loads(answer.content)
+            except (ValueError, RecursionError):
+                body = answer.text
+        refusal = refusal_of(status, answer.headers, body)
+        if refusal is None:
+            asked = str(fields.get("model"))
+            return read_reply(request, body, asked=asked, seconds=seconds, safe=self._safe)
+        if refusal.filtered:
             usage = Usage(prompt_tokens=estimated_prompt_tokens(request.messages), completion_tokens=0, counted=True)
             return Reply(text="", usage=usage, label=Label.LIVE, finish_reason="content_filter")
-        if status == 402 or code == "insufficient_quota":
-            raise BudgetExceededError(
-                f"{self.name} has no credit left for {request.llm} ({reason}); add some and go on"
+        told = self._safe(refusal.message or answer.text or answer.reason_phrase)
+        self._refuse(request, fields, refusal, told, location=answer.headers.get("location", ""))
+
+    def _refuse(
+        self, request: Request, fields: Mapping[str, Any], refusal: Refusal, told: str, *, location: str
+    ) -> NoReturn:
+        status, fresh = refusal.status, request.llm not in self._answered
+        reason = f"{status} {told}" if status else f"the reply has no choices: {told}"
+        if refusal.no_credit:
+            raise CreditError(
+                f"{self.name} has no credit left for {request.llm} ({reason}): add some, or ask for less by "
+                "llm.max_tokens, and start again; what was recorded is not asked again"
             )
-        if status in PASSING or status >= 500:
-            wait = retry_after(error.response.headers) if status in (429, 503) else None
-            raise Fault(str(status), reason, retry_after=wait)
-        if status in CONFIGURATION or status < 400:
-            if request.llm in self._answered:
-                raise Fault(str(status), reason, final=True)
-            raise self._misconfigured(request, status, reason, location=error.response.headers.get("location"))
-        if code in UNSUPPORTED and isinstance(error.param, str):
-            raise self._misconfigured(request, status, reason, field=error.param)
-        raise Fault(str(status), reason, passes=False)
+        if fresh and status not in PASSING and (remedy := self._remedy(request, fields, refusal)):
+            raise self._misconfigured(request, reason, remedy)
+        word = "error" if refusal.partial else str(status) if status else "no_choices"
+        if status in PASSING or status >= 500 or status == 0:
+            raise Fault(word, reason, retry_after=refusal.wait if status in WAITING else None)
+        if status in REMEDIES or status < 400:
+            moved = (
+                f"it redirects to {self._safe(location)}, and redirects are not followed: set base_url to where it is"
+            )
+            remedy = REMEDIES.get(status, moved)
+            raise self._misconfigured(request, reason, remedy) if fresh else Fault(word, reason, remedy=remedy)
+        if refusal.words & UNSUPPORTED and (field := refusal.field_among(fields)):
+            raise self._misconfigured(request, reason, self._without(request.llm, field, told))
+        raise Fault(word, reason, passes=False)
+
+    def _remedy(self, request: Request, fields: Mapping[str, Any], refusal: Refusal) -> str | None:
+        """Return how to mend what every request of an LLM would meet that has not answered yet; None if unknown."""
+        if any(m["role"] == "system" for m in fields["messages"]) and refusal.wrong_role:
+            return "the model takes no system prompt; put it before the user's: +llm.system=merge"
+        if refusal.status not in (0, 400, 422):
+            return None
+        if field := refusal.field_among(fields):
+            return self._without(request.llm, field, refusal.message)
+        if refusal.wrong_key:
+            return REMEDIES[401]
+        return REMEDIES[404] if refusal.wrong_model else None
+
+    def _without(self, llm: str, field: str, told: str) -> str:
+        name = self._safe(field)
+        if field == self._token_limit:
+            other = "max_completion_tokens" if field == "max_tokens" else "max_tokens"
+            return (
+                f"send the limit on tokens under another name (+llm.token_limit={other}), or set another one "
+                "(+llm.max_tokens=N)"
+            )
+        simple = re.fullmatch(r"[\w-]+", llm)
+        option = f"+llm.extra_by_llm.{llm}.{name}=null" if simple else f"+llm.extra.{name}=null"
+        return f"leave the field out by {option}, or set another value"
 
     def _lost(self, error: openai.APIConnectionError) -> Fault:
         cause = error.__cause__ and error.__cause__.__cause__
@@ -262,23 +348,7 @@ class Endpoint:
             self.silent = False
         return Fault("connection", self._safe(f"lost connection: {cause or error.__cause__ or error}"))
 
-    def _misconfigured(
-        self, request: Request, status: int, reason: str, *, location: str | None = None, field: str | None = None
-    ) -> ConfigError:
-        where = self._safe(location or field or "")
-        if status == 401:
-            remedy = "see that the variable named by api_key_env holds this endpoint's key"
-        elif status == 403:
-            remedy = "the key may not use this model; ask for access, or leave the LLM out of the pool"
-        elif status == 400:
-            remedy = (
-                f"leave the field out by extra_by_llm.{request.llm}.{where}=null, or set another value; a limit on "
-                "tokens goes out under the name that token_limit says"
-            )
-        elif status < 400:
-            remedy = f"it redirects to {where}, and redirects are not followed: set base_url to where it is"
-        else:
-            remedy = "see that it serves a model of this name and that base_url is whole (most end with /v1)"
+    def _misconfigured(self, request: Request, reason: str, remedy: str) -> ConfigError:
         return ConfigError(f"{self.name} refuses {request.llm} ({reason}): {remedy}")
 
     def _safe(self, text: str) -> str:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gdesign.errors import LLMError, UnsupportedRequestError
-from gdesign.llm.cost import estimated_tokens
+from gdesign.llm.replies import ending, reasoning_of, usage_of
 from gdesign.llm.seeds import seed_of
-from gdesign.types import Label, Reply, Request, Usage
+from gdesign.types import Label, Reply, Request
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -16,7 +16,7 @@ class ChatModels:
     """An LLM client that asks LangChain's chat models.
 
     Temperature, limits, timeouts and retries are those of the models, as they were made. Where a model does not say how
-    many tokens it took, they are counted: one for each four bytes.
+    many tokens it took, they are counted: one for each four bytes, and some for each message.
 
     Args:
         models: By the names that the pool gives its LLMs.
@@ -50,16 +50,15 @@ class ChatModels:
         except self._errors as error:
             raise LLMError(f"{request.llm}: {error}") from error
         text = str(said.text)
-        told = said.usage_metadata
+        told = said.response_metadata
+        reason = ending(str(told.get("finish_reason") or told.get("stop_reason") or "stop"), text=text)
+        if reason == "error":
+            raise LLMError(f"{request.llm}: the reply ended with an error, and no answer")
+        reasoning = reasoning_of({"content": said.content, **said.additional_kwargs})
         return Reply(
             text=text,
-            usage=Usage(
-                prompt_tokens=told["input_tokens"]
-                if told
-                else sum(estimated_tokens(m.content) for m in request.messages),
-                completion_tokens=told["output_tokens"] if told else estimated_tokens(text),
-                counted=not told,
-            ),
+            reasoning=reasoning,
+            usage=usage_of(said.usage_metadata, messages=request.messages, said=reasoning + text),
             label=Label.LIVE,
-            finish_reason=said.response_metadata.get("finish_reason", "stop"),
+            finish_reason=reason,
         )

@@ -71,6 +71,9 @@ def _place(llm: LLM, base_url: str, options: Mapping[str, Any]) -> str:
     parts = urlsplit(url)
     place = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
     there = [own for own in options.get("endpoints", ()) if own["base_url"].rstrip("/") == url.rstrip("/")]
+    system = [own["system"] for own in (options, *there) if "system" in own]
+    if system and system[-1] == "merge":
+        place += " with the system prompt merged"
     fields = [
         options.get("extra"),
         *(own.get("extra") for own in there),

@@ -6,13 +6,13 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from gdesign.errors import BudgetExceededError, ConfigError, PoolError
+from gdesign.errors import ConfigError, CreditError, PoolError
 from gdesign.llm.endpoint import Endpoint
 from gdesign.llm.options import BASE_URL, expect, key_for, plain, variable_of, whole_url
 from gdesign.llm.replies import Fault
 from gdesign.types import AgentPool, Reply, Request
 
-OWN_TERMS = ("max_concurrent", "max_per_minute", "timeout", "token_limit", "extra")
+OWN_TERMS = ("max_concurrent", "max_per_minute", "timeout", "token_limit", "system", "extra")
 """What an item of `endpoints` may set for one endpoint."""
 FIRST_TRIES = 4
 """How often a call is tried while nothing at all has come from its endpoint and no connection can be made."""
@@ -26,9 +26,10 @@ class OpenAIClient:
     own, and redirects are not followed.
 
     What passes is tried again, with growing waits of which a random half is spared: timeouts, lost
-    connections, the statuses 408, 409, 425, 429 and 5xx, replies that are no JSON or have no choices.
-    The words for what was survived stand in `Reply.faults`. Where a 429 or 503 says how long to wait,
-    all calls to its endpoint wait. docs/endpoints.md lists every fault and finish reason.
+    connections, the statuses 408, 409, 425, 429 and 5xx (also where only the body tells them), replies that
+    are no JSON, have no choices or say that they failed. The words for what was survived stand in
+    `Reply.faults`. Where a 429 or 503 says how long to wait, all calls to its endpoint wait.
+    docs/endpoints.md lists every fault and finish reason.
 
     Connections belong to an event loop, so there is one SDK client a loop: it is made at the loop's
     first request, shared by all others, and closed with the loop by `asyncio.run` and
@@ -52,10 +53,11 @@ class OpenAIClient:
         max_concurrent: How many calls may be in flight at a time, for each endpoint.
         max_per_minute: How many calls may begin in a minute, for each endpoint, evenly spaced; None for any number.
         token_limit: What the field is called that carries a request's `max_tokens`.
+        system: `merge` puts the system prompt before the user's, for models that know no system role.
         extra: Fields that every request's body carries besides; None leaves a field out that is usually sent.
         extra_by_llm: The same for single LLMs, by their names; these come last.
         endpoints: What differs for single endpoints: mappings of a `base_url` and any of max_concurrent,
-            max_per_minute, timeout, token_limit and extra.
+            max_per_minute, timeout, token_limit, system and extra.
 
     Raises:
         ConfigError: A key is not in the environment, or a value is out of range.
@@ -74,6 +76,7 @@ class OpenAIClient:
         max_concurrent: int = 64,
         max_per_minute: float | None = None,
         token_limit: str = "max_tokens",
+        system: str = "keep",
         extra: Mapping[str, Any] | None = None,
         extra_by_llm: Mapping[str, Mapping[str, Any]] | None = None,
         endpoints: Sequence[Mapping[str, Any]] = (),
@@ -94,6 +97,7 @@ class OpenAIClient:
             "max_concurrent": max_concurrent,
             "max_per_minute": max_per_minute,
             "token_limit": token_limit,
+            "system": system,
             "extra": extra or {},
         }
         own = {whole_url(terms.get("base_url", "")): terms for terms in endpoints}
@@ -144,19 +148,19 @@ class OpenAIClient:
             ConfigError: The endpoint would refuse every request (a wrong key, an unknown model, a field
                 that the model does not take), nothing answers there, or nothing has been answered any
                 more for many calls.
-            BudgetExceededError: The endpoint says that the account has no credit left.
+            CreditError: The endpoint says that the account has no credit left.
             PoolError: There is a pool, and the LLM is not in it.
         """
         endpoint = self._own or self._by_llm.get(request.llm)
         if endpoint is None:
             assert self._pool is not None
             raise PoolError(f"pool {self._pool.name!r} has no LLM {request.llm!r}, so nobody knows where to ask it")
-        body = endpoint.body(request, self._extra.get(request.llm))
+        fields = endpoint.fields(request, self._extra.get(request.llm))
         faults: list[str] = []
         while True:
             try:
-                reply = await endpoint.ask(request, body)
-            except (ConfigError, BudgetExceededError) as error:
+                reply = await endpoint.ask(request, fields)
+            except (ConfigError, CreditError) as error:
                 error.faults = tuple(faults)
                 raise
             except Fault as fault:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from gdesign.llm.calls import Call
 from gdesign.types import AgentPool
 
-SUMMED = ("calls", "prompt tokens", "completion tokens", "counted here", "seconds")
+SUMMED = ("calls", "prompt tokens", "of them cached", "completion tokens", "counted here", "seconds")
 
 
 def stats(calls: Iterable[Call], *, pool: AgentPool | None = None) -> str:
@@ -20,7 +20,8 @@ def stats(calls: Iterable[Call], *, pool: AgentPool | None = None) -> str:
     for call in calls:
         reply, usage = call.reply, call.reply.usage
         sums, faults, reasons = found.setdefault(call.request.llm, (dict.fromkeys(SUMMED, 0), Counter(), Counter()))
-        taken = (reply.num_calls, usage.prompt_tokens, usage.completion_tokens, usage.counted, reply.seconds)
+        prompts = usage.prompt_tokens, usage.cached_tokens
+        taken = (reply.num_calls, *prompts, usage.completion_tokens, usage.counted, reply.seconds)
         for name, amount in zip(SUMMED, taken, strict=True):
             sums[name] += amount
         faults.update(reply.faults)
@@ -33,8 +34,9 @@ def stats(calls: Iterable[Call], *, pool: AgentPool | None = None) -> str:
         numbers = [f"{sums[name]:,.1f}" if name == "seconds" else f"{sums[name]:,}" for name in SUMMED]
         row = [llm, *numbers, _counts(faults) or "none", _counts(reasons)]
         if pool is not None:
-            _, prompts, completions, *_ = map(int, sums.values())
-            row.append(f"{pool.llm(llm).usd(prompt_tokens=prompts, completion_tokens=completions):,.4f}")
+            _, sent, cached, said, *_ = map(int, sums.values())
+            usd = pool.llm(llm).usd(prompt_tokens=sent, completion_tokens=said, cached_tokens=cached)
+            row.append(f"{usd:,.4f}")
         rows.append(row)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     words = (0, 1 + len(SUMMED), 2 + len(SUMMED))  # to the left, and numbers to the right
@@ -49,10 +51,14 @@ def show(call: Call) -> str:
     """Return what was asked and answered, with all that is known of it."""
     request, reply = call.request, call.reply
     asked = f"temperature {request.temperature:g}, max_tokens {request.max_tokens}, sample {request.sample}"
-    tokens = f"{reply.usage.prompt_tokens} + {reply.usage.completion_tokens} tokens"
-    about = [tokens, f"{reply.seconds:.2f} s", reply.finish_reason, str(reply.label), *reply.faults]
+    cached = f" ({reply.usage.cached_tokens} cached)" if reply.usage.cached_tokens else ""
+    tokens = f"{reply.usage.prompt_tokens}{cached} + {reply.usage.completion_tokens} tokens"
+    by = [f"by {reply.model}"] if reply.model else []
+    about = [tokens, f"{reply.seconds:.2f} s", reply.finish_reason, str(reply.label), *by, *reply.faults]
     parts = [f"== {request.llm}, {asked}, {call.time}"]
     parts += [f"[{m.role}]\n{m.content}" for m in request.messages]
+    if reply.reasoning:
+        parts.append(f"[thoughts]\n{reply.reasoning}")
     parts.append(f"[reply: {', '.join(about)}]\n{reply.text}")
     # a terminal shows no lone surrogates
     return "\n".join(parts).encode(errors="backslashreplace").decode() + "\n"

@@ -10,11 +10,24 @@ from gdesign.report.compare import Comparison, Metric, compare, find_baseline, r
 from gdesign.report.curves import learning, validations
 from gdesign.report.document import HAS_MATPLOTLIB, Block, Folded, Items, Part, Picture, Report, Table, Text, write
 from gdesign.report.folders import Evaluation, Incomplete, find_evaluations, look_at, read_evaluation
-from gdesign.report.sections import commands, designs, failures, in_short, meaning, money, tasks, told_versions
+from gdesign.report.sections import (
+    beside,
+    commands,
+    designs,
+    estimate,
+    failures,
+    in_short,
+    meaning,
+    money,
+    tasks,
+    told_versions,
+)
 from gdesign.report.tables import Group, Row, make_groups, make_rows, panel, told
 from gdesign.report.tally import Tally, read_tally
-from gdesign.runs.config import CONFIG
+from gdesign.runs.checkpoint import BEST
+from gdesign.runs.config import CONFIG, read_config
 from gdesign.runs.folder import typed, versions
+from gdesign.runs.standing import read_standing
 
 if HAS_MATPLOTLIB:
     from gdesign.report import plots
@@ -47,7 +60,8 @@ def write_page(folder: Path, *, stopped: str | None = None) -> Path:
     """
     made = commands(folder) or [[Text("The command was not noted; an earlier version made this folder.")]]
     if stopped is not None or not (folder / "eval.json").is_file():
-        badge, lead, tally = "", _unfinished(folder, stopped), read_tally(folder, split=None)
+        badge, tally = "", read_tally(folder, split=None)
+        lead = [*_unfinished(folder, stopped), *_standing(folder)]
         asked: dict[str, list[Block]] = {"Learning": _learning(folder)}
     else:
         evaluation = read_evaluation(folder)
@@ -55,6 +69,7 @@ def write_page(folder: Path, *, stopped: str | None = None) -> Path:
         badge, lead = summary["label"] or "", [*meaning([summary["label"]]), *in_short(evaluation)]
         tally = read_tally(folder, split=summary["split"], num_samples=summary["num_samples"])
         asked = {
+            "Beside other designs": beside(evaluation),
             "Score against cost": _score_against_cost(_with_others(evaluation)),
             "Learning": _learning(folder),
             "Tasks": tasks(evaluation, tally),
@@ -63,7 +78,7 @@ def write_page(folder: Path, *, stopped: str | None = None) -> Path:
         repeat = f"python eval.py {typed('checkpoint', folder)} split={summary['split']}"
         made.append([Text("To repeat the evaluation:"), Text(repeat, "code")])
     took = {
-        "Where the money went": money(tally),
+        "Where the money went": [*money(tally), *estimate(folder)],
         "Failures": failures(tally, finished=stopped is None),
         "How this was made": list(chain(*made)),
     }
@@ -140,6 +155,16 @@ def _unfinished(folder: Path, stopped: str | None) -> list[Block]:
     if command is None:
         return [*lead, Text("To go on: the same command again.")]
     return [*lead, Text("To go on: the same command again, or"), Text(command, "code")]
+
+
+def _standing(folder: Path) -> list[Block]:
+    """Return how a designer stands that was trained, and not evaluated."""
+    if not ((folder / CONFIG).is_file() and (folder / BEST).is_file()):
+        return []
+    if (found := read_standing(folder / BEST)) is None:
+        return []
+    line = found.line(deploy=read_config(folder, trust=True).get("deploy") or "learned")
+    return [Text(f"{line[0].upper()}{line[1:]}.")]
 
 
 def _with_others(evaluation: Evaluation) -> list[Row]:

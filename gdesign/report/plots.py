@@ -19,6 +19,7 @@ from matplotlib.text import Text
 
 from gdesign.export.graphml import NO_XML
 from gdesign.report.curves import Learning
+from gdesign.report.glyphs import drawable
 from gdesign.report.student import Interval, interval
 from gdesign.report.tables import Row
 from gdesign.types import Design
@@ -177,6 +178,7 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _save(figure: Figure, out: Path | BinaryIO) -> None:
+    drawable(figure)
     if isinstance(out, Path):
         figure.savefig(out, bbox_inches="tight")
         return
@@ -241,6 +243,7 @@ def draw_designs(designs: Sequence[tuple[str, Design]], out: Path | BinaryIO) ->
         _draw(axes, design, depth, {m: COLOURS[i % len(COLOURS)] for i, m in enumerate(llms)})
         axes.set_xlim(-0.55, max(widths) - 0.45)
         axes.set_title(_plain(fill(shorten(title, 150), 75)), fontsize=9, loc="left", color=INK)
+    drawable(figure)
     figure.tight_layout()
     figure.draw_without_rendering()  # arrows end at the boxes, whose size is known once they are drawn
     _save(figure, out)

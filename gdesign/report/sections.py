@@ -5,13 +5,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from json import JSONDecodeError
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from gdesign.export.schema import design_from_json
 from gdesign.report.document import HAS_MATPLOTLIB, Block, Folded, Numbers, Part, Picture, Shares, Table, Text
 from gdesign.report.examples import Example, examples
 from gdesign.report.folders import Evaluation
 from gdesign.report.tally import STAGES, Line, Tally
 from gdesign.report.text import describe
+from gdesign.runs.comparison import SAID, said
+from gdesign.runs.estimate import ESTIMATE
 from gdesign.runs.folder import COMMANDS
 
 if HAS_MATPLOTLIB:
@@ -60,6 +63,49 @@ def in_short(evaluation: Evaluation) -> list[Block]:
     took += f", of which {t['paid_usd']:.4f} USD were paid" if t.get("paid_usd") else ""
     took += f"; {t['faults']} faults were survived" if t.get("faults") else ""
     return [Numbers(tiles), Text(f"{took}.")]
+
+
+def beside(evaluation: Evaluation) -> list[Block]:
+    """Return what the learned designer was worth beside other designs, and which of them is deployed."""
+    if (found := evaluation.summary.get("comparison")) is None:
+        return []
+    split = evaluation.summary["split"]
+    names = {"learned": "the learned designer"} | {str(kind): what for kind, what in SAID.items()}
+    rows = []
+    for name, part in (("validation", found["validation"]), (split, found["evaluated"])):
+        for kind, what in names.items():
+            if (one := part.get(kind)) is not None:
+                apart = ""
+                if kind != "learned":
+                    apart = "{:+.4f} ({:+.4f} to {:+.4f})".format(one["difference"], *one["interval"])
+                about = "" if kind == "learned" else _agents(one["design"])
+                numbers = [f"{one[key]:.4f}" for key in ("score", "usd", "utility")]
+                rows.append([what, about, name, f"{part['n']:,}", *numbers, apart])
+    head = ("design", "", "questions of", "questions", "score", "USD per 1,000", "utility", "learned minus this")
+    took = found["took"]
+    notes = [f"The comparison took {took['runs']} runs, {took['calls']} calls and {took['usd']:.4f} USD more."]
+    if found["validation"]["in_sample"]:
+        notes.append("The designer learned from the validation questions too, which flatters it there.")
+    style: Literal["", "bad"] = "bad" if (found["evaluated"].get("single") or {}).get("difference", 0) < 0 else ""
+    text = said(found)
+    return [
+        Text(f"{text[0].upper()}{text[1:]}.", style),
+        Table(head=head, rows=rows, num_words=3),
+        Text(" ".join(notes), "soft"),
+    ]
+
+
+def _agents(design: Mapping[str, Any]) -> str:
+    lines = describe(design_from_json(design)).splitlines()
+    return _cut("; ".join(line.strip() for line in lines[1:]), 200)
+
+
+def estimate(folder: Path) -> list[Block]:
+    """Return what a training was estimated to cost before it began; nothing where it was not."""
+    path = folder / ESTIMATE
+    if not path.is_file():
+        return []
+    return [Text("Before training began, this was expected:", "soft"), Text(path.read_text(encoding="utf-8"), "code")]
 
 
 def tasks(evaluation: Evaluation, tally: Tally) -> list[Block]:
@@ -200,5 +246,5 @@ def _last_words(line: Line) -> str:
     return _cut(said[-1]) if said else "nobody said anything"
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= MOST_WORDS else f"{text[:MOST_WORDS]} [...]"
+def _cut(text: str, most: int = MOST_WORDS) -> str:
+    return text if len(text) <= most else f"{text[:most]} [...]"

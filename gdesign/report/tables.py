@@ -69,6 +69,9 @@ class Row:
         unreadable: Decided answers that could not be parsed.
         faults: Survived by asking again.
         counted: Turns whose tokens were counted here.
+        single: What the learned designer's utility is above that of the best single agent, with a 95 % interval as for
+            utility; None where it was not compared.
+        deployed: Of how many seeds something else was evaluated in the learned designer's place.
     """
 
     method: str
@@ -93,6 +96,8 @@ class Row:
     latency: tuple[float, float] | None = None
     faults: int = 0
     counted: int = 0
+    single: tuple[float, Interval] | None = None
+    deployed: int = 0
 
 
 def make_groups(evaluations: Sequence[Evaluation]) -> tuple[list[Group], dict[str, dict[str, Any]]]:
@@ -168,7 +173,18 @@ def _row(group: Group) -> Row:
         latency=(mean(w["mean"] for w in waits), mean(w["p95"] for w in waits)) if waits else None,
         faults=sum(s.get("faults", 0) for s in found),
         counted=sum(s.get("counted", 0) for s in found),
+        single=_single(found),
+        deployed=sum(s.get("comparison", {}).get("deployed", "learned") != "learned" for s in found),
     )
+
+
+def _single(summaries: Sequence[Mapping[str, Any]]) -> tuple[float, Interval] | None:
+    found = [s["comparison"]["evaluated"]["single"] for s in summaries if "comparison" in s]
+    if not found or len(found) < len(summaries):
+        return None
+    gains = [float(single["difference"]) for single in found]
+    low, high = found[0]["interval"]
+    return mean(gains), interval(gains) if len(gains) > 1 else (low, high)
 
 
 def told(rows: Sequence[Row]) -> list[Block]:
@@ -181,6 +197,16 @@ def told(rows: Sequence[Row]) -> list[Block]:
     notes = [INTERVALS]
     if any("paid" in cell for cell in shown["training USD"]) or PAID in shown:
         notes.append("USD are what the calls cost when they are asked; paid is what was not in a recording already.")
+    if SINGLE in shown:
+        notes.append(
+            "The best single agent was chosen on validation, and answered the same questions as the learned designer; "
+            "the difference is of utility."
+        )
+    if INSTEAD in shown:
+        notes.append(
+            "Where another design is deployed, it was worth more on validation than the learned designer, and score, "
+            "USD and utility are its own."
+        )
     if LATENCY in shown:
         notes.append("Latency is that of the slowest chain of calls of a question, by what the endpoints took.")
     if any(r.label == "calibrated" for r in rows):
@@ -202,6 +228,7 @@ def _with_interval(value: float, interval: Interval | None) -> str:
 
 
 PAID, LATENCY = "paid per 1,000", "latency s (95 % below)"
+SINGLE, INSTEAD = "learned - best single agent", "another design deployed"
 COLUMNS: dict[str, Callable[[Row], str]] = {
     "method": lambda r: r.method,
     "task": lambda r: r.task,
@@ -213,6 +240,8 @@ COLUMNS: dict[str, Callable[[Row], str]] = {
     "score": lambda r: _with_interval(r.score, r.score_interval),
     "USD per 1,000": lambda r: _with_interval(r.usd, r.usd_interval),
     "utility": lambda r: _with_interval(r.utility, r.utility_interval),
+    SINGLE: lambda r: "" if r.single is None else _with_interval(*r.single),
+    INSTEAD: lambda r: f"{r.deployed} of {len(r.seeds)}" if r.deployed else "",
     "training runs": lambda r: f"{r.training_runs:.0f}",
     "training USD": _training_usd,
     "unreadable": lambda r: str(r.unreadable),
@@ -222,7 +251,7 @@ COLUMNS: dict[str, Callable[[Row], str]] = {
     "faults survived": lambda r: str(r.faults),
     "tokens counted here": lambda r: str(r.counted),
 }
-SELDOM = (PAID, LATENCY, "faults survived", "tokens counted here")
+SELDOM = (SINGLE, INSTEAD, PAID, LATENCY, "faults survived", "tokens counted here")
 """Columns that a table has only if they say something."""
 NOTHING = frozenset(("", "0", "0.0000"))
 
@@ -273,7 +302,7 @@ def _settings(e: Evaluation) -> dict[str, Any]:
     reward = e.trained.get("reward") or {}
     own |= {"usd_weight": reward.get("usd_weight"), "second_weight": reward.get("second_weight") or 0.0}
     if e.summary["training"]["runs"]:
-        own |= _flat(e.trained, TRAINING, seed)
+        own |= _flat(e.trained, TRAINING, seed) | {"deploy": e.config.get("deploy") or "learned"}
     return own
 
 

@@ -52,18 +52,33 @@ def write(content: Mapping[str, Any], path: str | Path) -> None:
     unfinished.replace(path)
 
 
+def content(path: str | Path, *needed: str) -> dict[str, Any]:
+    """Return what a checkpoint holds.
+
+    Args:
+        needed: Entries that it must have.
+
+    Raises:
+        DataError: It is no checkpoint, or was cut short.
+    """
+    try:
+        found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        for key in ("state_dict", *needed):
+            found[key]
+    except DAMAGED as error:
+        raise DataError(
+            f"{path} is no checkpoint of gdesign, or was cut short; copy it again, or remove it and train again"
+        ) from error
+    return found
+
+
 def read(path: str | Path, key: str) -> Any:
     """Return one entry of a checkpoint.
 
     Raises:
         DataError: It is no checkpoint, or was cut short.
     """
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)[key]
-    except DAMAGED as error:
-        raise DataError(
-            f"{path} is no checkpoint of gdesign, or was cut short; copy it again, or remove it and train again"
-        ) from error
+    return content(path, key)[key]
 
 
 def restore(designer: Designer, path: str | Path) -> None:

@@ -1,7 +1,8 @@
 """`runs.jsonl`: a line for every execution, written as soon as it is known.
 
 A line holds `phase` (`fit:train` and `fit:validation` in training, `fit:search` for what a designer asks for itself,
-else the split that is evaluated), `step` and `weight` where there is one, `benchmark`, `task`, `seed`, `design` (as
+`fit:comparison` for what it is compared with then, else the split that is evaluated, with `:rival` or `:learned` for
+what is not deployed), `step` and `weight` where there is one, `benchmark`, `task`, `seed`, `design` (as
 `gdesign.export.schema` says, without what is default), `answer`, what the run was worth (`score`, `usd`,
 `prompt_tokens`, `completion_tokens`, `calls`, `critical_path`, `unreadable`, `failures`, `label`), `seconds` and
 `turns`: `[agent, round, answer]` for each. Outside training a turn goes on with its text and error, and

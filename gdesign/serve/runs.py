@@ -162,7 +162,7 @@ def turn_json(turn: Turn, design: Design, *, pool: AgentPool) -> dict[str, Any]:
         "answer": clean(turn.answer),
         "error": clean(turn.error),
         **tokens,
-        "usd": pool.llm(agent.llm).usd(**tokens),
+        "usd": pool.llm(agent.llm).usd(**tokens, cached_tokens=usage.cached_tokens),
         "start": round(turn.start, 6),
         "end": round(turn.end, 6),
     }

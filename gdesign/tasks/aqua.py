@@ -1,8 +1,9 @@
 """AQuA (Ling et al. 2017): algebraic word problems with five options."""
 
 from gdesign.errors import DataError
+from gdesign.files import read_jsonl
 from gdesign.tasks.base import PublishedWithSplit
-from gdesign.tasks.data import find, read_jsonl
+from gdesign.tasks.data import find
 from gdesign.types import Task
 
 

@@ -8,9 +8,11 @@ from typing import ClassVar, Literal, Protocol, get_args, runtime_checkable
 
 from gdesign.errors import ConfigError
 from gdesign.sandbox import Sandbox
-from gdesign.tasks.answers.choices import choice
-from gdesign.tasks.answers.numbers import number
-from gdesign.tasks.answers.texts import exact
+from gdesign.tasks.answers.choices import LETTERS, choice
+from gdesign.tasks.answers.formulas import equivalent, formula
+from gdesign.tasks.answers.literals import literal
+from gdesign.tasks.answers.numbers import is_one_number, number
+from gdesign.tasks.answers.texts import exact, same_text
 from gdesign.types import Task
 
 Split = Literal["train", "validation", "test", "lockbox", "all"]
@@ -130,13 +132,64 @@ class PublishedWithSplit(Published):
 
 
 def read(text: str, grader: str, options: Sequence[str]) -> str | None:
-    """Return the answer in a text as `number` reads it, or `choice` among the options, or else `exact`."""
+    """Return the answer in a text, by the kind that it is of.
+
+    Args:
+        text: What was written.
+        grader: `number`, `choice`, `formula`, `literal`, else `exact`.
+        options: What can be chosen; without any, the letters A to Z can be.
+    """
     match grader:
         case "number":
             return number(text)
         case "choice":
-            return choice(text, len(options), options)
+            return choice(text, len(options) or LETTERS, options)
+        case "formula":
+            return formula(text)
+        case "literal":
+            return literal(text)
     return exact(text)
+
+
+def agrees(reference: str, answer: str, grader: str, options: Sequence[str]) -> bool:
+    """Return whether an answer is the reference, both read by `read`; an unreadable one agrees with nothing.
+
+    Where the grader is `exact`, brackets and the like around the answer may be dress (see `same_text`). Formulas are
+    compared by what they mean, and a reference is one without marks around it.
+    """
+    if grader == "formula":
+        gold = formula(f"Answer: {reference}")
+        return gold is not None and equivalent(gold, answer)
+    right, said = read(reference, grader, options), read(answer, grader, options)
+    if right is None or said is None:
+        return False
+    return same_text(right, said) if grader == "exact" else right == said
+
+
+_PLAIN = {
+    "exact": "write a text",
+    "number": "write one number alone, such as 1234.5 or 2/3",
+    "choice": "write its letter, or an option word for word",
+    "formula": "write one formula alone",
+    "literal": "write one Python value alone, such as [1, 'a']",
+}
+
+
+def why_unfit(reference: str, grader: str, options: Sequence[str]) -> str:
+    """Return why a text is no reference that a grader can hold replies to; empty if it is.
+
+    It must be readable, mean one thing, and agree with a reply that repeats it.
+    """
+    if read(reference, grader, options) is None:
+        return f"is not one that the grader {grader} can read; {_PLAIN[grader]}"
+    if grader == "number" and not is_one_number(reference):
+        return "holds more than one number (or a time, a date, a range); give one number, or the grader exact"
+    derived = grader == "number" and "\n" in reference.strip()  # a derivation with the number behind it
+    reply = reference if derived else f"Answer: {reference}"
+    said = read(reply, grader, options)
+    if said is None or not agrees(reference, said, grader, options):
+        return f"would not agree with the reply {reply!r} by the grader {grader}; write it more plainly"
+    return ""
 
 
 def normalised(question: str) -> str:
@@ -173,9 +226,12 @@ def draws(question: str, *, seed: int = 0) -> tuple[float, float]:
 
 
 def select(tasks: Sequence[Task], split: Split, *, seed: int = 0, limit: int | None = None) -> list[Task]:
-    """Return the tasks of a split, made by `split_of`; the first `limit` of them, if there is a limit."""
+    """Return the tasks of a split, made by `split_of`; the first `limit` of them, if there is a limit.
+
+    Tasks of one group are split by its name instead of their questions, so that they stay together.
+    """
     check_split(split)
-    chosen = [t for t in tasks if split == "all" or split_of(t.question, seed=seed) == split]
+    chosen = [t for t in tasks if split == "all" or split_of(t.group or t.question, seed=seed) == split]
     return first(chosen, limit)
 
 

@@ -1,7 +1,6 @@
 """CRUXEval (Gu et al. 2024), output prediction: what does this Python function return?"""
 
-from gdesign.tasks.answers.literals import literal, string
-from gdesign.tasks.answers.marked import stated
+from gdesign.tasks.answers.literals import literal, unquoted
 from gdesign.tasks.base import Published
 from gdesign.tasks.table import recorded_tasks
 from gdesign.types import Task
@@ -26,10 +25,7 @@ class CRUXO(Published):
         A stated answer that is no literal is taken for a string whose quotes were left out.
         """
         found = literal(text)
-        if found is None:
-            words = stated(text)
-            found = string(words.strip("`")) if words else None
-        return found
+        return unquoted(text) if found is None else found
 
     def grade(self, task: Task, answer: str) -> float:
         """Return 1 for the right literal, else 0."""

@@ -1,18 +1,17 @@
-"""Which data files there are, where they are, what they must hold, and how they are read."""
+"""Which data files there are, where they are, and what they must hold."""
 
-import csv
 import gzip
 import hashlib
 import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, NamedTuple, TextIO, cast
+from typing import Literal, NamedTuple
 
 from gdesign.errors import ConfigError, DataError, MissingDataError
 
@@ -166,93 +165,3 @@ def fetch(name: str, *, known: Sequence[DataFile] = FILES, folder: Path | None =
     part.write_bytes(gzip.compress(data, mtime=0) if file.content_sha256 else data)
     part.replace(path)
     return path
-
-
-# --------------------------------------------------------------------------- how files are read
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[TextIO]:
-    """Open a text file, gzipped or not, in UTF-8 with its line ends as they are.
-
-    Raises:
-        MissingDataError: It is not there.
-        DataError: It is no gzip file although its name says so, is cut short, or is not UTF-8.
-    """
-    try:
-        file = (
-            gzip.open(path, "rt", encoding="utf-8", newline="")
-            if path.suffix == ".gz"
-            else path.open(newline="", encoding="utf-8")
-        )
-        with file:
-            yield cast(TextIO, file)
-    except FileNotFoundError:
-        raise MissingDataError(f"{path} is not there") from None
-    except (gzip.BadGzipFile, EOFError) as error:
-        raise DataError(f"{path} is no whole gzip file ({error}); fetch or write it again") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 ({error}); write it as UTF-8") from error
-
-
-def read_jsonl(path: Path, *, needs: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield line number (from 1) and object of each line of a JSON Lines file, gzipped or not.
-
-    Raises:
-        DataError: A line is no JSON object or lacks a key; the message names file and line.
-    """
-    with reading(path) as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                values = json.loads(line)
-            except ValueError as error:
-                raise DataError(f"{path}:{number}: not JSON ({error})") from error
-            yield number, _object(values, f"{path}:{number}", needs)
-
-
-def read_json_list(path: Path, *, needs: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield index (from 0) and object of each entry of a JSON file that holds one list, gzipped or not.
-
-    Raises:
-        DataError: The file is no JSON list of objects, or an object lacks a key; file and entry are named.
-    """
-    with reading(path) as file:
-        try:
-            entries = json.load(file)
-        except ValueError as error:
-            raise DataError(f"{path}: not JSON ({error})") from error
-    if not isinstance(entries, list):
-        raise DataError(f"{path}: expected a JSON list, got {type(entries).__name__}")
-    for index, values in enumerate(entries):
-        yield index, _object(values, f"{path}[{index}]", needs)
-
-
-def _object(values: object, where: str, needs: Sequence[str]) -> dict[str, Any]:
-    if not isinstance(values, dict):
-        raise DataError(f"{where}: expected a JSON object, got {type(values).__name__}")
-    if missing := [key for key in needs if key not in values]:
-        raise DataError(
-            f"{where}: the object has the keys {', '.join(values) or '(none)'}; it lacks {', '.join(missing)}"
-        )
-    return values
-
-
-def read_csv(path: Path, *, needs: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield line number (from 1) and values by column of each row of a CSV file, gzipped or not.
-
-    Raises:
-        DataError: A column lacks, or a row has more or fewer values than the header; file and line are named.
-    """
-    with reading(path) as file:
-        rows = csv.reader(file)
-        header = next(rows, [])
-        if missing := [name for name in needs if name not in header]:
-            raise DataError(f"{path} has the columns {', '.join(header) or '(none)'}; it lacks {', '.join(missing)}")
-        for row in rows:
-            if len(row) != len(header):
-                raise DataError(
-                    f"{path}:{rows.line_num}: {len(row)} values, expected {len(header)} ({', '.join(header)})"
-                )
-            yield rows.line_num, dict(zip(header, row, strict=True))

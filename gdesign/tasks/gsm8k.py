@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from gdesign.files import read_jsonl
 from gdesign.tasks.base import Published, PublishedWithSplit, Split
-from gdesign.tasks.data import find, read_jsonl
+from gdesign.tasks.data import find
 from gdesign.tasks.table import recorded_tasks
 from gdesign.types import Task
 

@@ -3,8 +3,10 @@
 import textwrap
 from collections.abc import Iterator
 
-from gdesign.tasks.answers import defines
-from gdesign.tasks.data import find, read_jsonl
+from gdesign.files import read_jsonl
+from gdesign.tasks.answers.marked import without_thoughts
+from gdesign.tasks.answers.programs import defines, is_program
+from gdesign.tasks.data import find
 from gdesign.tasks.programs import ASK, Programs, Suite
 from gdesign.types import Task
 
@@ -31,6 +33,13 @@ class HumanEval(Programs):
             )
             tests = f"import random\nrandom.seed(0)\n{values['test']}\ncheck({name})\n"
             yield task, Suite(tests=tests, names=(name,), before=prompt)
+
+    def read(self, task: Task, text: str) -> str | None:
+        """Return the program in a reply; a reply that is nothing but an indented body is one."""
+        found = super().read(task, text)
+        said = without_thoughts(text).strip("\n")
+        is_body = found is None and said[:1].isspace() and is_program(self._suites[task.id].before + said)
+        return textwrap.dedent(said).rstrip() if is_body else found
 
     def grade(self, task: Task, answer: str) -> float:
         """Return 1 for a program that passes all tests, else 0; a body alone completes the question."""

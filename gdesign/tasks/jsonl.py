@@ -1,32 +1,43 @@
 """Your own questions, as JSON Lines."""
 
+import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from gdesign.errors import ConfigError, DataError
+from gdesign.files import read_jsonl
 from gdesign.sandbox import Sandbox
 from gdesign.tasks.answers import program
-from gdesign.tasks.base import VALIDATION, Split, check_split, draws, first, normalised, read
-from gdesign.tasks.data import existing, read_jsonl
-from gdesign.tasks.programs import Suite, grader, imports, names_under_test
+from gdesign.tasks.base import VALIDATION, Split, agrees, check_split, draws, first, normalised, read, why_unfit
+from gdesign.tasks.data import existing
+from gdesign.tasks.programs import Suite, grader
+from gdesign.tasks.suites import fault, suite_of
 from gdesign.types import Task
 
-GRADERS = ("exact", "number", "choice", "code")
+GRADERS = ("exact", "number", "choice", "formula", "literal", "code")
+KEYS = ("id", "question", "answer", "options", "choices", "domain", "group", "grader", "tests")
 
 
 class JSONL:
-    """Questions from JSON Lines files: `{id, question, answer, options?, domain?, grader?, tests?}`.
+    """Questions from JSON Lines files: `{id, question, answer, options?, domain?, group?, grader?, tests?}`.
 
-    The grader is `exact` (case, white space and Markdown do not matter), `number`, or `choice`
-    (the answer is a letter or one of the options); without one it is `choice` for a question with
-    options, else `exact`. With the grader `code` the answer is a program that is right and `tests` is Python that
-    raises where a program is wrong, such as lines `assert f(1) == 2`; they use names that the answer defines, and what
-    it imports; `Sandbox.check` says what they can do. What is loaded is run against its own tests once, unless answers
-    are recorded. A test question may not be among those for training: questions
-    are compared by their normalised text.
+    The grader says what the answer is: `exact` (a text; case, white space and Markdown do not matter), `number`,
+    `choice` (a letter, or one of the options; without options a letter from A to Z), `formula`, `literal` (a Python
+    value) or `code`. Without one it is `code` for a question with tests, `choice` for one with options, `number` for an
+    answer that is a number in JSON, else `exact`. `choices` is another name of `options`; keys that begin with `_` are
+    left alone, and others refused. An answer that its own grader cannot read, or not in a reply that states it, is
+    refused.
+
+    With the grader `code` the answer is a program that is right and `tests` is Python that raises where a program is
+    wrong, such as lines `assert f(1) == 2`; `suite_of` says what else is run. Tests use names that the answer defines,
+    and what it imports; `Sandbox.check` says what they can do. What is loaded is run against its own tests once, unless
+    answers are recorded; tests that nonsense passes too are refused. A test question may not be among those for
+    training: questions are compared by their normalised text, and those of one `group` count as one.
 
     Args:
         train: File of the training questions.
@@ -63,23 +74,25 @@ class JSONL:
         self.recorded = recorded
         self.limit = limit
         self._grader: dict[str, str] = {}
+        self._where: dict[str, str] = {}
         self._suites: dict[str, Suite] = {}
-        tested_in = Sandbox() if sandbox is None else sandbox
-        self._run = grader(tested_in)
+        self._sound: set[str] = set()
+        self._tested_in = Sandbox() if sandbox is None else sandbox
+        self._run = grader(self._tested_in)
         training = self._read(Path(train))
         if validation is None:
-            rank = {normalised(t.question): draws(t.question, seed=split_seed)[1] for t in training}
+            rank = {_stem(t): draws(t.group or t.question, seed=split_seed)[1] for t in training}
             held_out = set(sorted(rank, key=lambda q: rank[q])[: math.ceil(VALIDATION * (len(rank) - 1))])
-            validating = [t for t in training if normalised(t.question) in held_out]
-            training = [t for t in training if normalised(t.question) not in held_out]
+            validating = [t for t in training if _stem(t) in held_out]
+            training = [t for t in training if _stem(t) not in held_out]
         else:
             validating = self._read(Path(validation))
         self._splits = {"train": training, "validation": validating, "test": self._read(Path(test))}
-        self.sandbox = tested_in if self._suites else None
-        seen: dict[str, tuple[str, str]] = {}
+        self.sandbox = self._tested_in if self._suites else None
+        seen: dict[tuple[bool, str], tuple[str, str]] = {}
         for split, tasks in self._splits.items():
-            for task in tasks:
-                other, twin = seen.setdefault(normalised(task.question), (split, task.id))
+            for task, key in ((t, k) for t in tasks for k in ((False, normalised(t.question)), _stem(t))):
+                other, twin = seen.setdefault(key, (split, task.id))
                 if other != split:
                     raise DataError(
                         f"the question {task.id!r} of the {split} split is also {twin!r} of the {other} split; "
@@ -91,7 +104,7 @@ class JSONL:
 
         Raises:
             ConfigError: There is no such split; own questions have no lock-box.
-            DataError: A program that shall be right fails its own tests.
+            DataError: A program that shall be right fails its own tests, or nonsense passes them.
         """
         check_split(split)
         if split == "lockbox":
@@ -103,14 +116,13 @@ class JSONL:
         return tasks
 
     def _check_references(self, tasks: Sequence[Task]) -> None:
+        new = [t for t in tasks if t.id not in self._sound]
         with ThreadPoolExecutor() as threads:  # the sandbox runs as many at a time as there is room for
-            scores = list(threads.map(lambda t: self._run(self._suites[t.id], t.answer), tasks))
-        for task, score in zip(tasks, scores, strict=True):
-            if score == 0:
-                suite = self._suites[task.id]
-                assert self.sandbox is not None
-                done = self.sandbox.check(task.answer, tests=suite.tests, names=suite.names)
-                raise DataError(f"the answer of the question {task.id!r} fails its tests: {done.detail or done.why}")
+            faults = list(threads.map(lambda t: fault(t.answer, self._suites[t.id], self._tested_in), new))
+        for task, wrong in zip(new, faults, strict=True):
+            if wrong:
+                raise DataError(f"{self._where[task.id]}: the answer of the question {task.id!r} {wrong}")
+            self._sound.add(task.id)
 
     def extract(self, task: Task, text: str) -> str | None:
         """Return what the question's grader reads; the text itself if it was recorded, None if that is empty.
@@ -127,8 +139,7 @@ class JSONL:
         """Return 1 for the right answer, else 0."""
         if (suite := self._suites.get(task.id)) is not None:
             return self._run(suite, answer)
-        right, said = (read(text, self._grader[task.id], task.options) for text in (task.answer, answer))
-        return float(said == right)
+        return float(agrees(task.answer, answer, self._grader[task.id], task.options))
 
     def _read(self, path: Path) -> list[Task]:
         path = existing(path)
@@ -139,33 +150,89 @@ class JSONL:
         return tasks
 
     def _task(self, values: Mapping[str, Any], where: str) -> Task:
-        options = values.get("options") or []
-        if not isinstance(options, list) or not all(isinstance(o, str) for o in options):
-            raise DataError(f"{where}: options is {options!r}; expected a list of strings")
+        _check_keys(values, where)
         task = Task(
-            id=f"{self.name}/{values['id']}",
-            question=str(values["question"]),
-            answer=str(values["answer"]),
+            id=f"{self.name}/{_text(values, 'id', where)}",
+            question=_text(values, "question", where),
+            answer=_text(values, "answer", where),
             benchmark=self.name,
-            domain=str(values.get("domain") or ""),
-            options=tuple(options),
+            domain="" if values.get("domain") in (None, "") else _text(values, "domain", where),
+            options=_options(values, where),
+            group="" if values.get("group") in (None, "") else _text(values, "group", where),
         )
-        kind = values.get("grader") or ("choice" if options else "exact")
-        if kind not in GRADERS:
-            raise ConfigError(f"{where}: grader {kind!r} is unknown; expected {', '.join(GRADERS)}")
-        if kind == "choice" and not options:
-            raise DataError(f"{where}: the grader choice needs options")
-        if kind == "code":
-            tests = values.get("tests")
-            if not isinstance(tests, str) or not tests.strip():
-                raise DataError(
-                    f"{where}: the grader code needs tests, a text such as 'assert f(1) == 2'; got {tests!r}"
-                )
-            names = names_under_test(task.answer, tests, where=where)
-            self._suites[task.id] = Suite(tests=f"{imports(task.answer)}\n{tests}", names=names)
-        elif read(task.answer, kind, task.options) is None:
-            raise DataError(f"{where}: the answer {task.answer!r} is not one that the grader {kind} can read")
         if task.id in self._grader:
             raise DataError(f"{where}: the id {values['id']!r} is there twice")
-        self._grader[task.id] = kind
+        kind = values.get("grader") or _kind(values, task)
+        if kind not in GRADERS:
+            raise ConfigError(f"{where}: grader {kind!r} is unknown; expected {', '.join(GRADERS)}")
+        tests = values.get("tests")
+        if isinstance(tests, list) and all(isinstance(test, str) for test in tests):
+            tests = "\n".join(tests)
+        if kind != "code":
+            if tests is not None:
+                raise DataError(f"{where}: tests are there, which the grader {kind} does not run; set grader to code")
+            if unfit := why_unfit(task.answer, kind, task.options):
+                raise DataError(f"{where}: the answer {_shown(task.answer)} {unfit}")
+            if kind == "choice" and not task.options and not re.fullmatch(r"\W*[A-Za-z]\W*", task.answer):
+                raise DataError(
+                    f"{where}: the answer {_shown(task.answer)} is no letter, and there are no options; write "
+                    "its letter, or give options"
+                )
+        elif isinstance(tests, str) and tests.strip():
+            self._suites[task.id] = suite_of(task.answer, tests, where=where)
+        else:
+            raise DataError(f"{where}: the grader code needs tests, a text such as 'assert f(1) == 2'; got {tests!r}")
+        self._grader[task.id], self._where[task.id] = kind, where
         return task
+
+
+def _stem(task: Task) -> tuple[bool, str]:
+    """Return what no split may part: a group, or the text of a question."""
+    return bool(task.group), normalised(task.group or task.question)
+
+
+def _kind(values: Mapping[str, Any], task: Task) -> str:
+    """Return the grader of a question that names none."""
+    if values.get("tests") is not None:
+        return "code"
+    return "choice" if task.options else "exact" if isinstance(values["answer"], str) else "number"
+
+
+def _check_keys(values: Mapping[str, Any], where: str) -> None:
+    for key in values:
+        if key not in KEYS and not key.startswith("_"):
+            near = get_close_matches(key.lower(), KEYS, n=1)
+            raise DataError(
+                f"{where}: the key {key!r} is unknown{f', did you mean {near[0]!r}?' if near else ';'} expected "
+                f"{', '.join(KEYS)}; what is yours alone may stand under a key that begins with _"
+            )
+
+
+def _options(values: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    named = [key for key in ("options", "choices") if values.get(key)]
+    if len(named) == 2:
+        raise DataError(f"{where}: options and choices are two names of the same; leave one out")
+    options = values[named[0]] if named else []
+    if not isinstance(options, list):
+        raise DataError(f"{where}: {named[0]} is {_shown(options)}; expected a list of strings, the first one being A")
+    if len(options) > 26:
+        raise DataError(f"{where}: there are {len(options)} {named[0]}; letters name 26 at most")
+    return tuple(_text({f"option {i + 1}": option}, f"option {i + 1}", where) for i, option in enumerate(options))
+
+
+def _text(values: Mapping[str, Any], key: str, where: str) -> str:
+    """Return a text, or a number as it is written, that a field has to hold."""
+    value = values[key]
+    if isinstance(value, str) and value.strip() and not (key == "answer" and "\ufffd" in value):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return str(value)
+    raise DataError(f"{where}: {key} is {_shown(value)}; expected a text that says something, or a number")
+
+
+def _shown(value: object) -> str:
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        text = type(value).__name__
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from gdesign.errors import ConfigError
+from gdesign.files import read_jsonl
 from gdesign.tasks.base import VALIDATION, Published, Split, check_split, draws, first, normalised, split_of
-from gdesign.tasks.data import find, read_jsonl
+from gdesign.tasks.data import find
 from gdesign.types import Task
 
 INSTRUCTION = normalised(r"After careful thought, put you final answer in \boxed{...}.")

@@ -1,10 +1,16 @@
 """MATH (Hendrycks et al. 2021): competition problems whose answer is a formula."""
 
+import re
+
+from gdesign.files import read_jsonl
 from gdesign.tasks.answers.formulas import equivalent, formula
 from gdesign.tasks.base import Published
-from gdesign.tasks.data import find, read_jsonl
+from gdesign.tasks.data import find
 from gdesign.tasks.table import recorded_tasks
 from gdesign.types import Task
+
+# What a question asks for in which the order counts, so that `1, 2` without brackets is a pair.
+_ORDERED = re.compile(r"\bordered\b|\bcoordinates\b|\bthe point\b|in the form \$?\(", re.IGNORECASE)
 
 
 class _MATH(Published):
@@ -12,13 +18,11 @@ class _MATH(Published):
 
     def read(self, task: Task, text: str) -> str | None:
         """Return the formula that a text answers."""
-        return formula(text)
+        return formula(text, ordered=_ORDERED.search(task.question) is not None)
 
     def grade(self, task: Task, answer: str) -> float:
         """Return 1 for an equivalent formula, else 0."""
-        gold = formula(rf"\boxed{{{task.answer}}}")
-        assert gold is not None
-        return float(equivalent(gold, answer))
+        return float(equivalent(task.answer, answer))
 
 
 class MATHL5(_MATH):
@@ -36,7 +40,7 @@ class MATH500(_MATH):
     The field tests on all 500 where nothing is trained: that is `split=all`. MATH's own training
     questions are not used; so a quarter of the 500 is the lock-box, which those that MATH-L5 shares (74
     questions, with recorded answers) are on the same side of in both. Zero-shot; a reply is right if
-    math-verify holds its formula and the reference for equal.
+    its formula and the reference are equal (`equivalent`).
     """
 
     name = "math500"

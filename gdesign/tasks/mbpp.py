@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from gdesign.errors import ConfigError
+from gdesign.files import read_jsonl
 from gdesign.tasks.base import SPLITS, Split, check_split, first
-from gdesign.tasks.data import find, read_jsonl
+from gdesign.tasks.data import find
 from gdesign.tasks.programs import ASK, Programs, Suite, imports, names_under_test
 from gdesign.types import Task
 

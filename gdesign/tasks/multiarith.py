@@ -1,9 +1,10 @@
 """MultiArith (Roy and Roth 2015): word problems of two or more steps."""
 
 from gdesign.errors import DataError
+from gdesign.files import read_json_list
 from gdesign.tasks.answers.numbers import number
 from gdesign.tasks.base import Published
-from gdesign.tasks.data import find, read_json_list
+from gdesign.tasks.data import find
 from gdesign.types import Task
 
 

@@ -1,8 +1,6 @@
 """Questions whose answer is a Python program: read from a reply, graded by running tests."""
 
 import ast
-import symtable
-import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +8,7 @@ from functools import cached_property, lru_cache
 
 from gdesign.errors import DataError
 from gdesign.sandbox import Sandbox
-from gdesign.tasks.answers import program
+from gdesign.tasks.answers.programs import parsed, program, uses
 from gdesign.tasks.base import Published
 from gdesign.types import Task
 
@@ -105,38 +103,19 @@ def names_under_test(reference: str, tests: str, *, where: str) -> tuple[str, ..
             trees[what] = parsed(source)
         except (SyntaxError, ValueError) as error:
             raise DataError(f"{where}: the {what} cannot be read as Python ({error})") from error
-    used = _used(tests)
-    names = tuple(name for name in dict.fromkeys(_defined(trees["reference"].body)) if name in used)
+    used = uses(tests)
+    names = tuple(name for name in defined_by(trees["reference"]) if name in used)
     if not names:
         raise DataError(
-            f"{where}: the tests use nothing that the reference alone defines; they would pass for any program"
+            f"{where}: the tests use nothing that the reference alone defines; they would pass for any program. Call "
+            f"what it defines ({', '.join(defined_by(trees['reference'])) or 'nothing so far'})"
         )
     return names
 
 
-def _used(source: str) -> set[str]:
-    """Return the global names that a program reads and does not define."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        tables = [symtable.symtable(source, "tests.py", "exec")]
-    read, defined = set(), set()
-    while tables:
-        table = tables.pop()
-        tables += table.get_children()
-        for symbol in table.get_symbols():
-            if symbol.is_global() or table.get_type() == "module":
-                if symbol.is_referenced():
-                    read.add(symbol.get_name())
-                if symbol.is_assigned() or symbol.is_imported():
-                    defined.add(symbol.get_name())
-    return read - defined
-
-
-def parsed(source: str) -> ast.Module:
-    """Return the syntax tree of a program, whatever Python would warn of."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return ast.parse(source)
+def defined_by(program: ast.Module) -> list[str]:
+    """Return the names that a program defines at its outermost level, in its order."""
+    return list(dict.fromkeys(_defined(program.body)))
 
 
 def _defined(body: Sequence[ast.stmt]) -> Iterator[str]:

@@ -1,9 +1,10 @@
 """SVAMP (Patel et al. 2021): word problems of one step, worded so that shallow cues mislead."""
 
 from gdesign.errors import DataError
+from gdesign.files import read_json_list
 from gdesign.tasks.answers.numbers import number
 from gdesign.tasks.base import Published
-from gdesign.tasks.data import find, read_json_list
+from gdesign.tasks.data import find
 from gdesign.types import Task
 
 
@@ -27,7 +28,7 @@ class SVAMP(Published):
         tasks = []
         for index, values in read_json_list(path, needs=("ID", "Body", "Question", "Answer")):
             body = values["Body"].strip()
-            answer = number(str(values["Answer"]))
+            answer = number(str(values["Answer"])) if isinstance(values["Answer"], int | float) else None
             if answer is None:
                 raise DataError(f"{path}[{index}]: the answer {values['Answer']!r} is no number")
             question = f"{body}{'' if body.endswith('.') else '.'} {values['Question'].strip()}"

@@ -1,138 +1,49 @@
-"""Outcome tables: answers that real LLMs gave to real questions, once each.
+"""Outcome tables: answers that real LLMs gave to real questions, each in one or more ways of working and times.
 
 The open format is a directory that holds, plain or gzipped,
 
-- `<set>.questions.jsonl`: `{qid, question, answer, prompt_tokens?, category?, options?}`
-- `<set>.results.csv`: `qid, model, correct, answer` (or `pred`) `, output_tokens_cl100k`
+- `<set>.questions.jsonl`: `{qid, question, answer, prompt_tokens?, category?, options?, group?}`
+- `<set>.results.csv`: `qid, model, correct, answer` (or `pred`) `, output_tokens_cl100k`, and where they are known
+  `operator, sample, prompt_tokens, calls, usd`
 - `prices.csv`, which pools read: `model, usd_per_1M_input, usd_per_1M_output`
 
 Where only scores are known, one file `<set>.jsonl` holds `{question, scores: {model: score}}` a line.
 """
 
-import csv
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
+from math import inf, isnan
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from gdesign.errors import DataError
-from gdesign.tasks.data import data_dir, existing, read_jsonl, reading
+from gdesign.files import UNKNOWN, Sheet, read_jsonl, read_sheet
+from gdesign.tasks.data import data_dir, existing
+from gdesign.tasks.outcomes import ANSWER, MISSING, Column, OutcomeTable, Question, Way
 from gdesign.types import Task
 
-MISSING = -1
-"""What the token column of a model holds where it did not answer."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """One question of an outcome table.
-
-    Attributes:
-        qid: Unique within its table.
-        question: The text.
-        answer: The reference answer.
-        prompt_tokens: Tokens of the recorded prompt; None if the table does not know.
-        category: What the table says the question is about; may be empty.
-        options: The choices of a multiple-choice question; empty otherwise.
-    """
-
-    qid: str
-    question: str
-    answer: str
-    prompt_tokens: int | None = None
-    category: str = ""
-    options: tuple[str, ...] = ()
-
-
-class Recorded(NamedTuple):
-    """What one LLM answered to one question: the recorded string, its score in [0, 1], its tokens."""
-
-    answer: str
-    correct: float
-    output_tokens: int
-
-
-class Column(NamedTuple):
-    """What one LLM answered, by position of the question; `output_tokens` is MISSING where it did not."""
-
-    answer: list[str]
-    correct: "array[float]"
-    output_tokens: "array[int]"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class OutcomeTable:
-    """Questions, and what each LLM answered to them.
-
-    Attributes:
-        name: What messages call the table.
-        questions: In file order.
-        models: Names of the LLMs, in order of first appearance.
-        columns: The outcomes of each LLM.
-        scores_only: Whether the answers themselves are unknown. A text that says so stands for those of each LLM, and
-            no token was counted.
-        position: Position of each question, by qid.
-    """
-
-    name: str
-    questions: tuple[Question, ...]
-    models: tuple[str, ...]
-    columns: Mapping[str, Column]
-    scores_only: bool = False
-    position: Mapping[str, int] = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "position", {q.qid: i for i, q in enumerate(self.questions)})
-
-    def outcome(self, qid: str, model: str) -> Recorded:
-        """Return what an LLM answered to a question.
-
-        Raises:
-            DataError: The table has no such question, LLM, or answer.
-        """
-        column = self.columns.get(model)
-        if column is None:
-            raise DataError(f"outcome table {self.name} has no model {model!r}; it has {', '.join(self.models)}")
-        i = self.position.get(qid)
-        if i is None:
-            raise DataError(f"outcome table {self.name} has no question {qid!r}; was the task made from another table?")
-        if column.output_tokens[i] == MISSING:
-            raise DataError(
-                f"outcome table {self.name}: model {model!r} did not answer question {qid!r}; "
-                "choose among complete_models()"
-            )
-        return Recorded(column.answer[i], column.correct[i], column.output_tokens[i])
-
-    def complete_models(self, *, answered: float = 1.0) -> tuple[str, ...]:
-        """Return the LLMs that answered every question, or at least this share of them."""
-        n = len(self.questions)
-        return tuple(m for m in self.models if n - self.columns[m].output_tokens.count(MISSING) >= answered * n)
-
-    def answered_by(self, models: Sequence[str]) -> tuple[Question, ...]:
-        """Return the questions that each of these LLMs answered."""
-        tokens = [self.columns[m].output_tokens for m in models]
-        return tuple(q for i, q in enumerate(self.questions) if all(t[i] != MISSING for t in tokens))
-
-
-def load_table(directory: str | Path, set_name: str = "") -> OutcomeTable:
+def load_table(directory: str | Path, set_name: str = "", *, ways_of: str = "") -> OutcomeTable:
     """Read an outcome table; a table is read once per process.
 
     Its files begin with the name of the set; without one they are `questions.jsonl` and `results.csv`.
+
+    Args:
+        ways_of: The one LLM whose ways of working the column `model` names; empty where it names LLMs.
 
     Raises:
         MissingDataError: A file is not there.
         DataError: A file does not hold what the format promises; the message names file and line.
     """
-    return _load(Path(directory).resolve(), set_name)
+    return _load(Path(directory).resolve(), set_name, ways_of)
 
 
 @lru_cache
-def _load(directory: Path, set_name: str) -> OutcomeTable:
+def _load(directory: Path, set_name: str, ways_of: str) -> OutcomeTable:
     questions = _load_questions(directory, set_name)
-    columns = _results(existing(directory / f"{_prefix(set_name)}results.csv"), questions)
-    return OutcomeTable(name=set_name or directory.name, questions=questions, models=tuple(columns), columns=columns)
+    columns = _results(existing(directory / f"{_prefix(set_name)}results.csv"), questions, ways_of)
+    return OutcomeTable(name=set_name or directory.name, questions=questions, columns=columns)
 
 
 @lru_cache
@@ -149,25 +60,31 @@ def load_scores(path: Path) -> OutcomeTable:
     columns: dict[str, Column] = {}
     for i, (line, values) in enumerate(rows):
         scores = values["scores"]
-        if not isinstance(scores, dict) or not all(_is_score(score) for score in scores.values()):
-            raise DataError(f"{path}:{line}: scores is {scores!r}; expected a score in [0, 1] by model")
+        if not isinstance(scores, dict) or not all(s is None or _is_score(s) for s in scores.values()):
+            raise DataError(
+                f"{path}:{line}: scores is {scores!r}; expected a score in [0, 1] by model, or null where it has none"
+            )
         for model, score in scores.items():
-            column = columns.setdefault(model, _column(f"unknown answer of {model}", n))
+            if score is None:
+                continue
+            if (column := columns.get(model)) is None:
+                column = columns[model] = _column(f"unknown answer of {model}", n)
             column.correct[i] = score
             column.output_tokens[i] = 0
     if not columns:
         raise DataError(f"{path} holds no scores")
     return OutcomeTable(
         name=path.name.partition(".")[0],
-        questions=tuple(Question(qid=str(line), question=str(v["question"]), answer="") for line, v in rows),
-        models=tuple(columns),
-        columns=columns,
+        questions=tuple(
+            Question(qid=str(line), question=_text(v, "question", f"{path}:{line}"), answer="") for line, v in rows
+        ),
+        columns={Way(model): (column,) for model, column in columns.items()},
         scores_only=True,
     )
 
 
 def _column(answer: str, n: int) -> Column:
-    return Column([answer] * n, array("d", bytes(8 * n)), array("q", [MISSING]) * n)
+    return Column([answer] * n, array("d", bytes(8 * n)), array("q", [MISSING]) * n, {})
 
 
 def _is_score(value: object) -> bool:
@@ -208,6 +125,7 @@ def tasks_of(questions: Sequence[Question], *, benchmark: str, domain: str = "")
             benchmark=benchmark,
             domain=domain or q.category,
             options=q.options,
+            group=q.group,
         )
         for q in questions
     ]
@@ -222,60 +140,124 @@ def _prefix(set_name: str) -> str:
     return f"{set_name}." if set_name else ""
 
 
+def _known(values: Mapping[str, Any], key: str) -> Any:
+    """Return what an object holds; None for null and NaN, which scripts write where nothing is."""
+    value = values.get(key)
+    return None if isinstance(value, float) and isnan(value) else value
+
+
+def _text(values: Mapping[str, Any], key: str, where: str) -> str:
+    if (value := _known(values, key)) is None:
+        raise DataError(f"{where}: {key} is {'null' if values[key] is None else 'NaN'}; give it, or leave the line out")
+    return str(value)
+
+
 def _question(values: dict[str, Any], where: str) -> Question:
-    tokens = values.get("prompt_tokens")
-    options = values.get("options") or ()
+    tokens = _known(values, "prompt_tokens")
+    options = _known(values, "options") or ()
+    if isinstance(tokens, float) and tokens.is_integer():
+        tokens = int(tokens)
     if tokens is not None and (not isinstance(tokens, int) or tokens < 0):
         raise DataError(f"{where}: prompt_tokens is {tokens!r}; expected a whole number of 0 or more, or none at all")
     if not isinstance(options, list | tuple) or not all(isinstance(o, str) for o in options):
         raise DataError(f"{where}: options is {options!r}; expected a list of strings")
     return Question(
-        qid=str(values["qid"]),
-        question=str(values["question"]),
-        answer=str(values["answer"]),
+        qid=_text(values, "qid", where),
+        question=_text(values, "question", where),
+        answer=_text(values, "answer", where),
         prompt_tokens=tokens,
-        category=str(values.get("category") or ""),
+        category=str(_known(values, "category") or ""),
         options=tuple(options),
+        group=str(_known(values, "group") or ""),
     )
 
 
-def _results(path: Path, questions: tuple[Question, ...]) -> dict[str, Column]:
+def _results(path: Path, questions: tuple[Question, ...], ways_of: str) -> dict[Way, Sequence[Column]]:
+    sheet = read_sheet(path, needs=("qid", "model", "correct", "output_tokens_cl100k"))
+    answer_name = "answer" if "answer" in sheet.header else "pred"
+    if answer_name not in sheet.header:
+        raise DataError(f"{path} has the columns {', '.join(sheet.header)}; it lacks answer (or pred)")
+    names = ("qid", "model", "correct", answer_name, "output_tokens_cl100k")
+    i_qid, i_model, i_correct, i_answer, i_tokens = (sheet.header.index(name) for name in names)
+    i_operator, i_sample = sheet.index("operator"), sheet.index("sample")
+    extra = {name: i for name in ("prompt_tokens", "calls", "usd") if (i := sheet.index(name)) is not None}
     n = len(questions)
     position = {q.qid: i for i, q in enumerate(questions)}
-    columns: dict[str, Column] = {}
+    columns: dict[Way, dict[int, Column]] = {}
+    ways: dict[tuple[str, str], dict[int, Column]] = {}
     same: dict[str, str] = {}  # one object for equal answers: a table has few different ones
-    with reading(path) as file:
-        rows = csv.reader(file)
-        header = next(rows, [])
-        answer_name = "answer" if "answer" in header else "pred"
-        names = ("qid", "model", "correct", answer_name, "output_tokens_cl100k")
-        if missing := [name for name in names if name not in header]:
-            raise DataError(f"{path} has the columns {', '.join(header) or '(none)'}; it lacks {', '.join(missing)}")
-        i_qid, i_model, i_correct, i_answer, i_tokens = (header.index(name) for name in names)
-        for row in rows:
-            try:
-                qid, model, answer = row[i_qid], row[i_model], row[i_answer]
-                correct, tokens = float(row[i_correct]), int(row[i_tokens])
-            except (ValueError, IndexError):
-                raise DataError(
-                    f"{path}:{rows.line_num}: {row!r}; expected {', '.join(header)}, with a number for correct and "
-                    "a whole number for output_tokens_cl100k"
-                ) from None
-            if not (0 <= correct <= 1 and tokens >= 0):
-                raise DataError(
-                    f"{path}:{rows.line_num}: correct is {correct:g} and output_tokens_cl100k is {tokens}; "
-                    "expected correct in [0, 1] and no negative tokens"
-                )
-            i = position.get(qid)
-            if i is None:
-                raise DataError(f"{path}:{rows.line_num}: question {qid!r} is not in the table's questions")
-            if (column := columns.get(model)) is None:
-                column = columns[model] = _column("", n)
-            if column.output_tokens[i] != MISSING:
-                raise DataError(f"{path}:{rows.line_num}: model {model!r} answers question {qid!r} a second time")
-            column.answer[i] = same.setdefault(answer, answer)
-            column.correct[i] = correct
-            column.output_tokens[i] = tokens
+    grades: dict[str, float] = {}  # nor are there many different numbers to read
+    lengths: dict[str, int] = {}
+    for line, row in sheet.rows:
+        model = row[i_model].strip()
+        operator = "" if i_operator is None else row[i_operator].strip()
+        if (samples := ways.get((model, operator))) is None:
+            if not model:
+                raise sheet.error(line, "model is empty; name who answered")
+            way = Way(ways_of, model) if ways_of else Way(model, operator or ANSWER)
+            samples = ways[model, operator] = columns.setdefault(way, {})
+        number = 0
+        if (correct := grades.get(row[i_correct])) is None:
+            correct = grades[row[i_correct]] = _grade(sheet, line, row[i_correct])
+        if (tokens := lengths.get(row[i_tokens])) is None:
+            tokens = lengths[row[i_tokens]] = _whole(sheet, line, "output_tokens_cl100k", row[i_tokens])
+        if i_sample is not None and row[i_sample].strip().lower() not in UNKNOWN:
+            number = _whole(sheet, line, "sample", row[i_sample])
+        i = position.get(row[i_qid])
+        if i is None and (i := position.get(row[i_qid].strip())) is None:
+            raise sheet.error(
+                line,
+                f"question {row[i_qid]!r} is not in the table's questions, which are such as {questions[0].qid!r}; was "
+                "it changed by a spreadsheet?",
+            )
+        if (column := samples.get(number)) is None:
+            column = samples[number] = _column("", n)
+        if column.output_tokens[i] != MISSING:
+            raise sheet.error(
+                line,
+                f"model {model!r} answers question {row[i_qid]!r} a second time; number its answers in a column "
+                "sample, or say in a column operator how it worked",
+            )
+        column.answer[i] = same.setdefault(row[i_answer], row[i_answer])
+        column.correct[i] = correct
+        column.output_tokens[i] = tokens
+        if extra:
+            column.costs[i] = _costs(sheet, line, {name: row[at] for name, at in extra.items()})
     if not columns:
         raise DataError(f"{path} holds no results")
-    return columns
+    return {way: tuple(samples[number] for number in sorted(samples)) for way, samples in columns.items()}
+
+
+def _grade(sheet: Sheet, line: int, text: str) -> float:
+    try:
+        grade = sheet.number(text)
+    except ValueError:
+        grade = {"true": 1.0, "false": 0.0}.get(text.strip().lower(), -1.0)
+    if not 0 <= grade <= 1:
+        raise sheet.error(line, f"correct is {text!r}; expected correct in [0, 1], or true or false")
+    return grade
+
+
+def _whole(sheet: Sheet, line: int, name: str, text: str) -> int:
+    try:
+        number = sheet.whole(text)
+    except ValueError:
+        number = MISSING
+    if number < 0:
+        raise sheet.error(line, f"{name} is {text!r}; expected a whole number, not negative")
+    return number
+
+
+def _costs(sheet: Sheet, line: int, texts: Mapping[str, str]) -> tuple[int | None, int, float | None]:
+    known = {name: text for name, text in texts.items() if text.strip().lower() not in UNKNOWN}
+    prompt_tokens = _whole(sheet, line, "prompt_tokens", known["prompt_tokens"]) if "prompt_tokens" in known else None
+    calls = _whole(sheet, line, "calls", known["calls"]) if "calls" in known else 1
+    usd = None
+    if "usd" in known:
+        try:
+            usd = sheet.number(known["usd"])
+        except ValueError:
+            usd = -1.0
+        if not 0 <= usd < inf:
+            raise sheet.error(line, f"usd is {known['usd']!r}; expected a number of 0 or more, or none at all")
+    return prompt_tokens, calls, usd

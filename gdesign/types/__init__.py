@@ -3,7 +3,7 @@
 Each is frozen, slotted and keyword-only. None holds a tensor: whoever runs a design needs no machine-learning stack.
 """
 
-from gdesign.types.call import Label, Message, Origin, Reply, Request, Usage, sample_index
+from gdesign.types.call import Label, Message, Origin, Reply, Request, Usage, sample_index, seed_and_copy
 from gdesign.types.design import Agent, Decision, Design, Edge, Gate, Heard
 from gdesign.types.pool import LLM, AgentPool, Candidate, Role
 from gdesign.types.run import Extract, Grade, Job, Outcome, Run, Turn
@@ -34,4 +34,5 @@ __all__ = [
     "Turn",
     "Usage",
     "sample_index",
+    "seed_and_copy",
 ]

@@ -31,12 +31,14 @@ class Usage:
 
     Attributes:
         prompt_tokens: What was sent.
-        completion_tokens: What came back.
+        completion_tokens: What came back, thoughts that were billed and not shown included.
+        cached_tokens: How many of `prompt_tokens` were read from a cache, which may cost less.
         counted: Whether they were counted here, because the endpoint did not say.
     """
 
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int = 0
     counted: bool = False
 
 
@@ -46,12 +48,15 @@ class Reply:
 
     Attributes:
         score: What the recording itself says of this answer; None unless it was recorded.
-        finish_reason: As the endpoint gives it (`stop`, `length`, `content_filter`, ...); `refusal`, `empty` or
-            `malformed` where that is what came.
+        reasoning: What the model thought, where the endpoint tells it apart from the text; no agent hears it.
+        finish_reason: In OpenAI's words (`stop`, `length`, `content_filter`, ...); `refusal` or `empty` where that is
+            what came.
         num_calls: How many calls the answer took; more than one where an operator looks again.
+        usd: What the recording says the answer cost; None where its tokens and the price of its LLM say it.
         seconds: How long the endpoint took, waits and retries left out; 0 where nobody measured.
         faults: What went wrong before this answer came, one word each (`timeout`, `429`, ...).
         live: What of `usage` was asked live, where that is only a part of it; None where the label says it of all.
+        model: Who answered, where the endpoint names another model than the one asked; else empty.
     """
 
     text: str
@@ -60,9 +65,12 @@ class Reply:
     score: float | None = None
     finish_reason: str = "stop"
     num_calls: int = 1
+    usd: float | None = None
     seconds: float = field(default=0.0, compare=False)
     faults: tuple[str, ...] = field(default=(), compare=False)
     live: Usage | None = None
+    reasoning: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,3 +116,8 @@ def sample_index(*, seed: int, copy: int) -> int:
     Zero exactly for the first copy at seed 0. Different (seed, copy) never collide while the seed stays below 2**31.
     """
     return seed + (copy << 31)
+
+
+def seed_and_copy(sample: int) -> tuple[int, int]:
+    """Return the seed of the run and the copy of the candidate that a sample index was made of."""
+    return sample & ((1 << 31) - 1), sample >> 31

@@ -9,6 +9,9 @@ from typing import Literal, NamedTuple
 
 from gdesign.errors import DesignError
 
+MAX_ROUNDS = 1000
+"""More rounds are a slip of the keyboard."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
@@ -113,8 +116,8 @@ class Design:
         n = len(self.agents)
         if n == 0:
             raise DesignError("a design needs at least one agent; got none")
-        if self.num_rounds < 1:
-            raise DesignError(f"num_rounds must be 1 or more; got {self.num_rounds}")
+        if not 1 <= self.num_rounds <= MAX_ROUNDS:
+            raise DesignError(f"num_rounds must be in 1..{MAX_ROUNDS}; got {self.num_rounds}")
         set_ = object.__setattr__
         spatial = _edges("spatial", self.spatial, n, self.num_rounds, first_round=1)
         temporal = _edges("temporal", self.temporal, n, self.num_rounds, first_round=2)

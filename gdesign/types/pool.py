@@ -6,6 +6,9 @@ from typing import NamedTuple
 from gdesign.errors import PoolError
 from gdesign.types.design import Agent
 
+MAX_PRICE = 1e12
+"""USD for a million tokens; what is dearer is a slip of the keyboard, and sums of it would be endless."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Role:
@@ -31,6 +34,7 @@ class LLM:
 
     Attributes:
         name: The name requests carry.
+        usd_per_1M_cached_input: What prompt tokens cost that were read from a cache; None for as much as others.
         profile: What encoders read of it: family, size, price. Never a score from evaluation questions.
         base_url: The endpoint that serves it; None for the client's own.
         api_key_env: Name of the environment variable that holds the key; None for the client's own.
@@ -42,10 +46,14 @@ class LLM:
     profile: str = ""
     base_url: str | None = None
     api_key_env: str | None = None
+    usd_per_1M_cached_input: float | None = None
 
-    def usd(self, *, prompt_tokens: int, completion_tokens: int) -> float:
-        """Return the price of one call in USD."""
-        return (prompt_tokens * self.usd_per_1M_input + completion_tokens * self.usd_per_1M_output) / 1e6
+    def usd(self, *, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
+        """Return the price of one call in USD; `cached_tokens` are those of the prompt that a cache held."""
+        usd = prompt_tokens * self.usd_per_1M_input + completion_tokens * self.usd_per_1M_output
+        if self.usd_per_1M_cached_input is not None:
+            usd += cached_tokens * (self.usd_per_1M_cached_input - self.usd_per_1M_input)
+        return usd / 1e6
 
 
 class Candidate(NamedTuple):
@@ -89,11 +97,12 @@ class AgentPool:
         set_(self, "_roles", {r.name: r for r in self.roles})
         set_(self, "_llms", {m.name: m for m in self.llms})
         for llm in self.llms:
-            for price in (llm.usd_per_1M_input, llm.usd_per_1M_output):
-                if not isinstance(price, int | float) or not 0 <= price < float("inf"):
+            cached = () if llm.usd_per_1M_cached_input is None else (llm.usd_per_1M_cached_input,)
+            for price in (llm.usd_per_1M_input, llm.usd_per_1M_output, *cached):
+                if not isinstance(price, int | float) or not 0 <= price <= MAX_PRICE:
                     raise PoolError(
                         f"LLM {llm.name!r} in pool {self.name!r} has the price {price!r}; give usd_per_1M_input and "
-                        "usd_per_1M_output in USD (0 for a model that costs nothing)"
+                        f"usd_per_1M_output in USD, 0 for a model that costs nothing and {MAX_PRICE:.0e} at most"
                     )
         for pair in self.anchor:
             for role in pair:

@@ -13,6 +13,8 @@ class Task:
         answer: The reference answer. Only graders read it; no field that a designer reads holds it.
         domain: `mathematics`, `code`, `knowledge` or a finer category; may be empty.
         options: The choices of a multiple-choice question, in order; empty otherwise.
+        group: What questions share that no split may part, such as one problem in several languages; empty where the
+            question stands for itself.
         weight: What the task counts in means and in training; 1 unless a mixture says otherwise.
     """
 
@@ -22,4 +24,5 @@ class Task:
     benchmark: str
     domain: str = ""
     options: tuple[str, ...] = ()
+    group: str = ""
     weight: float = 1.0

@@ -4,7 +4,7 @@ import pytest
 
 from gdesign.agents.pool import SOLVER, attacked, builtin, describe, load, priced, read_prices
 from gdesign.agents.prompt import ATTACKS, prompt
-from gdesign.errors import MissingDataError, PoolError
+from gdesign.errors import DataError, MissingDataError, PoolError
 from gdesign.types import Agent, Candidate, Task
 
 GOOD = """
@@ -37,6 +37,12 @@ def test_a_file_becomes_a_pool_named_after_it(written):
     assert len(pool.candidates) == 8
 
 
+def test_a_file_may_say_what_prompt_tokens_of_a_cache_cost(written):
+    pool = load(written(GOOD.replace(".15", ".15, usd_per_1M_cached_input: .05")))
+    assert pool.llm("small").usd_per_1M_cached_input == 0.05
+    assert pool.llm("own").usd_per_1M_cached_input is None
+
+
 def test_a_file_may_list_its_candidates(written):
     text = (
         GOOD
@@ -61,6 +67,11 @@ def test_a_file_may_list_its_candidates(written):
         (GOOD.replace(".15", "true"), "expected a number"),
         (GOOD.replace(".15", "-1"), "'small'.*-1"),
         (GOOD.replace(".15", ".nan"), "'small'.*nan"),
+        (GOOD.replace(".15", ".15, usd_per_1M_cached_input: -1"), "'small'.*-1"),
+        (
+            GOOD.replace(".15", ".15, usd_per_1M_cached_input: low"),
+            "usd_per_1M_cached_input is 'low'; expected a number",
+        ),
         (
             GOOD.replace("profile: You solve.", "profil: You solve."),
             r"roles\[0\] \(solver\) has the unknown key 'profil'",
@@ -92,18 +103,55 @@ def test_what_is_wrong_with_a_file_is_named_with_the_file(written, text, message
 @pytest.mark.parametrize(
     "data",
     [
-        "name: caf\u00e9".encode("latin-1"),
         b"roles: \x01",
         b"? [a, b]\n: c",
         b"roles: 2026-13-45",
         b"roles: " + b"[" * 5000,
     ],
-    ids=["not UTF-8", "control character", "list as key", "no date", "deep"],
+    ids=["control character", "list as key", "no date", "deep"],
 )
 def test_a_file_that_is_no_yaml_is_named(tmp_path, data):
     path = tmp_path / "pool.yaml"
     path.write_bytes(data)
     with pytest.raises(PoolError, match=r"pool\.yaml is not YAML"):
+        load(path)
+
+
+WHOLE = "roles: [{name: solver, profile: Löser}]\nllms: [{name: m, usd_per_1M_input: 1e-3, usd_per_1M_output: 2E+1}]\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_file_is_read_as_editors_save_it(tmp_path, encoding, end):
+    path = tmp_path / "pool.yaml"
+    path.write_bytes(WHOLE.replace("\n", end).encode(encoding))
+    pool = load(path)
+    assert pool.roles[0].profile == "Löser"
+    assert (pool.llms[0].usd_per_1M_input, pool.llms[0].usd_per_1M_output) == (0.001, 20)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("1e-3", "1e400", "the price inf"),
+        ("1e-3", ".nan", "the price nan"),
+        ("1e-3", "9" * 400, "the price 999.*1e.09 at most"),
+        ("1e-3", "9" * 5000, "is not YAML with the text of a pool"),
+        ("Löser", '"\\udc00"', r"roles\[0\] \(solver\): profile holds half a character"),
+        ("name: m", 'name: " "', r"llms\[0\] .*: name is empty"),
+    ],
+)
+def test_numbers_and_texts_that_nothing_could_use_are_named(tmp_path, old, new, message):
+    path = tmp_path / "pool.yaml"
+    path.write_text(WHOLE.replace(old, new))
+    with pytest.raises(PoolError, match=message):
+        load(path)
+
+
+def test_a_file_in_a_foreign_encoding_is_named_with_its_line(tmp_path):
+    path = tmp_path / "pool.yaml"
+    path.write_bytes(("# prices\n" + WHOLE).encode("latin-1"))
+    with pytest.raises(DataError, match=r"pool\.yaml:2: not UTF-8 .*save it as UTF-8"):
         load(path)
 
 
@@ -174,19 +222,25 @@ def test_prices_are_read_by_name(tmp_path):
     assert read_prices(path) == {"m": (0.1, 2.0)}
 
 
+def test_a_price_list_may_come_from_a_spreadsheet(tmp_path):
+    path = tmp_path / "prices.csv"
+    path.write_bytes("\ufeffmodel;usd_per_1M_input;usd_per_1M_output\r\nm;0,15;0,6\r\n;;\r\n".encode())
+    assert read_prices(path) == {"m": (0.15, 0.6)}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("model,usd_per_1M_input\nm,1\n", "lacks the column usd_per_1M_output"),
-        ("model,usd_per_1M_input,usd_per_1M_output\nm,1,?\n", r"line 2.*'m'"),
-        ("model,usd_per_1M_input,usd_per_1M_output\nm,1\n", r"line 2.*'m'"),
-        ("model,usd_per_1M_input,usd_per_1M_output\nm,1,1\nm,2,2\n", r"line 3.*two prices"),
+        ("model,usd_per_1M_input\nm,1\n", "lacks usd_per_1M_output"),
+        ("model,usd_per_1M_input,usd_per_1M_output\nm,1,?\n", r":2: .*'m'"),
+        ("model,usd_per_1M_input,usd_per_1M_output\nm,1\n", r":2: .*'m'"),
+        ("model,usd_per_1M_input,usd_per_1M_output\nm,1,1\nm,2,2\n", r":3: .*two prices"),
     ],
 )
 def test_a_broken_price_list_is_named_with_its_line(tmp_path, text, message):
     path = tmp_path / "prices.csv"
     path.write_text(text)
-    with pytest.raises(PoolError, match=message):
+    with pytest.raises((PoolError, DataError), match=message):
         read_prices(path)
 
 

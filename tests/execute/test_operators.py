@@ -198,6 +198,13 @@ def test_an_answer_is_criticised_and_improved(tools):
     assert (turn.answer, len(asked)) == ("5", 2)
 
 
+def test_what_was_only_thought_is_no_part_of_the_talk():
+    says = ("<think>Is it 4?</think>Answer: 4", "<think>No fault found? It is 5.</think>Add again.", "Answer: 5")
+    turn, asked = turn_of("self_refine", SUM, *says, tools=None)
+    assert turn.answer == "5"
+    assert [m.content for m in asked[-1] if m.role == "assistant"] == ["Answer: 4", "Add again."]
+
+
 def test_after_a_failure_an_agent_begins_anew_with_what_it_learned(tools):
     turn, asked = turn_of(
         "reflect", DOUBLE, WRONG, "I added.\nAnswer: 9", RIGHT, tools=tools, read=lambda task, text: program(text)

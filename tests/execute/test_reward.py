@@ -46,6 +46,14 @@ def test_an_answer_scores_by_the_benchmarks_grader():
     assert worth(spoken(TWO, reply("y"), reply("y"), answer="y")).score == 0.0
 
 
+def test_an_answer_costs_what_its_recording_says():
+    said = replace(reply(), usd=0.25, num_calls=4)
+    outcome = worth(spoken(TWO, said, reply()))
+    assert outcome.agent_usd[0] == 0.25
+    assert outcome.agent_usd[1] == worth(spoken(TWO, reply(), reply())).agent_usd[1]
+    assert (outcome.usd, outcome.calls) == (sum(outcome.agent_usd), 5)
+
+
 def test_a_recorded_answer_scores_by_its_recording():
     assert worth(spoken(TWO, reply("y", score=1.0), reply(), answer="y")).score == 1.0
     assert worth(spoken(TWO, reply("x", score=0.0), reply())).score == 0.0
@@ -62,6 +70,16 @@ def test_each_call_costs_its_own_llms_price():
     assert outcome.usd == pytest.approx((100 * 1 + 10 * 2 + 100 * 10 + 10 * 30) / 1e6)
     assert outcome.agent_usd == pytest.approx((120 / 1e6, 1300 / 1e6))
     assert (outcome.prompt_tokens, outcome.completion_tokens, outcome.calls) == (200, 20, 2)
+
+
+def test_prompt_tokens_of_a_cache_cost_what_the_pool_says_of_them_and_else_as_much_as_others():
+    usage = Usage(prompt_tokens=100, completion_tokens=10, cached_tokens=80)
+    run = spoken(TWO, replace(reply(), usage=usage), replace(reply(), usage=usage, label=Label.REPLAYED, live=usage))
+    dear = replace(POOL, llms=tuple(replace(m, usd_per_1M_cached_input=m.usd_per_1M_input / 10) for m in POOL.llms))
+    outcome = account(run, grade=grade, pool=dear)
+    assert outcome.agent_usd == pytest.approx((48 / 1e6, 580 / 1e6))
+    assert outcome.usd == outcome.paid_usd == pytest.approx(628 / 1e6)
+    assert worth(run).usd == worth(spoken(TWO, reply(), reply())).usd
 
 
 def test_silence_and_failure_cost_nothing_and_failures_are_counted():

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdesign.errors import BudgetExceededError, LLMError, PoolError
+from gdesign.errors import BudgetExceededError, LLMError, PoolError, UnsupportedRequestError
 from gdesign.execute.run import run
 from gdesign.types import (
     Agent,
@@ -134,6 +134,15 @@ def test_hearers_get_role_and_text_and_pay_attention_to_the_prompt():
     assert llm.heard_by("c") == [["first", "second"]]
     user = llm.requests[-1].messages[-1].content
     assert user.index("> first") < user.index("> second")
+
+
+def test_nobody_hears_what_another_or_itself_only_thought():
+    llm = Script({"a": "<think>Perhaps rain.</think>Sun.", "b": ["Rain, I thought.</think>\nWind.", "Wind."]})
+    done = go(team("ab", (0, 1), num_rounds=2), llm)
+    told = ["\n".join(m.content for m in q.messages) for q in llm.requests if q.origin.role == "b"]
+    assert ["> Sun." in text and "ain" not in text for text in told] == [True, True]
+    assert "> Wind." in told[1]
+    assert done.turns[0].reply.text == "<think>Perhaps rain.</think>Sun."  # the log keeps all of it
 
 
 # ------------------------------------------------------------------ gates
@@ -324,3 +333,31 @@ def test_the_same_seed_gives_the_same_run(design, seed):
         return go(design, Script({"a": "y"}), seed=seed)
 
     assert once() == once()
+
+
+# --------------------------------------------------------------------------- ways of working that were recorded
+
+WAYS = replace(POOL, operators=(*POOL.operators, "self_refine", "panel"), candidates=())
+
+
+class Recording(Script):
+    whole_turns = True
+
+
+def in_ways(*operators):
+    agents = tuple(Agent(role=POOL.roles[0].name, llm=POOL.llms[0].name, operator=o) for o in operators)
+    return Design(agents=agents, decision=Decision(kind="vote"))
+
+
+def test_a_way_of_working_that_no_prompt_tells_is_refused_by_name_before_anybody_is_asked():
+    llm = Script()
+    with pytest.raises(UnsupportedRequestError, match=r"'panel'.*llm=recorded.*answer, cot"):
+        asyncio.run(run(in_ways("answer", "panel"), TASK, pool=WAYS, llm=llm, extract=lambda task, text: text))
+    assert not llm.requests
+
+
+def test_a_recording_gives_a_whole_turn_at_once_however_the_agent_works():
+    llm = Recording()
+    asyncio.run(run(in_ways("panel", "self_refine"), TASK, pool=WAYS, llm=llm, extract=lambda task, text: text))
+    assert [q.origin.operator for q in llm.requests] == ["panel", "self_refine"]
+    assert len({q for q in llm.requests}) == 2  # their messages differ, so nothing takes one for the other

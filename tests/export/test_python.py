@@ -136,6 +136,14 @@ def test_whatever_a_profile_and_others_say_the_chat_is_ours(profile, heard, ques
     assert team.AGENTS[0]["model"] == "m'\""
 
 
+def test_nobody_hears_what_was_only_thought():
+    team = loaded(to_python(DESIGNS["complete"], pool=POOL))
+    said = "<think>Rain.</think>Sun."
+    told = team.messages(1, {"question": "?"}, [{"agent": 0, "text": said}], said)
+    assert told[1]["content"].count("> Sun.") == 2
+    assert "Rain" not in told[1]["content"]
+
+
 def test_a_long_message_is_cut_as_ours_is():
     team = loaded(to_python(DESIGNS["complete"], pool=POOL))
     words = "word\n" * 10_000
@@ -204,6 +212,8 @@ def test_agents_that_wait_for_nobody_are_asked_at_the_same_time(monkeypatch):
         ("Answer: 7.0", "7"),
         ("Answer:\n\n  (B)", "(b)"),
         ("> Answer: 3\nI do not know.", None),
+        ("<think>Answer: 3</think>Answer: 4", "4"),
+        ("<think>\nAnswer: 3", None),
         ("no idea", None),
         ("Answer is below.\n- **Answer: 5**", "5"),
     ],

@@ -168,7 +168,7 @@ def test_a_number_that_no_float_can_hold_is_named():
         (with_(spatial=[{"src": 0, "dst": 1}, {"src": 1, "dst": 0}]), "circle"),
         (with_(decision={"kind": "loudest"}), "decision 'loudest' is unknown"),
         (with_(decision={"kind": "judge", "judge": 2}), r"judge names agent 2; expected an index in 0\.\.1"),
-        (with_(num_rounds=0), "num_rounds must be 1 or more"),
+        (with_(num_rounds=0), "num_rounds must be in 1..1000"),
     ],
 )
 def test_what_no_executor_could_run_is_a_design_error(row, message):
@@ -233,8 +233,23 @@ def test_a_file_is_read_and_named_where_it_is_wrong(tmp_path):
     path.write_text("{}")
     with pytest.raises(DataError, match=r"d.json: the field version is missing"):
         read_design(path)
-    path.write_text(json.dumps(ROW))
-    assert read_design(path) == (design_from_json(ROW), None)
+    path.write_text('{"version": 1, "version": 1}')
+    with pytest.raises(DataError, match=r"d.json: .*'version' is given twice"):
+        read_design(path)
+    path.write_bytes(b'{"version": 1,\n"agents": "\xe9"}')
+    with pytest.raises(DataError, match=r"d.json:2: not UTF-8"):
+        read_design(path)
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        path.write_bytes(json.dumps(ROW).encode(encoding))
+        assert read_design(path) == (design_from_json(ROW), None)
+
+
+@pytest.mark.parametrize("num_rounds", [0, 1001, 10**9, 10**400])
+def test_rounds_without_end_are_refused_at_once(tmp_path, num_rounds):
+    path = tmp_path / "d.json"
+    path.write_text(json.dumps({**ROW, "num_rounds": num_rounds}))
+    with pytest.raises(DesignError, match=r"d.json: num_rounds must be in 1..1000; got"):
+        read_design(path)
 
 
 def test_the_schema_file_is_what_the_models_say():

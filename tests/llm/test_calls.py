@@ -15,7 +15,7 @@ OTHER = {
     Request: {"llm": "n", "messages": (Message("user", "r"),), "temperature": 1.0, "max_tokens": 3, "sample": 9},
     Reply: {
         "text": "b",
-        "usage": Usage(prompt_tokens=1, completion_tokens=2, counted=True),
+        "usage": Usage(prompt_tokens=1, completion_tokens=2, cached_tokens=1, counted=True),
         "label": Label.SIMULATED,
         "score": 1.0,
         "finish_reason": "length",
@@ -23,6 +23,9 @@ OTHER = {
         "seconds": 1.5,
         "faults": ("500",),
         "live": Usage(prompt_tokens=1, completion_tokens=1),
+        "reasoning": "hm",
+        "model": "n",
+        "usd": 0.5,
     },
 }
 
@@ -39,6 +42,13 @@ def test_every_part_of_a_reply_is_recorded(name):
     changed = replace(REPLY, **{name: OTHER[Reply][name]})
     again = reply_from_json(json.loads(json.dumps(reply_to_json(changed))))
     assert [getattr(again, f.name) for f in fields(Reply)] == [getattr(changed, f.name) for f in fields(Reply)]
+
+
+def test_a_reply_that_an_earlier_version_wrote_is_read():
+    usage = {"prompt_tokens": 1, "completion_tokens": 2}
+    written = {"text": "a", **usage, "finish_reason": "stop", "seconds": 0.0, "label": "live"}
+    assert reply_from_json(written) == REPLY
+    assert reply_to_json(REPLY) == written
 
 
 @pytest.mark.parametrize("packed", [b"no gzip", gzip.compress(b"x" * 10000, mtime=0)[:-30]], ids=["text", "cut off"])

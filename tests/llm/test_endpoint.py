@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from gdesign.errors import BudgetExceededError, ConfigError, LLMError
-from gdesign.llm.endpoint import FAILURES_IN_A_ROW
+from gdesign.errors import ConfigError, CreditError, LLMError
+from gdesign.llm.endpoint import FAILURES_IN_A_ROW, merged
 from gdesign.types import Label, Message, Request, Usage, sample_index
 from tests.llm.asking import ANY, NO_CHOICES, REQUEST, ask, changed, error, made, once
 from tests.llm.chat_server import (
@@ -131,7 +131,20 @@ def test_half_a_character_in_a_question_breaks_nothing():
         (Raw(429, headers={"retry-after": "Wed, 21 Oct 99999999999999 07:28:00 GMT"}), "429"),
         (Raw(429, headers={"retry-after": "Wed, 21 Oct 2099 07:28:00 +99999999999999"}), "429"),
         (Raw(200, "{}"), "no_choices"),
-        (Raw(200, '{"error": {"message": "overloaded", "code": 502}}'), "no_choices"),
+        (Raw(200, '{"error": {"message": "overloaded", "code": 502}}'), "502"),
+        (Raw(200, '{"error": {"message": "slow down", "code": "429"}}'), "429"),
+        (Raw(200, '{"error": {"message": "Overloaded", "type": "overloaded_error"}}'), "503"),
+        (Raw(200, '{"id": null, "choices": null, "model": null}'), "no_choices"),
+        (Raw(200, '{"error": "Compute error."}'), "no_choices"),
+        (Raw(500, '{"error": {"message": "litellm.RateLimitError", "code": "429"}}'), "429"),
+        (Raw(400, '{"error": {"message": "Provider returned error", "code": 503}}'), "503"),
+        (changed(choice={"error": {"code": 502, "message": "Network lost"}, "finish_reason": "error"})(ANY), "error"),
+        (changed(choice={"finish_reason": "error"})(ANY), "error"),
+        (changed(choice={"finish_reason": "insufficient_system_resource"})(ANY), "error"),
+        (changed(message={"content": ""}, choice={"finish_reason": "MALFORMED_FUNCTION_CALL"})(ANY), "error"),
+        (Raw(200, 'data: {"error": {"message": "quota exceeded"}}\n\ndata: [DONE]\n\n'), "no_choices"),
+        (Raw(200, 'data: {"choices": [{"delta": {"content": "Ans"}}]}\n\n'), "malformed"),
+        (Raw(200, 'event: error\ndata: {"message": "overloaded", "code": 529}\n\n'), "529"),
         (NO_CHOICES, "no_choices"),
     ],
 )
@@ -224,12 +237,119 @@ def test_an_endpoint_that_has_answered_and_refuses_for_good_ends_the_run():
             ask(client)
 
 
-@pytest.mark.parametrize("failure", [error(402, message="pay"), error(429, code="insufficient_quota", message="pay")])
+@pytest.mark.parametrize(
+    "failure",
+    [
+        error(402, message="pay"),
+        error(429, code="insufficient_quota", message="pay"),
+        error(429, code=None, type="insufficient_quota", message="pay"),
+        error(200, code=402, message="pay"),
+        error(200, code="insufficient_quota", message="pay"),
+    ],
+)
 def test_an_account_without_credit_ends_the_run(failure):
     seen = []
-    with chat_server(lambda body: failure, seen) as url, pytest.raises(BudgetExceededError, match=r"credit.*pay"):
+    with chat_server(lambda body: failure, seen) as url, pytest.raises(CreditError, match=r"credit.*pay.*: add some"):
         ask(made(url, max_retries=5))
     assert len(seen) == 1
+
+
+# --------------------------------------------------------------------------- what a model does not take
+
+GEMMA = error(400, message="System role not supported", type="BadRequestError", param=None, code=400)
+NO_SEED = Raw(
+    422, json.dumps({"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Extra inputs"}]})
+)
+
+
+@pytest.mark.parametrize(
+    ("failure", "llm", "remedy"),
+    [
+        (GEMMA, "m", r"\+llm\.system=merge"),
+        (Raw(500, "Internal Server Error", content_type="text/plain"), "m", r"\+llm\.system=merge"),
+        (NO_SEED, "m", r"\+llm\.extra_by_llm\.m\.seed=null"),
+        (NO_SEED, "gpt-4.1", r"\+llm\.extra\.seed=null"),
+        (error(400, message="invalid temperature: only 1 is allowed for this model"), "m", r"m\.temperature=null"),
+        (
+            error(400, message="`max_tokens` must be at most 4096 for this model"),
+            "m",
+            r"token_limit.*\+llm\.max_tokens=N",
+        ),
+        (error(400, message="top_k: unknown field"), "m", r"extra_by_llm\.m\.top_k=null"),
+        (error(400, message="API key not valid. Please pass a valid API key."), "m", "api_key_env"),
+        (Raw(200, '{"error": "Unexpected endpoint or method. (POST /chat/completions)"}'), "m", "end with /v1"),
+        (error(200, code=401, message="User not found."), "m", "api_key_env"),
+        (error(400, message="m is not a valid model ID"), "m", "a model of this name"),
+    ],
+)
+def test_the_option_that_mends_a_refusal_is_named(failure, llm, remedy):
+    request = Request(llm=llm, messages=REQUEST.messages, max_tokens=9)
+    with chat_server(lambda body: failure) as url, pytest.raises((ConfigError, LLMError), match=remedy):
+        ask(made(url, extra={"top_k": 5}, max_retries=0), request)
+
+
+def test_a_prompt_that_is_too_long_is_no_mistake_in_the_configuration():
+    long = error(
+        400,
+        message="'max_tokens' is too large: 900. The model's maximum context length is 1000 tokens, the input has 200",
+        param="max_tokens",
+    )
+    with chat_server(lambda body: long) as url, pytest.raises(LLMError, match="context length"):
+        ask(made(url), Request(llm="m", messages=REQUEST.messages, max_tokens=900))
+
+
+def test_what_was_taken_once_is_not_what_is_refused_later():
+    answers = ["Answer: 4"]
+    with chat_server(
+        lambda body: answers.pop(0) if answers else error(400, message="invalid seed in 'Invalid'")
+    ) as url:
+        client = made(url)
+        ask(client)
+        with pytest.raises(LLMError, match="invalid seed"):
+            ask(client)
+
+
+def test_a_system_prompt_can_be_put_before_the_users():
+    seen = []
+
+    def gemma(body):
+        return GEMMA if body["messages"][0]["role"] == "system" else "Answer: 4"
+
+    with chat_server(gemma, seen) as url:
+        reply = ask(made(url, system="merge"))
+        talk = (*REQUEST.messages, Message("assistant", "4"), Message("user", "Sure?"))
+        ask(made(url, endpoints=[{"base_url": url, "system": "merge"}]), Request(llm="m", messages=talk))
+    assert reply.text == "Answer: 4"
+    assert [m["content"] for m in seen[0]["messages"]] == ["be brief\n\n2 + 2?"]
+    assert [(m["role"], m["content"]) for m in seen[1]["messages"]] == [
+        ("user", "be brief\n\n2 + 2?"),
+        ("assistant", "4"),
+        ("user", "Sure?"),
+    ]
+
+
+def test_a_chat_of_a_system_prompt_alone_becomes_the_users():
+    assert merged((Message("system", "a"), Message("system", "b"))) == (Message("user", "a\n\nb"),)
+
+
+# --------------------------------------------------------------------------- who answered
+
+
+def test_another_model_than_the_one_asked_is_told_once_and_stands_in_its_replies(caplog):
+    def other(body):
+        return Raw(body=json.dumps(completion(body, "Answer: 4") | {"model": "tiny-0.5b"}))
+
+    with chat_server(other) as url:
+        client = made(url)
+        assert [ask(client).model for _ in range(2)] == ["tiny-0.5b"] * 2
+    (told,) = [record.getMessage() for record in caplog.records if record.name == "gdesign.llm.endpoint"]
+    assert "asked for m and answers by tiny-0.5b" in told
+
+
+def test_a_model_that_an_option_names_is_the_one_asked(caplog):
+    with chat_server() as url:
+        assert ask(made(url, extra_by_llm={"m": {"model": "gpt-4o"}})).model == ""
+    assert not caplog.records
 
 
 def test_an_endpoint_that_is_not_there_ends_the_run_soon():
@@ -247,7 +367,7 @@ def test_an_endpoint_that_goes_away_is_one_failed_call():
         ask(client)
 
 
-@pytest.mark.parametrize("failure", [SERVER_ERROR, error(400, message="no system role")])
+@pytest.mark.parametrize("failure", [SERVER_ERROR, error(400, message="no such luck")])
 def test_an_endpoint_that_never_answers_ends_the_run_after_many_calls(failure):
     with chat_server(lambda body: failure) as url:
         client = made(url, max_retries=0)

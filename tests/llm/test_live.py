@@ -1,12 +1,13 @@
 import asyncio
+import json
 from dataclasses import replace
 
 import pytest
 
-from gdesign.errors import BudgetExceededError, ConfigError
+from gdesign.errors import BudgetExceededError, ConfigError, LLMError
 from gdesign.llm.live import endpoint
 from gdesign.types import LLM, AgentPool, Label, Message, Request, Role
-from tests.llm.chat_server import chat_server
+from tests.llm.chat_server import Raw, chat_server
 
 REQUEST = Request(llm="m", messages=(Message("system", "be brief"), Message("user", "2 + 2?")))
 
@@ -82,6 +83,7 @@ def test_an_option_of_an_endpoint_out_of_range_is_refused(values):
         ({"endpoints": [{"timeout": 5}]}, "endpoints names no base_url"),
         ({"base_url": 5}, "base_url is 5; expected a text"),
         ({"api_key_env": 5}, "api_key_env is 5; expected a text"),
+        ({"system": "user"}, "system is 'user' .*; expected one of keep, merge"),
         ({"timeot": 5}, "option 'timeot'; expected any of .*timeout"),
     ],
 )
@@ -140,3 +142,24 @@ def test_replies_to_other_extra_fields_are_not_mixed(tmp_path):
         endpoint(pool=pool(), base_url=url, record=path, extra={"top_p": 0.5}, extra_by_llm={"other": {"top_k": 3}})
         with pytest.raises(ConfigError, match="with the extra fields #"):
             endpoint(pool=pool(), base_url=url, record=path, extra={"top_p": 0.5}, extra_by_llm={"m": {"top_k": 3}})
+
+
+def test_replies_to_a_merged_system_prompt_are_not_mixed_with_others(tmp_path):
+    path = tmp_path / "calls.sqlite"
+    with chat_server() as url:
+        asyncio.run(endpoint(pool=pool(), base_url=url, record=path, system="keep")(REQUEST))
+        endpoint(pool=pool(), base_url=url, record=path)
+        for merged in ({"system": "merge"}, {"endpoints": [{"base_url": url, "system": "merge"}]}):
+            with pytest.raises(ConfigError, match="with the system prompt merged"):
+                endpoint(pool=pool(), base_url=url, record=path, **merged)
+
+
+def test_what_failed_is_not_recorded_and_asked_again(tmp_path):
+    broken = {"choices": [{"message": {"content": ""}, "finish_reason": "error"}]}
+    answers = [Raw(body=json.dumps(broken))]
+    with chat_server(lambda body: answers.pop() if answers else "Answer: 4") as url:
+        llm = endpoint(pool=pool(), base_url=url, record=tmp_path / "calls.sqlite", max_retries=0)
+        with pytest.raises(LLMError, match="ended with error"):
+            asyncio.run(llm(REQUEST))
+        assert asyncio.run(llm(REQUEST)).text == "Answer: 4"
+        assert asyncio.run(llm(REQUEST)).label is Label.REPLAYED

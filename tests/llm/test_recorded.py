@@ -158,6 +158,99 @@ def test_recorded_empty_answers_agree_with_nothing(client, pool):
     assert outcome(cascade, 8, client, pool).calls == 3
 
 
+# ------------------------------------------------------------------ ways of working, and several answers
+
+
+@pytest.fixture(scope="module")
+def worked(folder) -> str:
+    """A table in which one LLM works in three ways: thrice, once at a price in USD, and by some calls."""
+    root = Path(folder) / "worked"
+    root.mkdir()
+    (root / "quiz.questions.jsonl").write_text(
+        "".join(f'{{"qid": {q}, "question": "{q}?", "answer": "yes", "prompt_tokens": 100}}\n' for q in range(2))
+    )
+    rows = ["qid,model,operator,sample,correct,answer,prompt_tokens,output_tokens_cl100k,calls,usd"]
+    for q in range(2):
+        rows += [f"{q},large,cot,{k},{int(k > q)},{'yes' if k > q else 'no'},,{10 + k},," for k in range(3)]
+        rows.append(f"{q},large,self_refine,0,1,yes,900,70,3,")
+        rows.append(f"{q},large,panel,0,0,no,,1,5,0.25")
+    rows.append("0,large,hurried,0,1,yes,,1,,")  # not to every question
+    (root / "quiz.results.csv").write_text("\n".join(rows))
+    return "worked"
+
+
+@pytest.fixture(scope="module")
+def ways(worked):
+    return RecordedClient(sets=["quiz"], directory=worked)
+
+
+@pytest.fixture(scope="module")
+def ways_pool(worked):
+    return recorded_pool(sets=["quiz"], directory=worked)
+
+
+def worker(operator, gate=None):
+    return Agent(role=SOLVER.name, llm="large", operator=operator, gate=gate)
+
+
+def test_the_pool_offers_the_ways_of_working_that_answered_everything(ways_pool):
+    assert [(c.llm, c.operator) for c in ways_pool.candidates] == [
+        ("large", "cot"),
+        ("large", "self_refine"),
+        ("large", "panel"),
+    ]
+
+
+def test_prices_may_stand_beside_the_pool(worked):
+    prices = {"large": {"usd_per_1M_input": 60, "usd_per_1M_output": 120}}
+    assert recorded_pool(sets=["quiz"], directory=worked, prices=prices).llm("large").usd_per_1M_output == 120
+    with pytest.raises(PoolError, match="usd_per_1M_input and usd_per_1M_output"):
+        recorded_pool(sets=["quiz"], directory=worked, prices={"large": {"input": 1}})
+
+
+def test_an_agent_answers_as_it_was_recorded_to_work(ways, ways_pool):
+    got = outcome(Design(agents=(worker("self_refine"),)), 0, ways, ways_pool)
+    assert (got.score, got.prompt_tokens, got.completion_tokens, got.calls) == (1, 900, 70, 3)
+    assert got.usd == pytest.approx((900 * 10 + 70 * 30) / 1e6)
+    got = outcome(Design(agents=(worker("panel"),)), 0, ways, ways_pool)
+    assert (got.usd, got.prompt_tokens, got.calls, got.label) == (0.25, 100, 5, Label.EXACT)
+
+
+def test_who_stands_in_a_design_several_times_gives_so_many_answers(ways, ways_pool):
+    vote = Design(agents=(worker("cot"),) * 3, decision=Decision(kind="vote"))
+    assert [outcome(vote, q, ways, ways_pool).score for q in (0, 1)] == [1, 0]
+    assert outcome(vote, 0, ways, ways_pool).completion_tokens == 10 + 11 + 12
+    cascade = Design(agents=(worker("cot"), worker("cot"), worker("self_refine", Gate(watch=(0, 1), quorum=2))))
+    assert [outcome(cascade, q, ways, ways_pool).calls for q in (0, 1)] == [2 + 3, 2]
+
+
+def test_another_seed_begins_with_another_answer(ways, ways_pool):
+    one = Design(agents=(worker("cot"),))
+    assert [outcome(one, 0, ways, ways_pool, seed=s).completion_tokens for s in range(3)] == [10, 11, 12]
+
+
+def test_more_answers_than_there_are_recorded_are_refused(ways, ways_pool):
+    four = Design(agents=(worker("cot"),) * 4, decision=Decision(kind="vote"))
+    with pytest.raises(UnsupportedRequestError, match=r"recorded 3 times.*3 times at most"):
+        outcome(four, 0, ways, ways_pool)
+    with pytest.raises(UnsupportedRequestError, match="seeds below 3"):
+        outcome(Design(agents=(worker("cot"),)), 0, ways, ways_pool, seed=3)
+    twice = Design(agents=(worker("panel"), worker("panel")), decision=Decision(kind="vote"))
+    with pytest.raises(UnsupportedRequestError, match="recorded once"):
+        outcome(twice, 0, ways, ways_pool)
+
+
+def test_what_hearing_adds_to_a_price_in_usd_nobody_knows(ways, ways_pool):
+    hearing = Design(agents=(worker("cot"), worker("panel")), spatial=(Edge(0, 1),))
+    with pytest.raises(UnsupportedRequestError, match="usd"):
+        outcome(hearing, 0, ways, ways_pool)
+
+
+def test_an_agent_may_hear_another_way_of_working(ways, ways_pool):
+    got = outcome(Design(agents=(worker("cot"), worker("self_refine")), spatial=(Edge(0, 1),)), 0, ways, ways_pool)
+    assert (got.label, got.prompt_tokens) == (Label.CALIBRATED, 100 + 900 + 10 + 20)
+
+
 # ------------------------------------------------------------------ refused
 
 

@@ -1,7 +1,7 @@
 import random
 
 from gdesign.llm.seeds import sample_of, seed_of
-from gdesign.types import sample_index
+from gdesign.types import sample_index, seed_and_copy
 
 
 def test_every_sample_has_a_seed_of_31_bits():
@@ -26,3 +26,8 @@ def test_different_seeds_are_different_samples():
     draw = random.Random(1)
     seeds = {draw.randrange(2**31) for _ in range(1000)}
     assert len({sample_of(seed) for seed in seeds}) == len(seeds)
+
+
+def test_seed_and_copy_are_found_again():
+    pairs = [(seed, copy) for seed in (0, 1, 7, 2**31 - 1) for copy in (0, 1, 5)]
+    assert [seed_and_copy(sample_index(seed=seed, copy=copy)) for seed, copy in pairs] == pairs

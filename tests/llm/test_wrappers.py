@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -62,6 +63,37 @@ def test_the_smaller_of_two_limits_on_a_completion_is_sent(own, asked, sent):
 def short(text="q", **kwargs):
     """A request whose reply takes 30 tokens and 50e-6 USD, and may take 101 and 121e-6."""
     return request(text, max_tokens=20, **kwargs)
+
+
+class Thinker:
+    """Thinks for longer than its limit says, on a prompt that a cache held."""
+
+    async def __call__(self, request):
+        usage = Usage(prompt_tokens=50, completion_tokens=900, cached_tokens=40)
+        return Reply(text="4", usage=usage, label=Label.LIVE)
+
+
+def test_a_budget_counts_thoughts_and_what_a_cache_held_at_its_price():
+    (llm,) = POOL.llms
+    pool = replace(POOL, llms=(replace(llm, usd_per_1M_cached_input=0.25),))
+    budget = Budget(llm=Thinker(), pool=pool, tokens=1000)
+    asyncio.run(budget(short()))
+    assert (budget.spent.tokens, budget.spent.usd) == (950, pytest.approx((10 + 40 * 0.25 + 900 * 2) / 1e6))
+    with pytest.raises(BudgetExceededError, match="the budget of 1000 tokens is spent"):
+        asyncio.run(budget(short()))
+
+
+def test_a_reply_that_broke_off_may_have_been_billed_and_a_refusal_was_not():
+    def spent(answer):
+        with chat_server(lambda body: answer) as url:
+            budget = Budget(llm=OpenAIClient(base_url=url, max_retries=0), pool=POOL, calls=9)
+            with pytest.raises(LLMError):
+                asyncio.run(budget(short()))
+        return budget.spent.tokens
+
+    assert spent(Raw(body='{"error": {"message": "busy", "code": 429}}')) == 0
+    assert spent(Raw(body='{"choices": [{"message": {"content": "Let"}, "finish_reason": "error"}]}')) > 0
+    assert spent(Raw(body='{"choices": [{"message": {"content": "Let"}, "error": {"code": 502}}]}')) > 0
 
 
 def test_concurrent_calls_never_exceed_their_limit():

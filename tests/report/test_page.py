@@ -62,6 +62,35 @@ def test_a_page_says_where_answers_come_from_what_training_took_and_what_was_run
     assert "3. solver (c): speaks only while fewer than 2 of 1, 2 agree" in text
 
 
+def beside(difference, utility):
+    design = design_to_json(Design(agents=(Agent(role="solver", llm="b"),)), brief=True)
+    interval = [difference - 0.1, difference + 0.1]
+    worth = {"score": utility, "usd": 0.0, "utility": utility}
+    return worth | {"design": design, "difference": difference, "interval": interval}
+
+
+def test_a_page_says_how_the_learned_designer_stands_and_what_is_deployed(tmp_path):
+    learned = {"score": 0.3, "usd": 0.0, "utility": 0.3}
+    comparison = {
+        "deployed": "single",
+        "validation": {"n": 60, "in_sample": True, "learned": learned, "single": beside(-0.2, 0.5)},
+        "evaluated": {"n": 2, "learned": learned, "single": beside(-0.1, 0.4)},
+        "took": {"runs": 60, "calls": 61, "usd": 0.25, "paid_usd": 0.0},
+    }
+    folder = write(tmp_path / "a", comparison=comparison)
+    (folder / "estimate.txt").write_text("about runs\ntraining 7\n")
+    text = page.write_page(folder).read_text()
+    assert (
+        "The learned designer is 0.1000 worse (0.0000 to 0.2000) than the best single agent; the best single agent is "
+        "deployed in its place."
+    ) in text
+    row = "| the best single agent | 1. solver (b); its answer stands | test | 2 | 0.4000 | 0.0000 | 0.4000 |"
+    assert f"{row} -0.1000 (-0.2000 to +0.0000) |" in text
+    assert "The comparison took 60 runs, 61 calls and 0.2500 USD more." in text
+    assert "The designer learned from the validation questions too" in text
+    assert "expected:\n\n```\nabout runs\ntraining 7\n" in text
+
+
 def test_a_page_is_written_whatever_a_question_holds(tmp_path):
     folder = write(tmp_path / "a")
     lines = (folder / "runs.jsonl").read_text()

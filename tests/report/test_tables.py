@@ -165,3 +165,32 @@ def test_evaluations_at_different_prices_of_latency_share_no_row(tmp_path):
     write(tmp_path / "b", second_weight=0.0, seed=1)
     write(tmp_path / "c", second_weight=0.1, seed=2)
     assert sorted(len(r.seeds) for r in rows(tmp_path)) == [1, 2]
+
+
+def compared(difference, *, deployed="learned"):
+    single = {"difference": difference, "interval": [difference - 0.1, difference + 0.1]}
+    return {"deployed": deployed, "evaluated": {"single": single}}
+
+
+def test_a_row_says_how_a_learned_designer_stands_beside_the_best_single_agent(tmp_path):
+    write(tmp_path / "a", comparison=compared(0.1))
+    write(tmp_path / "b", seed=1, comparison=compared(0.3, deployed="single"))
+    (row,) = rows(tmp_path)
+    assert row.single == (pytest.approx(0.2), pytest.approx((0.2 - 12.706 * 0.1, 0.2 + 12.706 * 0.1), abs=1e-3))
+    text = markdown([row])
+    assert "learned - best single agent" in text
+    assert "| 1 of 2 |" in text
+    assert "score, USD and utility are its own" in text
+
+
+def test_a_table_of_runs_that_were_not_compared_has_no_such_columns(tmp_path):
+    write(tmp_path / "a")
+    assert "best single agent" not in markdown(rows(tmp_path))
+
+
+def test_what_is_deployed_tells_trainings_apart(tmp_path):
+    write(tmp_path / "a", config={"deploy": "better"})
+    write(tmp_path / "b", config={"deploy": "learned"})
+    write(tmp_path / "c", seed=1)  # as an earlier version wrote it
+    found = {r.method: r.seeds for r in rows(tmp_path)}
+    assert found == {"single (deploy=better)": (0,), "single (deploy=learned)": (0, 1)}

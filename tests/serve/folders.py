@@ -5,7 +5,11 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from gdesign.design.deployed import Measured
 from gdesign.runs.checkpoint import BEST, assemble, save
+from gdesign.runs.money import NOTHING_SPENT
+from gdesign.runs.standing import Rival, Standing, write_standing
+from gdesign.types import Design
 
 JOINT = {
     "_target_": "gdesign.design.joint.joint.Joint",
@@ -49,3 +53,13 @@ def folder(path: Path, *, designer: dict[str, Any] | None = None, **changes: Any
     save(made, path / BEST)
     (path / "embeddings.sqlite").unlink(missing_ok=True)
     return path
+
+
+def lost(path: Path, *, to: Design) -> None:
+    """Add to a run folder that its designer was worth .3 on validation, and another design .8."""
+    worth = Measured(design=to, score=0.8, usd=0.1)
+    rival = Rival(kind="single", worth=worth, difference=-0.5, interval=(-0.6, -0.4))
+    found = Standing(
+        usd_weight=0.03, n=60, score=0.3, usd=0.0, utility=0.3, in_sample=False, rivals=(rival,), took=NOTHING_SPENT
+    )
+    write_standing(found, path / BEST)

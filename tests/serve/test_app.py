@@ -19,6 +19,7 @@ import pytest
 
 import gdesign
 from gdesign.agents.pool import builtin
+from gdesign.agents.teams import single
 from gdesign.cli.main import main
 from gdesign.errors import BudgetExceededError, ConfigError, LLMError, UnsupportedRequestError
 from gdesign.execute.reward import account
@@ -33,10 +34,10 @@ from gdesign.serve.protocol import ApiError
 from gdesign.serve.settings import Settings
 from gdesign.serve.simulate import Simulation
 from gdesign.tasks.synthetic import Synthetic
-from gdesign.types import Label, Message, Reply, Usage
+from gdesign.types import Agent, Label, Message, Reply, Usage
 from tests import worlds
 from tests.serve.command import running, simulating
-from tests.serve.folders import SWARM, folder
+from tests.serve.folders import SWARM, folder, lost
 from tests.serve.serving import serving
 
 TASKS = Synthetic().load("test")
@@ -849,6 +850,14 @@ def test_the_command_goes_by_the_address_that_it_prints(run_folder, capsys, monk
         monkeypatch.setattr(logging.getLogger("gdesign.serve"), name, value)
     main(["serve", "--checkpoint", str(run_folder), "--host", "127.0.0.2", "--port", "0"])
     assert statuses == [200]
+
+
+@pytest.mark.slow
+def test_a_server_whose_designer_lost_says_so_when_it_starts(tmp_path):
+    path = folder(tmp_path / "a", designer=SWARM, deploy="better")
+    lost(path, to=single([Agent(role="assistant", llm="small")]))
+    with running("serve", "--checkpoint", str(path)) as (_, process):
+        assert "0.5000 worse (0.4000 to 0.6000) in utility than the best single agent" in process.stderr.readline()
 
 
 @pytest.mark.slow

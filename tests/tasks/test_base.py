@@ -1,4 +1,5 @@
 import hashlib
+import re
 from collections import Counter
 
 import pytest
@@ -6,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdesign.errors import ConfigError
-from gdesign.tasks.base import SPLITS, first, normalised, select, select_upstream, split_of
+from gdesign.tasks.base import SPLITS, agrees, first, normalised, select, select_upstream, split_of, why_unfit
 from gdesign.types import Task
 
 TASKS = [Task(id=str(i), question=f"What is {i} + {i}?", answer=str(2 * i), benchmark="b") for i in range(4000)]
@@ -92,3 +93,57 @@ def test_upstreams_split_has_no_lock_box():
         select_upstream("lockbox", train=[], test=[])
     with pytest.raises(ConfigError, match="unknown"):
         select_upstream("dev", train=[], test=[])
+
+
+@pytest.mark.parametrize(
+    ("reference", "grader", "options"),
+    [
+        ("1.234,56", "number", ()),
+        ("45 m^2", "number", ()),
+        ("7 + 8 = 15 cats\n#### 15", "number", ()),
+        ("B", "choice", ("Oslo", "Bern")),
+        ("Bern", "choice", ("Oslo", "Bern")),
+        ("Q", "choice", ()),
+        ("A*", "exact", ()),
+        ("<br>", "exact", ()),
+    ],
+)
+def test_a_reference_reads_as_itself(reference, grader, options):
+    assert why_unfit(reference, grader, options) == ""
+    assert agrees(reference, reference, grader, options)
+
+
+@pytest.mark.parametrize(
+    ("reference", "grader", "options", "why"),
+    [
+        ("so", "number", (), "cannot? read|can read"),
+        ("4 and 5", "number", (), "more than one number"),
+        ("9:45", "number", (), "a time"),
+        ("2025-06-07", "number", (), "a date"),
+        ("4x", "number", (), "would not agree with the reply 'Answer: 4x'"),
+        ("C", "choice", ("Oslo", "Bern"), "can read"),
+        ("", "exact", (), "can read"),
+        ("two\nlines", "exact", (), "would not agree"),
+    ],
+)
+def test_a_reference_that_replies_cannot_be_held_to_is_told_why(reference, grader, options, why):
+    assert re.search(why, why_unfit(reference, grader, options))
+
+
+def test_an_answer_may_be_dressed_and_its_reference_not():
+    assert agrees("Paris", "[Paris]", "exact", ())
+    assert not agrees("[Paris]", "Paris", "exact", ())
+    assert not agrees("Paris", "", "exact", ())
+
+
+def test_a_group_lies_on_one_side_of_every_split():
+    tasks = [
+        Task(id=f"{i}-{k}", question=f"Version {k} of problem {i}", answer="", benchmark="b", group=f"problem-{i}")
+        for i in range(300)
+        for k in range(3)
+    ]
+    for seed in range(3):
+        sides = {t.id: split for split in PARTS for t in select(tasks, split, seed=seed)}
+        assert len(sides) == len(tasks)
+        assert all(len({sides[f"{i}-{k}"] for k in range(3)}) == 1 for i in range(300))
+        assert set(sides.values()) == set(PARTS)

@@ -13,7 +13,7 @@ TINY = {"train": str(ROOT / "data/tiny/train.jsonl"), "test": str(ROOT / "data/t
 
 
 NAMES = ["gsm8k", "math_l5", "math500", "crux", "mmlu_pro", "mmlu", "svamp", "multiarith", "aqua", "jsonl", "mix"]
-NAMES += ["humaneval", "mbpp"]
+NAMES += ["humaneval", "mbpp", "ways"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -39,6 +39,7 @@ FILES = {
     "crux": "routing/zeroeval/crux.questions.jsonl.gz",
     "mmlu_pro": "routing/mmlu_pro/questions.jsonl.gz",
     "llmrouter": "routing/llmrouter/train.jsonl.gz",
+    "ways": "ways/ways.questions.jsonl.gz",
 }
 
 

@@ -7,7 +7,7 @@ from threading import Thread
 import pytest
 
 from gdesign.errors import ConfigError, DataError, MissingDataError
-from gdesign.tasks.data import FILES, DataFile, data_dir, fetch, find, read_csv, read_json_list, read_jsonl, verify
+from gdesign.tasks.data import FILES, DataFile, data_dir, fetch, find, verify
 
 
 def sha256(data):
@@ -120,49 +120,3 @@ def test_every_file_of_a_whole_data_folder_is_known_and_what_it_should_be():
     found = {p.relative_to(data_dir()).as_posix() for p in data_dir().rglob("*") if p.is_file()}
     assert found - {"MANIFEST.md"} == {f.path for f in FILES}
     assert {s.state for s in verify()} == {"ok"}
-
-
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [("{}", "expected a JSON list"), ("[", "not JSON"), ('[{"a": 1}, 2]', r"\[1\]: expected a JSON object")],
-)
-def test_a_broken_list_is_named(tmp_path, content, says):
-    path = tmp_path / "x.json"
-    path.write_text(content)
-    with pytest.raises(DataError, match=says):
-        list(read_json_list(path, needs=("a",)))
-
-
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [('{"a": 1}\n{"a": \n', ":2: not JSON"), ("\n[1]\n", ":2: expected a JSON object"), ('{"b": 1}', ":1: .*lacks a")],
-)
-def test_a_broken_line_is_named(tmp_path, content, says):
-    path = tmp_path / "x.jsonl"
-    path.write_text(content)
-    with pytest.raises(DataError, match=says):
-        list(read_jsonl(path, needs=("a",)))
-
-
-def test_a_broken_archive_and_a_foreign_encoding_are_named(tmp_path):
-    path = tmp_path / "x.jsonl.gz"
-    path.write_bytes(b"no gzip")
-    with pytest.raises(DataError, match="gzip"):
-        list(read_jsonl(path))
-    path.write_bytes(gzip.compress(b'{"a": 1}\n' * 100)[:-9])
-    with pytest.raises(DataError, match="gzip"):
-        list(read_jsonl(path))
-    path.write_bytes(gzip.compress(b"\xff"))
-    with pytest.raises(DataError, match="UTF-8"):
-        list(read_jsonl(path))
-
-
-def test_a_csv_file_is_read_by_column_and_its_line_ends_stay(tmp_path):
-    path = tmp_path / "x.csv"
-    path.write_bytes(b'a,b\n1,"x\r\ny"\n')
-    assert list(read_csv(path, needs=("a",))) == [(3, {"a": "1", "b": "x\r\ny"})]
-    path.write_bytes(b"a,b\n1\n")
-    with pytest.raises(DataError, match=":2: 1 values, expected 2"):
-        list(read_csv(path))
-    with pytest.raises(DataError, match="lacks c"):
-        list(read_csv(path, needs=("c",)))

@@ -70,6 +70,33 @@ def test_a_program_may_leave_out_what_the_question_begins_with(humaneval):
         assert humaneval.grade(task, humaneval.extract(task, f"```python\n{answer}\n```")) == 1
 
 
+def test_a_body_alone_needs_no_fence(humaneval):
+    task = next(t for t in humaneval.load("all") if t.id == "humaneval/2")
+    assert humaneval.grade(task, humaneval.extract(task, "    return number % 1.0\n")) == 1
+    assert humaneval.grade(task, humaneval.extract(task, "    whole = int(number)\n    return whole\n")) == 0
+    assert humaneval.extract(task, "    return the rest of a division") is None
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "<think>\n```python\ndef f(x):\n    pass\n</think>\n~~~py\nimport math\n~~~\nand\n~~~py\n{whole}\n~~~",
+        "```python\nimport math\n```\nThen:\n\n{whole}\n\nIt takes the rest. Thus\n```\n{name}(1)\n```",
+        "```python\n{whole}\n```\nThis is wrong for negative ones:\n```python\n{name} = lambda *a: None\n```",
+    ],
+)
+def test_a_program_is_read_alike_in_both(benchmark, reply):
+    ids = {"humaneval": "humaneval/2", "mbpp": "mbpp/96"}
+    task = next(t for t in benchmark.load("all") if t.id == ids[benchmark.name])
+    name = {"humaneval": "truncate_number", "mbpp": "divisor"}[benchmark.name]
+    whole = {
+        "humaneval": "def truncate_number(number):\n    return number - math.floor(number)",
+        "mbpp": "def divisor(n):\n    return sum(math.fmod(n, i) == 0 for i in range(1, n + 1))",
+    }[benchmark.name]
+    whole = whole if "import math" in reply else f"import math\n\n{whole}"
+    assert benchmark.grade(task, benchmark.extract(task, reply.format(whole=whole, name=name))) == 1
+
+
 def test_a_quarter_of_humaneval_is_the_lock_box_and_the_parts_cover_it(humaneval):
     loaded = {split: humaneval.load(split) for split in ("train", "validation", "test", "lockbox", "all")}
     assert sum(map(len, loaded.values())) == 2 * 164

@@ -2,9 +2,11 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gdesign.errors import ConfigError, DataError, MissingDataError
-from gdesign.tasks.jsonl import JSONL
+from gdesign.tasks.jsonl import GRADERS, JSONL, KEYS
 
 TINY = Path(__file__).parents[2] / "data" / "tiny"
 OWN = "def f(x):\n    return 1\nassert f(3) == 1"
@@ -53,6 +55,17 @@ def test_a_choice_may_be_given_by_its_text(tiny):
     assert tiny.grade(task, tiny.extract(task, "Answer: A")) == 0
 
 
+def test_no_split_parts_a_group(write):
+    lines = [line(f"{i}-{k}", f"Version {k} of {i}?", group=f"g{i}") for i in range(20) for k in range(3)]
+    train, test = write("a.jsonl", *lines), write("b.jsonl", line("t", "Else?", group="h"))
+    own = JSONL(train=train, test=test)
+    parts = {split: {t.group for t in own.load(split)} for split in ("train", "validation")}
+    assert len(parts["validation"]) == 4
+    assert not parts["train"] & parts["validation"]
+    with pytest.raises(DataError, match="'jsonl/t' of the test split is also 'jsonl/7-0' of the"):
+        JSONL(train=train, test=write("c.jsonl", line("t", "Else?", group="g7")))
+
+
 def test_recorded_answers_are_compared_as_they_are():
     own = JSONL(train=TINY / "train.jsonl", test=TINY / "test.jsonl", recorded=True, name="mine")
     task = own.load("test")[0]
@@ -85,10 +98,40 @@ def test_a_test_question_among_the_training_ones_is_refused(write):
         ([line(grader="code", tests="assert", answer="def f(x): pass")], DataError, "the tests cannot be read"),
         ([line(grader="code", tests="assert g(1)", answer="def f(x): pass")], DataError, "use nothing"),
         ([line(grader="code", tests=OWN, answer="def f(x): return 1")], DataError, "use nothing"),
-        ([line(grader="fuzzy")], ConfigError, "exact, number, choice, code"),
-        ([line(grader="number")], DataError, "'so' is not one"),
-        ([line(grader="choice")], DataError, "needs options"),
-        ([line(options=["a", "b"])], DataError, "'so' is not one"),
+        ([line(grader="fuzzy")], ConfigError, "exact, number, choice, formula, literal, code"),
+        ([line(grader=["exact"])], ConfigError, "expected exact"),
+        ([line(grader="number")], DataError, ':1: the answer "so" is not one that the grader number can read; write'),
+        ([line(grader="literal")], DataError, "that the grader literal can read"),
+        ([line(grader="choice")], DataError, "that the grader choice can read"),
+        ([line(grader="choice", answer="C major")], DataError, "is no letter, and there are no options|can read"),
+        ([line(options=["a", "b"])], DataError, '"so" is not one'),
+        ([line(options=["x", "y"], answer=1)], DataError, '"1" is not one .* write its letter'),
+        ([line(options=["x", "x"], answer="x")], DataError, '"x" is not one'),
+        ([line(options=["x", None])], DataError, "option 2 is null"),
+        ([line(options=["x", ["y"]])], DataError, r'option 2 is \["y"\]'),
+        ([line(options={"A": "x"})], DataError, "list of strings, the first one being A"),
+        ([line(options=[str(i) for i in range(27)])], DataError, "27 options"),
+        ([line(options=["x"], choices=["x"])], DataError, "two names of the same"),
+        ([line(), line(id="2", optoins=["a"])], DataError, ":2: the key 'optoins' is unknown, did you mean 'options'"),
+        ([line(Grader="number")], DataError, "did you mean 'grader'"),
+        ([line(source="a book")], DataError, "'source' is unknown; expected id, .*begins with _"),
+        ([line(tests="assert f(1)", grader="exact")], DataError, "set grader to code"),
+        ([line(tests={"a": 1})], DataError, "needs tests"),
+        ([line(answer=None)], DataError, ":1: answer is null; expected a text"),
+        ([line(answer=True)], DataError, "answer is true"),
+        ([line(answer=float("nan"))], DataError, "answer is NaN"),
+        ([line(answer=float("-inf"))], DataError, "answer is -Infinity"),
+        ([line(answer=["4"])], DataError, r'answer is \["4"\]'),
+        ([line(answer={"a": "b" * 500})], DataError, r"answer is .{80}; expected"),
+        ([line(answer="  ")], DataError, 'answer is "  "'),
+        ([line(answer="x\ud83d")], DataError, "answer is .x\ufffd"),
+        ([line(question=None)], DataError, "question is null"),
+        ([line(question="")], DataError, "question is "),
+        ([line(id=None)], DataError, "id is null"),
+        ([line(domain=["a"])], DataError, "domain is "),
+        ([line(answer="7" * 400, grader="number")], DataError, "can read"),
+        ([line(answer="17 30", grader="number")], DataError, "give one number"),
+        ([line(answer="one\ntwo")], DataError, "(?s)would not agree with the reply .*plainly"),
         ([line(options="ab")], DataError, "list of strings"),
         ([{"id": 1}], DataError, "lacks question, answer"),
     ],
@@ -109,6 +152,77 @@ def test_a_reference_program_that_fails_its_own_tests_is_named(write):
     assert [t.id for t in limited.load("test")] == ["jsonl/3"]
     recorded = JSONL(train=write("a", line()), test=write("b", right, wrong), recorded=True)
     assert len(recorded.load("test")) == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "reply", "score"),
+    [
+        ({"answer": 96}, "Answer: 96 hours", 1),
+        ({"answer": 2.5}, "Answer: 5/2", 1),
+        ({"answer": "96"}, "Answer: 96 hours", 0),
+        ({"answer": "b", "choices": ["ant", "bee"]}, "Answer: (B)", 1),
+        ({"answer": "bee", "choices": ["ant", "bee"]}, "Answer: A", 0),
+        ({"answer": 8, "options": [4, 8]}, "Answer: B", 1),
+        ({"answer": "K", "grader": "choice", "options": []}, "Answer: K", 1),
+        ({"answer": "(k)", "grader": "choice"}, "Answer: L", 0),
+        ({"answer": "so", "domain": None, "grader": None, "tests": None, "_source": {"page": 3}}, "Answer: So.", 1),
+        ({"answer": r"\frac{1}{2}x", "grader": "formula"}, r"Answer: $0.5x$", 1),
+        ({"answer": "{'a': 1, 'b': 2}", "grader": "literal"}, 'Answer: {"b": 2, "a": 1}', 1),
+        ({"answer": "def f(x): return x", "tests": ["assert f(1) == 1", "assert f(2) == 2"]}, "def f(y): return y", 1),
+        ({"answer": "def f(x): return x", "tests": "def test():\n    assert f(1) == 1"}, "def f(x): return 3", 0),
+    ],
+)
+def test_a_question_is_graded_by_what_its_answer_is(write, values, reply, score):
+    own = JSONL(train=write("a", line(**values)), test=write("b", line(id="9", question="Who?")))
+    (task,) = own.load("train")
+    assert own.grade(task, own.extract(task, reply)) == score
+    assert "None" not in (task.answer, task.domain, *task.options)
+
+
+def test_a_file_may_be_a_list_in_another_encoding(tmp_path, write):
+    path = tmp_path / "a.json"
+    path.write_bytes(json.dumps([line(), line(id="2", question="Wer? \ud83d")], indent=1).encode("utf-16"))
+    own = JSONL(train=path, test=write("b", line(id="9", question="Who?")))
+    assert {t.question for t in own.load("all")} == {"Why?", "Wer? \ufffd", "Who?"}
+
+
+def test_tests_that_say_nothing_are_refused_with_the_line(write):
+    code = {"grader": "code", "answer": "def f(x): return x"}
+    silent = line(id="2", question="How?", tests="f(1)", **code)
+    own = JSONL(train=write("a", line()), test=write("b", line(id="3", question="Who?"), silent))
+    with pytest.raises(DataError, match=r"b:2: .*'jsonl/2' passes its tests, but so does a program"):
+        own.load("test")
+    with pytest.raises(DataError, match=r"b:1: the tests hold test_f\(tmp_path\), which nothing calls"):
+        JSONL(
+            train=write("a", line()), test=write("b", silent | {"tests": "def test_f(tmp_path):\n    assert f(1) == 1"})
+        )
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None), max_size=9),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=3,
+)
+
+
+@given(
+    changes=st.dictionaries(st.sampled_from([*KEYS, "x", "_x"]), JSON, max_size=3),
+    kind=st.sampled_from([None, *GRADERS]),
+    escaped=st.booleans(),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
+def test_no_line_raises_anything_but_errors_that_name_it(tmp_path, changes, kind, escaped):
+    text = json.dumps({**line(grader=kind), **changes}, ensure_ascii=escaped)
+    (tmp_path / "a").write_bytes(text.encode("utf-8", "surrogatepass"))
+    (tmp_path / "b").write_text(json.dumps(line(id="9", question="Who?")))
+    tasks, said = [], f"{tmp_path / 'a'}:1: "
+    try:
+        tasks = JSONL(train=tmp_path / "a", test=tmp_path / "b").load("train")
+    except (DataError, ConfigError) as error:
+        said = str(error)
+    assert f"{tmp_path / 'a'}:1: " in said or "of the test split is also" in said
+    for task in tasks:
+        assert "".join((task.id, task.question, task.answer, task.domain, *task.options)).encode()
 
 
 def test_a_missing_file_and_a_lock_box_are_refused(tiny, tmp_path):

@@ -2,47 +2,9 @@ import pytest
 
 from gdesign.errors import DataError
 from gdesign.sandbox import Sandbox
-from gdesign.tasks.answers import defines, program
 from gdesign.tasks.programs import Suite, grader, imports, names_under_test
 
 F = "def f(x):\n    return x"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        F,
-        f"```python\n{F}\n```",
-        f"Here:\n\n```py\n\n{F}\n\n```\n\nAnswer: see above",
-        f"```\n{F}\n```",
-        f"It begins so\n```python\n{F}",
-        "1. As a list:\n    ```python\n    def f(x):\n        return x\n    ```",
-        f"```python\ndef g(x):\n    pass\n```\nor\n```python\n{F}\n```\nUse it:\n```python\nprint(f(1))\n```",
-        f"```python\n{F}   \n```\n```bash\npython f.py\n```",
-        f"The function is\n{F}\nAnswer: f",
-        F.replace("\n", "\r\n"),
-    ],
-)
-def test_a_program_is_read_from_a_reply(text):
-    assert program(text, ["f"]) == F
-
-
-def test_equal_programs_are_equal_answers():
-    assert program(f"```python\n{F}\n```") == program(f"Thus\n```\n\n{F}  \n\n```\nAnswer: above")
-
-
-@pytest.mark.parametrize(
-    "text", ["", "Answer: 5", "I import nothing.", "```json\n{}\n```", "> ```python\n> x = 1\n> ```"]
-)
-def test_a_reply_without_a_program_is_unreadable(text):
-    assert program(text) is None
-
-
-def test_a_definition_is_seen_without_parsing():
-    assert all(
-        defines(s, "f") for s in ("def f(): ...", "x = 1\nclass f: ...", "async def f(): ...", "f = g", "f: int = 1")
-    )
-    assert not any(defines(s, "f") for s in ("def ff(): ...", "g = f", "# def f", "print(f)", "return f"))
 
 
 def test_what_tests_use_of_a_program():

@@ -4,8 +4,10 @@ from time import perf_counter
 import pytest
 
 from gdesign.errors import DataError, MissingDataError
-from gdesign.tasks.data import data_dir, read_csv
-from gdesign.tasks.table import Recorded, load_scores, load_table
+from gdesign.files import read_csv
+from gdesign.tasks.data import data_dir
+from gdesign.tasks.outcomes import Recorded, Way
+from gdesign.tasks.table import load_scores, load_table, tasks_of
 
 TINY = Path(__file__).parents[2] / "data" / "tiny"
 QUESTIONS = (
@@ -15,8 +17,8 @@ HEADER = "qid,model,correct,answer,output_tokens_cl100k\n"
 
 
 def write(folder, questions=QUESTIONS, results=HEADER + "1,m,1,x,5\n"):
-    (folder / "t.questions.jsonl").write_text(questions)
-    (folder / "t.results.csv").write_text(results)
+    (folder / "t.questions.jsonl").write_text(questions, encoding="utf-8")
+    (folder / "t.results.csv").write_text(results, encoding="utf-8", newline="")
     return folder
 
 
@@ -85,12 +87,105 @@ def test_prompt_tokens_may_be_unknown_and_answers_may_be_called_pred(tmp_path):
     assert table.outcome("1", "m").answer.strip() == "x"
 
 
+WAYS = """qid,model,operator,sample,correct,answer,prompt_tokens,output_tokens_cl100k,calls,usd
+1,m,cot,1,1,x,30,5,1,
+1,m,cot,2,0,z,31,6,1,
+1,m,debate,1,1,x,300,50,4,0.25
+1,m,,,0,y,,7,,
+2,m,debate,1,0,,,1,2,0
+"""
+
+
+def test_a_model_may_answer_in_several_ways_and_several_times(tmp_path):
+    table = load_table(write(tmp_path, results=WAYS), "t")
+    assert table.models == ("m",)
+    assert tuple(table.columns) == (Way("m", "cot"), Way("m", "debate"), Way("m", "answer"))
+    assert table.outcome("1", "m", "cot") == Recorded("x", 1.0, 5, 30, 1, None)
+    assert table.outcome("1", "m", "cot", 1) == Recorded("z", 0.0, 6, 31, 1, None)
+    assert table.outcome("1", "m", "debate") == Recorded("x", 1.0, 50, 300, 4, 0.25)
+    assert table.outcome("1", "m") == Recorded("y", 0.0, 7, None, 1, None)
+    assert table.outcome("2", "m", "debate") == Recorded("", 0.0, 1, None, 2, 0.0)
+    assert table.complete_ways() == (Way("m", "debate"),)
+    assert table.complete_models() == ()
+    assert [q.qid for q in table.answered_by(("m",))] == ["1"]
+    with pytest.raises(DataError, match="no operator 'vote' of 'm'; it has cot, debate, answer"):
+        table.outcome("1", "m", "vote")
+    with pytest.raises(DataError, match="did not answer question '1' 3 times"):
+        table.outcome("1", "m", "cot", 2)
+
+
+def test_the_column_model_may_name_ways_of_working_of_one_llm(tmp_path):
+    table = load_table(write(tmp_path, results=HEADER + "1,cot,1,x,5\n1,debate,0,y,9\n"), "t", ways_of="big")
+    assert tuple(table.columns) == (Way("big", "cot"), Way("big", "debate"))
+    assert table.outcome("1", "big", "debate") == Recorded("y", 0.0, 9)
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ("1,m,cot,1,1,x,30,5,1,-1", "usd is '-1'"),
+        ("1,m,cot,1,1,x,30,5,1,inf", "usd is 'inf'"),
+        ("1,m,cot,1,1,x,many,5,1,", "prompt_tokens is 'many'; expected a whole number"),
+        ("1,m,cot,1,1,x,30,5,1.5,", "calls is '1.5'"),
+        ("1,m,cot,one,1,x,30,5,1,", "sample is 'one'"),
+        ("1,m,cot,1,1,x,30,,1,", "output_tokens_cl100k is ''"),
+        ("1,,cot,1,1,x,30,5,1,", "model is empty"),
+        ("1,m,cot,1,,x,30,5,1,", "correct is ''"),
+        ("1,m,cot,1,WAHR,x,30,5,1,", "correct is 'WAHR'; .*true or false"),
+    ],
+)
+def test_numbers_that_are_none_are_named_with_their_line(tmp_path, row, says):
+    with pytest.raises(DataError, match=f":3: {says}"):
+        load_table(write(tmp_path, results=WAYS.splitlines()[0] + "\n\n" + row + "\n"), "t")
+
+
+def test_what_is_not_known_may_be_empty_or_written_as_scripts_do(tmp_path):
+    rows = "1,m,cot,1,1.0,x,NaN,5.0,null,nan\n1,m,cot,,1,x,30,5,1,0.5\n"
+    table = load_table(write(tmp_path, results=WAYS.splitlines()[0] + "\n" + rows), "t")
+    assert table.outcome("1", "m", "cot", 1) == Recorded("x", 1.0, 5, None, 1, None)
+
+
+def test_truth_values_and_a_spreadsheets_decimal_commas_are_read(tmp_path):
+    results = "qid;model;correct;answer;output_tokens_cl100k;usd\r\n1;m;TRUE;x, y;5;0,125\r\n2;m;0,5;z;6;\r\n;;;;;\r\n"
+    table = load_table(write(tmp_path, results="\ufeff" + results), "t")
+    assert table.outcome("1", "m") == Recorded("x, y", 1.0, 5, None, 1, 0.125)
+    assert table.outcome("2", "m").correct == 0.5
+
+
+def test_a_value_that_holds_the_delimiter_shifts_no_columns(tmp_path):
+    with pytest.raises(DataError, match=r":2: .*6 values.*quotes"):
+        load_table(write(tmp_path, results=HEADER + "1,m,1,1,000,5\n"), "t")
+
+
+def test_questions_of_a_group_are_told_to_tasks(tmp_path):
+    questions = '{"qid": 1, "question": "a?", "answer": "x", "group": "g"}\n{"qid": 2, "question": "b?", "answer": "y"}'
+    table = load_table(write(tmp_path, questions=questions), "t")
+    assert [t.group for t in tasks_of(table.questions, benchmark="t")] == ["g", ""]
+
+
+def test_null_and_nan_are_no_text(tmp_path):
+    unknown = '{"qid": 1, "question": "a?", "answer": "x", "prompt_tokens": NaN, "category": null, "options": NaN}'
+    (question,) = load_table(write(tmp_path, questions=unknown), "t").questions
+    assert (question.prompt_tokens, question.category, question.options, question.group) == (None, "", (), "")
+    tokens = '{"qid": 1, "question": "a?", "answer": "x", "prompt_tokens": 3.0}'
+    (tmp_path / "whole").mkdir()
+    assert load_table(write(tmp_path / "whole", questions=tokens), "t").questions[0].prompt_tokens == 3
+
+
+def test_a_score_that_is_null_is_an_answer_that_was_not_given(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text(
+        '{"question": "a?", "scores": {"m": null, "n": 1}}\n{"question": "b?", "scores": {"m": 1, "n": 0}}\n'
+    )
+    assert load_scores(path).complete_models() == ("n",)
+
+
 @pytest.mark.parametrize(
     ("results", "says"),
     [
         ("qid,model,answer\n", "lacks correct, output_tokens_cl100k"),
         (HEADER, "holds no results"),
-        (HEADER + "1,m,yes,x,5\n", ":2: .*expected qid"),
+        (HEADER + "1,m,yes,x,5\n", ":2: correct is 'yes'.*true or false"),
         (HEADER + "1,m,1,x\n", ":2: "),
         (HEADER + "1,m,2,x,5\n", r":2: .*correct in \[0, 1\]"),
         (HEADER + "1,m,nan,x,5\n", r":2: .*correct in \[0, 1\]"),
@@ -112,6 +207,9 @@ def test_inconsistent_results_are_named(tmp_path, results, says):
         ('{"qid": 1, "question": "a?"}', ":1: .*lacks answer"),
         ('{"qid": 1, "question": "a?", "answer": "x", "prompt_tokens": -1}', ":1: prompt_tokens"),
         ('{"qid": 1, "question": "a?", "answer": "x", "options": "ab"}', ":1: options"),
+        ('{"qid": 1, "question": "a?", "answer": null}', ":1: answer is null"),
+        ('{"qid": 1, "question": "a?", "answer": NaN}', ":1: answer is NaN"),
+        ('{"qid": null, "question": "a?", "answer": "x"}', ":1: qid is null"),
     ],
 )
 def test_inconsistent_questions_are_named(tmp_path, questions, says):

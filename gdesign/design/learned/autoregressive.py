@@ -31,6 +31,7 @@ from gdesign.design.draws import (
     or_impossible,
     summed,
 )
+from gdesign.design.places import affordable
 from gdesign.design.slot_graphs import SlotGraphs, distinct, each, from_designs, slot_agents, to_designs
 from gdesign.encode.graph import GNN, GraphEncoder
 from gdesign.encode.problem import Dense, Space, dense
@@ -72,11 +73,16 @@ class Autoregressive(Designer):
         self.meanwhile = nn.Linear(hidden_dim, hidden_dim, bias=False)
         self.edge = nn.Linear(hidden_dim, 1)
 
+    @property
+    def num_decisions(self) -> int:
+        """Decisions of the largest team: who decides; for each other whether and who, and each edge."""
+        return 2 * self.max_agents - 1 + self.max_agents * (self.max_agents - 1) // 2
+
     def forward(self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, greedy: bool = False) -> Draft:
         """Draw designs for each problem; greedily, the likeliest choice at every step.
 
-        The entropy is that of every choice along the drawn order; its mean over draws is the
-        entropy of order and graph, an upper bound of the design's.
+        The entropy is that of every choice along the drawn order, beside what is likely before anything is learned, a
+        decision that a draw may take; its mean over draws is that of order and graph, an upper bound of the design's.
         """
         rows = dense(problem, self.encoder(problem))[each(problem.num_graphs, num_designs, problem.x.device)]
         team = self._sample(rows, generator=generator, greedy=greedy)
@@ -92,7 +98,7 @@ class Autoregressive(Designer):
             log_prob = steps.log_prob()
         else:  # several slots hold one candidate, so several graphs may give the design
             log_prob = self._log_prob(rows, agents, designs())
-        return Draft(designs=designs, log_prob=log_prob, entropy=steps.entropy_in_order())
+        return Draft(designs=designs, log_prob=log_prob, entropy=steps.entropy_in_order() / self.num_decisions)
 
     def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:
         """Return the log-probability of one given design a problem; -inf where it cannot be drawn."""
@@ -131,6 +137,7 @@ class Autoregressive(Designer):
     def _sample(self, rows: Dense, *, generator: RNG, greedy: bool) -> "Team":
         with torch.no_grad():
             num, n = rows.mask.shape
+            dear = affordable(rows.burden, rows.mask)
             most = min(self.max_agents, n)
             slots = rows.slot.new_zeros(num, most)
             there = rows.mask.new_zeros(num, most)
@@ -142,7 +149,7 @@ class Autoregressive(Designer):
                 if t > 0:
                     stop = bernoulli(self.stop(context)[:, 0, 0], generator, greedy)
                     going = going & ~stop & free.any(1)
-                offers = self._offers(context, rows.slots)[:, 0].masked_fill(~free, NEVER)
+                offers = (self._offers(context, rows.slots)[:, 0] + dear).masked_fill(~free, NEVER)
                 pick = categorical(offers, generator, greedy)
                 new = rows.slots.gather(1, pick[:, None, None].expand(-1, 1, rows.slots.shape[2]))
                 if t > 0:
@@ -166,7 +173,8 @@ class Autoregressive(Designer):
             told = (hears @ memory).flatten(0, 1)
             memory = self.remember(placed.flatten(0, 1), told).view_as(placed) * team.there[..., None]
         empty = self._context(rows.task, torch.zeros_like(memory[:, :1]))
-        first = self._offers(empty, rows.slots)[:, 0].masked_fill(~rows.mask, NEVER)
+        dear = affordable(rows.burden, rows.mask)
+        first = (self._offers(empty, rows.slots)[:, 0] + dear).masked_fill(~rows.mask, NEVER)
         context = self._context(rows.task, members.to(memory) @ memory)
         taken = (members.to(memory) @ (one_hot(team.slots, n) * team.there[..., None]).to(memory)) > 0
         free = rows.mask[:, None] & ~taken
@@ -178,7 +186,9 @@ class Autoregressive(Designer):
             first=first.log_softmax(-1),
             may_go=may_go,
             stop=self.stop(context)[..., 0],
-            offers=self._offers(context, rows.slots).masked_fill(~free, NEVER).log_softmax(-1),
+            offers=(self._offers(context, rows.slots) + dear[:, None]).masked_fill(~free, NEVER).log_softmax(-1),
+            first_before=dear.masked_fill(~rows.mask, NEVER).log_softmax(-1),
+            offers_before=dear[:, None].masked_fill(~free, NEVER).log_softmax(-1).masked_fill(~free, NEVER),
             hearers=NotNone(hearings, hearers),
         )
 
@@ -250,6 +260,8 @@ class Steps:
         may_go: Whether another agent may come.
         stop: Logit of coming to an end where another may come.
         offers: Log-probability of each slot to be the next, where another comes.
+        first_before: `first` before anything is learned.
+        offers_before: `offers` before anything is learned.
         hearers: Of an agent of the team, should it come next.
     """
 
@@ -258,6 +270,8 @@ class Steps:
     may_go: Bool[Tensor, "G M"]
     stop: Float[Tensor, "G M"]
     offers: Float[Tensor, "G M N"]
+    first_before: Float[Tensor, "G N"]
+    offers_before: Float[Tensor, "G M N"]
     hearers: NotNone
 
     def log_prob(self) -> Float[Tensor, " G"]:
@@ -291,12 +305,12 @@ class Steps:
         there = self.team.there
         k = there.shape[1]
         prefix = 2 ** torch.arange(k, device=there.device) - 1
-        picks = categorical_entropy(self.offers[:, prefix])
-        go = torch.sigmoid(-self.stop[:, prefix])
+        picks = categorical_entropy(self.offers[:, prefix], self.offers_before[:, prefix])
+        go = torch.sigmoid(-self.stop[:, prefix]).detach()  # no team is to grow because there is more to choose then
         on = bernoulli_entropy(self.stop)[:, prefix] + go * picks
         edges = self.hearers.entropy()[:, prefix[:-1], torch.arange(1, k, device=there.device)]
         return (
-            categorical_entropy(self.first)
+            categorical_entropy(self.first, self.first_before)
             + (on * (there & self.may_go[:, prefix])).sum(1)
             + edges.masked_fill(~there[:, 1:], 0.0).sum(1)
         )

@@ -31,6 +31,7 @@ from gdesign.design.draws import (
     or_impossible,
     summed,
 )
+from gdesign.design.places import affordable
 from gdesign.design.slot_graphs import distinct, each, slot_agents
 from gdesign.encode.graph import GNN, GraphEncoder
 from gdesign.encode.problem import Rows, Space, dense
@@ -130,8 +131,9 @@ class CascadeRouter(Designer):
         """Draw designs for each problem; in training mode the latents are drawn too.
 
         Greedily, the likeliest mode, then the likeliest number, then the likeliest agent each time. The
-        entropy is exact for mode and number; that of the agents is along the drawn order, so its mean
-        over draws is the entropy of all choices, an upper bound of the design's.
+        entropy is exact for mode and number; that of the agents is along the drawn order and beside what is likely
+        before anything is learned. It is that of a decision; its mean over draws, times the most decisions, is the
+        entropy of all choices, an upper bound of the design's.
         """
         rows, penalty = self._read(problem, num_designs=num_designs, generator=generator)
         mode_log_prob, count_log_prob = self._kinds(rows)
@@ -158,7 +160,7 @@ class CascadeRouter(Designer):
         return Draft(
             designs=designs,
             log_prob=self._log_prob(rows, mode_log_prob, count_log_prob, ways),
-            entropy=of_kinds + of_picks,
+            entropy=(of_kinds + of_picks) / (2 + self._fits.shape[1]),
             penalty=penalty,
         )
 
@@ -198,6 +200,7 @@ class CascadeRouter(Designer):
             role=self.offered_role(role),
             llm=llm,
             fit=(self.wanted_by_role(role) * llm).sum(-1),
+            dear=affordable(encoded.burden, encoded.mask),
             mask=encoded.mask,
         )
         return rows, self.kl_weight * divergence(mu, log_sigma)
@@ -218,7 +221,7 @@ class CascadeRouter(Designer):
         """
         role = rows.role @ self.wanted_role(team)[..., None]
         llm = rows.llm @ self.wanted_llm(team)[..., None]
-        logits = ((role + llm)[..., 0] + rows.fit) / team.shape[-1] ** 0.5
+        logits = ((role + llm)[..., 0] + rows.fit) / team.shape[-1] ** 0.5 + rows.dear
         log_prob: Tensor = logits.masked_fill(~free, NEVER).log_softmax(-1)
         return log_prob
 
@@ -242,7 +245,8 @@ class CascadeRouter(Designer):
             pick = categorical(log_prob.detach(), generator, greedy) if given is None else given[:, k]
             picks.append(pick)
             log_probs.append(log_prob[row, pick].masked_fill(k >= count, 0.0))
-            entropies.append(categorical_entropy(log_prob).masked_fill(k >= count, 0.0))
+            before = rows.dear.masked_fill(~free, NEVER).log_softmax(-1).masked_fill(~free, NEVER)
+            entropies.append(categorical_entropy(log_prob, before).masked_fill(k >= count, 0.0))
             team = self.remember(rows.slots[row, pick], team)
             free = free & ~one_hot(pick, free.shape[1]).bool()
         return torch.stack(picks, dim=1), torch.stack(log_probs, dim=1).sum(1), torch.stack(entropies, dim=1).sum(1)
@@ -275,6 +279,7 @@ class Encoded(Rows):
         role: What is offered with the role of each slot: the mean of all slots with that role.
         llm: What is offered with its LLM and operator.
         fit: How well these suit the role.
+        dear: The logits of slots by their price alone.
     """
 
     latent: Float[Tensor, "B H"]
@@ -282,6 +287,7 @@ class Encoded(Rows):
     role: Float[Tensor, "B N H"]
     llm: Float[Tensor, "B N H"]
     fit: Float[Tensor, "B N"]
+    dear: Float[Tensor, "B N"]
     mask: Bool[Tensor, "B N"]
 
 

@@ -9,15 +9,16 @@ Shape letters: T problems in a batch, K designs drawn for each, B = T * K, N slo
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from gdesign.design.draws import RNG
 from gdesign.design.edge_distribution import EdgeDesigner, EdgeDistribution
+from gdesign.design.places import places
 from gdesign.design.slot_graphs import each, pairs_of
 from gdesign.encode.graph import GNN, GraphEncoder
-from gdesign.encode.problem import Dense, Space, dense
+from gdesign.encode.problem import Space, dense
 from gdesign.errors import ConfigError
 
 
@@ -52,28 +53,55 @@ class Diffusion(EdgeDesigner):
         self.order = nn.Linear(width, 1, bias=False)  # a shift of all scores changes nothing
 
     def distribution(
-        self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, mean: bool = False
+        self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, mean: bool = False, greedy: bool = False
     ) -> EdgeDistribution:
         """Return the distribution over graphs; in training mode each design is denoised from noise of its own."""
-        encoded = self.encoder(problem)
-        rows = dense(problem, encoded)[each(problem.num_graphs, num_designs, encoded.device)]
-        noise = torch.full_like(rows.anchor, self.density)
+        rows = dense(problem, self.encoder(problem))
+        nobody_knows = self.density * pairs_of(rows.mask).to(rows.task)
+        order = self.order(self._mixed(rows.slots, rows.task, rows.mask, nobody_knows, 1.0))[..., 0]
+        at = places(rows, order, num_designs=num_designs, generator=generator, greedy=greedy)
+        slots, task, mask = at.take(rows.slots), rows.task, at.mask
+        if len(task) < (num := problem.num_graphs * num_designs):
+            row = each(problem.num_graphs, num_designs, task.device)
+            task = task[row]
+            if len(slots) < num:
+                slots, mask, at = slots[row], mask[row], at[row]
+        noise = torch.full(pairs_of(mask).shape, self.density, device=task.device)
         if self.training and not mean:
             noise = torch.bernoulli(noise, generator=generator)
         graph = noise
         for step in range(self.num_steps, 0, -1):
-            order_logits, edge_logits = self.denoise(rows, graph, step / self.num_steps)
+            edge_logits = self.denoise(slots, task, mask, graph, step / self.num_steps)
             signal = math.cos(math.pi / 2 * (step - 1) / self.num_steps) ** 2
             graph = signal * edge_logits.sigmoid() + (1 - signal) * noise
-        return EdgeDistribution(order_logits=order_logits, edge_logits=edge_logits, mask=rows.mask)
+        return EdgeDistribution.among(at, edge_logits=edge_logits)
 
     def denoise(
-        self, rows: Dense, graph: Float[Tensor, "B N N"], time: float
-    ) -> tuple[Float[Tensor, "B N"], Float[Tensor, "B N N"]]:
-        """Return the logits of order and edges of the clean graph, given probabilities of the edges of a noisy one."""
-        h = rows.slots
-        share = graph * pairs_of(rows.mask) / rows.mask.sum(1)[:, None, None]
-        task = rows.task[:, None].expand_as(h)
-        h = torch.relu(self.mix(torch.cat([h, share.mT @ h, share @ h, task, torch.full_like(h[..., :1], time)], -1)))
+        self,
+        slots: Float[Tensor, "B P H"],
+        task: Float[Tensor, "B H"],
+        mask: Bool[Tensor, "B P"],
+        graph: Float[Tensor, "B P P"],
+        time: float,
+    ) -> Float[Tensor, "B P P"]:
+        """Return the logits of the edges of the clean graph, given probabilities of the edges of a noisy one."""
+        h = self._mixed(slots, task, mask, graph, time)
         hidden = self.heard(h)[:, :, None] + self.hearer(h)[:, None, :] + self.noisy(graph[..., None])
-        return self.order(h)[..., 0], self.edge(torch.relu(hidden))[..., 0]
+        logits: Tensor = self.edge(torch.relu(hidden))[..., 0]
+        return logits
+
+    def _mixed(
+        self,
+        h: Float[Tensor, "B P H"],
+        task: Float[Tensor, "B H"],
+        mask: Bool[Tensor, "B P"],
+        graph: Float[Tensor, "B P P"],
+        time: float,
+    ) -> Float[Tensor, "B P H"]:
+        """Return what each slot is, given whom it hears and who hears it in a noisy graph."""
+        share = graph * pairs_of(mask) / mask.sum(1).clamp_min(1)[:, None, None]
+        task = task[:, None].expand_as(h)
+        out: Tensor = torch.relu(
+            self.mix(torch.cat([h, share.mT @ h, share @ h, task, torch.full_like(h[..., :1], time)], -1))
+        )
+        return out

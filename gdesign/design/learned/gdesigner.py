@@ -4,8 +4,8 @@ Zhang et al., "G-Designer: Architecting Multi-agent Communication Topologies via
 arXiv 2410.11782. The names are the paper's: h the latents, S the sketch, Z and W the refinement, tau the temperature,
 zeta the weight of the nuclear norm. Departures are named on docs/methods/gdesigner.md.
 
-Shape letters: T problems in a batch, K designs drawn for each, B = T * K, N slots, H hidden features, R rank of the
-refinement.
+Shape letters: T problems in a batch, K designs drawn for each, B = T * K, N slots, P places, H hidden features, R rank
+of the refinement.
 """
 
 from dataclasses import replace
@@ -18,9 +18,10 @@ from torch_geometric.data import Batch
 
 from gdesign.design.draws import MAX_LOG_SIGMA, RNG, divergence, normal
 from gdesign.design.edge_distribution import EdgeDesigner, EdgeDistribution
+from gdesign.design.places import places
 from gdesign.design.slot_graphs import each, pairs_of
 from gdesign.encode.graph import GNN, GraphEncoder
-from gdesign.encode.problem import Dense, Space, dense
+from gdesign.encode.problem import Space, dense
 
 
 class GDesigner(EdgeDesigner):
@@ -35,7 +36,7 @@ class GDesigner(EdgeDesigner):
         anchor_weight: Weight of the anchor in the refinement (1 in the paper).
         anchor_logit: Where the anchor pulls an edge's logit: up where it has the edge, down elsewhere.
         rank: R, how many singular vectors of the anchor span the refined graph; None for all.
-        kl_weight: Weight of the latents' divergence from a standard normal in the penalty.
+        kl_weight: Weight of the latents' divergence from a standard normal, a node, in the penalty.
         num_rounds: How often each agent gets the floor (3 in the paper).
     """
 
@@ -49,7 +50,7 @@ class GDesigner(EdgeDesigner):
         anchor_weight: float = 0.1,
         anchor_logit: float = 2.0,
         rank: int | None = None,
-        kl_weight: float = 0.001,
+        kl_weight: float = 0.005,
         num_rounds: int = 1,
     ) -> None:
         super().__init__(space=space, num_rounds=num_rounds)
@@ -73,7 +74,7 @@ class GDesigner(EdgeDesigner):
         )
 
     def distribution(
-        self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, mean: bool = False
+        self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, mean: bool = False, greedy: bool = False
     ) -> EdgeDistribution:
         """Return the distribution over graphs of each design; in training mode each has latents of its own."""
         encoded = self.encoder(problem)
@@ -85,24 +86,26 @@ class GDesigner(EdgeDesigner):
             h = replace(
                 mu, slots=normal(mu.slots, log_sigma.slots, generator), task=normal(mu.task, log_sigma.task, generator)
             )
-        refined, penalty = self.refine(self.sketch(h), h.anchor, h.mask)
-        of_slots = (divergence(mu.slots, log_sigma.slots) * h.mask).sum(1)
-        penalty = penalty + self.kl_weight * (of_slots + divergence(mu.task, log_sigma.task))
         task = h.task[:, None].expand_as(h.slots)
         order_logits = self.order(torch.cat([h.slots, task], dim=-1))[..., 0]
-        return EdgeDistribution(order_logits=order_logits, edge_logits=refined / self.tau, mask=h.mask, penalty=penalty)
+        at = places(h, order_logits, num_designs=1, generator=generator, greedy=greedy)
+        anchor = at.take(at.take(h.anchor).mT).mT
+        refined, penalty = self.refine(self.sketch(at.take(h.slots), h.task), anchor, at.mask)
+        of_slots = (divergence(mu.slots, log_sigma.slots) * h.mask).sum(1)
+        of_all = (of_slots + divergence(mu.task, log_sigma.task)) / (h.mask.sum(1) + 1)
+        return EdgeDistribution.among(at, edge_logits=refined / self.tau, penalty=penalty + self.kl_weight * of_all)
 
-    def sketch(self, rows: Dense) -> Float[Tensor, "B N N"]:
+    def sketch(self, slots: Float[Tensor, "B P H"], task: Float[Tensor, "B H"]) -> Float[Tensor, "B P P"]:
         """Return w_ij = FFN([h_i, h_j, h_task]), the logit of slot j hearing slot i."""
-        heard = self.from_heard(rows.slots)
-        hearer = self.from_hearer(rows.slots) + self.from_task(rows.task)[:, None]
-        hidden = (heard[:, :, None] + hearer[:, None, :]).relu_()  # in place: B N N H is the largest tensor here
+        heard = self.from_heard(slots)
+        hearer = self.from_hearer(slots) + self.from_task(task)[:, None]
+        hidden = (heard[:, :, None] + hearer[:, None, :]).relu_()  # in place: B P P H is the largest tensor here
         logits: Tensor = self.edge(hidden)[..., 0]
         return logits
 
     def refine(
-        self, sketch: Float[Tensor, "B N N"], anchor: Float[Tensor, "B N N"], mask: Bool[Tensor, "B N"]
-    ) -> tuple[Float[Tensor, "B N N"], Float[Tensor, " B"]]:
+        self, sketch: Float[Tensor, "B P P"], anchor: Float[Tensor, "B P P"], mask: Bool[Tensor, "B P"]
+    ) -> tuple[Float[Tensor, "B P P"], Float[Tensor, " B"]]:
         """Return the refined logits Z W Z^T and the regularisers' value at W, a pair of slots.
 
         W minimises 1/2 |w - Z W Z^T|^2 + zeta |W|_* + a/2 |anchor - Z W Z^T|^2. Z has orthonormal columns, so the

@@ -7,6 +7,8 @@ the papers' spatial and temporal matrices. Departures are named on docs/methods/
 Shape letters: B problems in a batch, N slots, S slots of the space.
 """
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -14,6 +16,7 @@ from torch_geometric.data import Batch
 
 from gdesign.design.draws import ALWAYS, NEVER, RNG
 from gdesign.design.edge_distribution import EdgeDesigner, EdgeDistribution
+from gdesign.design.places import places
 from gdesign.encode.problem import Space, dense
 from gdesign.errors import ConfigError
 
@@ -73,38 +76,40 @@ class Prune(EdgeDesigner):
         self.register_buffer("dropped", torch.zeros(n, dtype=torch.bool))
 
     def distribution(
-        self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, mean: bool = False
+        self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, mean: bool = False, greedy: bool = False
     ) -> EdgeDistribution:
         """Return the distribution over graphs; it does not look at the question.
 
         The penalty keeps the graphs of low rank and near the full graph.
         """
         rows = dense(problem, problem.features)
-        pair = rows.slot[:, :, None], rows.slot[:, None, :]
+        rows = replace(rows, mask=rows.mask & ~self.dropped[rows.slot])
+        at = places(rows, self.order_logits[rows.slot], num_designs=num_designs, generator=generator, greedy=greedy)
+        slot = at.take(rows.slot)
+        pair = slot[:, :, None], slot[:, None, :]
         temporal = listen = None
         if self.temporal is not None:
             temporal = self.temporal.masked_fill(~self.temporal_left, NEVER)[pair]
-            listen = torch.full((*rows.slot.shape, self.num_rounds - 1), ALWAYS, device=rows.slot.device)
-        return EdgeDistribution(
-            order_logits=self.order_logits[rows.slot],
+            listen = torch.full((*slot.shape, self.num_rounds - 1), ALWAYS, device=slot.device)
+        return EdgeDistribution.among(
+            at,
             edge_logits=self.spatial.masked_fill(~self.spatial_left, NEVER)[pair],
-            mask=rows.mask & ~self.dropped[rows.slot],
             temporal_logits=temporal,
             listen_logits=listen,
-            penalty=self.penalty().expand(problem.num_graphs),
+            penalty=self.penalty().expand(len(slot)),
         )
 
     def penalty(self) -> Float[Tensor, ""]:
-        """Return |S|_* + |T|_* + (|M_S - S|_F - tolerance)+ + (|M_T - T|_F - tolerance)+.
+        """Return |S|_* + |T|_* + (|M_S - S|_F - tolerance)+ + (|M_T - T|_F - tolerance)+, for four agents of N.
 
-        S and T hold probabilities, M_S and M_T a 1 for every edge that is not pruned.
+        S and T hold probabilities (as they are among four agents), M_S and M_T a 1 for every edge that is not pruned.
         """
         total = self.spatial.new_zeros(())
         for logits, left in self._edges():
             p = torch.sigmoid(logits) * left
             distance = torch.linalg.matrix_norm(left.to(p) - p)
             total = total + torch.linalg.matrix_norm(p, "nuc") + (distance - self.tolerance).clamp_min(0)
-        return total
+        return total * min(1.0, 4 / len(self.spatial))  # both norms grow with N
 
     def step_taken(self, num_steps: int) -> None:
         """Drop agents and prune edges when their steps have come; agents first where both have."""

@@ -20,6 +20,7 @@ from torch_geometric.data import Batch
 from gdesign.design.base import Draft
 from gdesign.design.draws import RNG
 from gdesign.design.edge_distribution import EdgeDesigner, EdgeDistribution
+from gdesign.design.places import places
 from gdesign.design.slot_graphs import SlotGraphs, each
 from gdesign.encode.graph import GNN, GraphEncoder
 from gdesign.encode.problem import Space, dense
@@ -76,19 +77,21 @@ class Relaxed(EdgeDesigner):
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
 
     def distribution(
-        self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, mean: bool = False
+        self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, mean: bool = False, greedy: bool = False
     ) -> EdgeDistribution:
         """Return the distribution over graphs; only the gates look at the question."""
         rows = dense(problem, problem.features)
-        pair = rows.slot[:, :, None], rows.slot[:, None, :]
+        order = self.graph_scale * self.order[rows.slot]
+        at = places(rows, order, num_designs=num_designs, generator=generator, greedy=greedy)
+        slot = at.take(rows.slot)
+        pair = slot[:, :, None], slot[:, None, :]
         temporal = listen = None
         if self.temporal is not None and self.observe is not None and self.gate is not None:
             temporal = self.graph_scale * self.temporal[pair]
-            listen = self.gate(dense(problem, self.observe(problem)).slots)
-        return EdgeDistribution(
-            order_logits=self.graph_scale * self.order[rows.slot],
+            listen = at.take(self.gate(dense(problem, self.observe(problem)).slots))
+        return EdgeDistribution.among(
+            at,
             edge_logits=self.graph_scale * self.spatial[pair],
-            mask=rows.mask,
             temporal_logits=temporal,
             listen_logits=listen,
         )
@@ -96,7 +99,9 @@ class Relaxed(EdgeDesigner):
     def draft(self, problem: Batch, edges: EdgeDistribution, graphs: SlotGraphs) -> Draft:
         """Return the draft of drawn graphs; their value trains the critic, their penalty the graph."""
         num_designs = len(graphs.decider) // problem.num_graphs
-        encoded = self.critic.read(problem)[each(problem.num_graphs, num_designs, problem.x.device)]
+        encoded = self.critic.read(problem)
+        row = each(problem.num_graphs, num_designs, problem.x.device)
+        encoded = encoded[row] if edges.called is None else encoded[row[:, None], edges.called.slots]
         drawn, relaxed = relax(graphs, edges)
         penalty = self.budget_weight * self.excess(edges)
         if self.steps >= self.warmup:
@@ -107,11 +112,12 @@ class Relaxed(EdgeDesigner):
         return draft
 
     def excess(self, edges: EdgeDistribution) -> Float[Tensor, " B"]:
-        """Return by how much the expected numbers of agents heard are above the budget, summed over agents."""
+        """Return by how much the expected numbers of agents heard are above the budget, summed over agents; of four."""
         heard = [edges.edge_probability()]
         if edges.temporal_logits is not None:
             heard.append(edges.temporal_probability())
-        return sum(((p.sum(1) - self.budget).clamp_min(0).sum(1) for p in heard), start=heard[0].new_zeros(()))
+        total = sum(((p.sum(1) - self.budget).clamp_min(0).sum(1) for p in heard), start=heard[0].new_zeros(()))
+        return total * (4 / edges.mask.sum(1)).clamp_max(1)
 
     def step_taken(self, num_steps: int) -> None:
         """Count the steps, for the end of the warm-up."""

@@ -21,6 +21,7 @@ from torch_geometric.data import Batch
 from gdesign.design.base import Designer, Draft, refuse_below_one
 from gdesign.design.draws import NEVER, RNG, categorical, categorical_entropy, or_impossible, summed
 from gdesign.design.learned.supernet_operators import OPERATORS, RUN_CODE, USUAL, Operator, Step, build, paths
+from gdesign.design.places import affordable
 from gdesign.design.slot_graphs import each, slot_agents
 from gdesign.encode.graph import GNN, GraphEncoder
 from gdesign.encode.problem import Rows, Space, dense
@@ -33,7 +34,7 @@ class Supernet(Designer):
 
     No parameter belongs to a slot, so a trained designer can be used on other agents and on any number of them. Slots
     that hold the same candidate count once, since an agent can be chosen in several layers. The entropy of a draft is
-    the sum over layers, each given what was drawn before; its mean is that of the path, an upper bound of the design's.
+    the mean over layers, each given what was drawn before.
 
     Args:
         operators: What may be drawn besides `exit`; those that no agent on offer can carry out never are. None for
@@ -114,7 +115,8 @@ class Supernet(Designer):
         if not bool((offered & (self._needs == 0)[:, None]).flatten(1).any(1).all()):
             raise ConfigError(_nothing_to_begin_with(self._names[:-1]))
         # Untrained, an operator is as likely where many agents can carry it out as where few can.
-        level = -offered.sum(-1, keepdim=True).clamp_min(1).log().expand(offered.shape)
+        dear = torch.cat([affordable(encoded.burden, encoded.mask), encoded.burden.new_zeros(num, 1)], dim=1)
+        level = dear[:, None] - dear[:, None].masked_fill(~offered, NEVER).logsumexp(-1, keepdim=True)
         return Encoded(pairs=pairs.flatten(1, 2), level=level.flatten(1), offered=offered.flatten(1), task=encoded.task)
 
     def _walk(
@@ -145,13 +147,16 @@ class Supernet(Designer):
             path.append(chosen)
             log_prob = log_prob + here[row, chosen]
             possible = possible & allowed[row, chosen]
-            entropy = entropy + categorical_entropy(here)
+            before = rows.level.masked_fill(~allowed, NEVER).log_softmax(-1).masked_fill(~allowed, NEVER)
+            entropy = entropy + categorical_entropy(here, before)
             solutions = self._keeps[kind[chosen]] * solutions + self._adds[kind[chosen]]
             ended = ended | exits[chosen]
             if not self.reuse:
                 offered = offered & ((node != node[chosen][:, None]) | (node == width - 1))
             state = self.remember(rows.pairs[row, chosen], state)
-        return Walk(path=torch.stack(path, dim=1), log_prob=log_prob, possible=possible, entropy=entropy)
+        return Walk(
+            path=torch.stack(path, dim=1), log_prob=log_prob, possible=possible, entropy=entropy / self.num_layers
+        )
 
     def _log_prob(
         self, rows: "Encoded", standing: Sequence[Mapping[Agent, int]], designs: Sequence[Design]
@@ -204,7 +209,7 @@ class Walk:
         path: The pair of an operator and a node in each layer.
         log_prob: Of the path, where it is possible.
         possible: Whether it can be drawn.
-        entropy: The sum over layers of the entropy of each choice given those before.
+        entropy: The mean over layers of the entropy of each choice given those before, beside what is likely at first.
     """
 
     path: Int[Tensor, "G L"]

@@ -12,6 +12,7 @@ from torch_geometric.data import Batch
 
 from gdesign.design.draws import RNG
 from gdesign.design.edge_distribution import EdgeDesigner, EdgeDistribution
+from gdesign.design.places import places
 from gdesign.encode.problem import Space, dense
 
 
@@ -21,7 +22,7 @@ class Swarm(EdgeDesigner):
     Parameters follow the slot's identity, so they cannot be used on other agents.
 
     Args:
-        initial_probability: Of every edge before training (p0 = 0.5 in the paper).
+        initial_probability: Of every edge among four agents before training (p0 = 0.5 in the paper); lower among more.
     """
 
     def __init__(self, *, space: Space, initial_probability: float = 0.5, num_rounds: int = 1) -> None:
@@ -32,12 +33,10 @@ class Swarm(EdgeDesigner):
         self.order_logits = nn.Parameter(torch.zeros(n))
 
     def distribution(
-        self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, mean: bool = False
+        self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, mean: bool = False, greedy: bool = False
     ) -> EdgeDistribution:
         """Return the distribution over graphs; it does not look at the question."""
         rows = dense(problem, problem.features)
-        return EdgeDistribution(
-            order_logits=self.order_logits[rows.slot],
-            edge_logits=self.edge_logits[rows.slot[:, :, None], rows.slot[:, None, :]],
-            mask=rows.mask,
-        )
+        at = places(rows, self.order_logits[rows.slot], num_designs=num_designs, generator=generator, greedy=greedy)
+        slot = at.take(rows.slot)
+        return EdgeDistribution.among(at, edge_logits=self.edge_logits[slot[:, :, None], slot[:, None, :]])

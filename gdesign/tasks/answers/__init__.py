@@ -1,8 +1,8 @@
 """Readers of answers, a file a kind: pure functions from what an LLM wrote to a canonical answer, or None.
 
-All of them prefer the last line `Answer: X`, which every prompt asks for. None reads a line that is
-quoted (`> `): it is what somebody else said. What they cannot read is None; it scores nothing and is
-counted. None of them raises on any text.
+A reply is first rid of thoughts (`thoughts`), quotes and made-up turns; then the answer that it marks is found
+(`marked`, with the words of `words`); then it is read by its kind. What they cannot read is None; it scores nothing and
+is counted. None of them raises on any text.
 """
 
 from gdesign.tasks.answers.choices import choice

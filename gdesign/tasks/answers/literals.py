@@ -5,9 +5,33 @@ import math
 import re
 from collections.abc import Callable, Sequence
 
-from gdesign.tasks.answers.marked import own_words, stated
+from gdesign.tasks.answers.marked import boxed, own_words, stated
+from gdesign.tasks.answers.notation import unbroken
 
 _MAX_LITERAL = 10_000
+_MAX_DRESS = 6
+_DRESS = tuple(
+    re.compile(pattern, re.DOTALL)
+    for pattern in (
+        r"```(?:[a-zA-Z]*\n)?(?P<inner>.*?)```",
+        r"\*\*(?P<inner>.*[^*].*)\*\*\.?",
+        r"(?P<mark>`+)(?P<inner>(?!`).+?)(?P=mark)\.?",
+        r"\$(?P<inner>[^$]+|['\"\[({].*)\$\.?",
+        r"\$\$\s+(?P<inner>[^$]+)\s+\$\$\.?",
+        r"\\\((?P<inner>.+)\\\)\.?",
+        r"\\\[(?P<inner>(?:(?!\\\]).)+)\\\]",
+        r"\\(?:text|texttt|textbf|mbox|mathrm|mathtt)\s*\{(?P<inner>.*)\}",
+    )
+)
+_TEXT = re.compile(r"\\(?:text|texttt|textbf|mbox|mathrm|mathtt)\s*\{([^{}]*)\}")
+_ESCAPED = re.compile(r"\\(?:([{}_%#&$])|[,;! ])")
+_STRAIGHT = str.maketrans("“”„‟‘’‚‛", 4 * '"' + 4 * "'")  # noqa: RUF001
+_SAID = re.compile(
+    r"(?:\w+\(.*\)|(?:the\s+)?(?:output|result|(?:return(?:ed)?\s+)?value|function))\s*"
+    r"(?:=(?!=)|:|->|→|⇒|returns|is|will\s+be|evaluates\s+to|outputs)\s*(?=\S)",
+    re.IGNORECASE | re.DOTALL,
+)
+_REASON = re.compile(r"[\s.,;]+\(?(?:because|since|as|which|where)\b", re.IGNORECASE)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _WARNED = re.compile(
     r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|(?P<number>\b[0-9][\w.]*?)(?=(?:and|else|for|if|in|is|not|or)\b)""",
@@ -16,23 +40,31 @@ _WARNED = re.compile(
 
 
 def literal(text: str) -> str | None:
-    """Return the Python literal that a text answers, in one canonical form.
+    r"""Return the Python literal that a text answers, in one canonical form.
 
-    Reads the last line `Answer: X`, else the last `assert ... == X`, else the last code block, else
-    the whole text. Values that Python holds equal look the same (`1.0` and `1`, the order of a
-    set or a dict, the kind of quotes), but for `True` and `1`.
+    Reads the marked answer, else what is boxed, else the last `assert ... == X`, else the last code block, else the
+    whole text. Fences, bold, dollars, `\boxed{...}`, curly quotes, the call before it (`f(3) = `, `f(3) returns `) and
+    a reason behind it are dress. Values that Python holds equal look the same (`1.0` and `1`, the order of a set or a
+    dict, the kind of quotes), but for `True` and `1`.
     """
-    text = own_words(text)
+    text = unbroken(own_words(text))
     part = stated(text)
     if part is not None:
         return _literal(part)
     asserts = re.findall(r"^[ \t]*assert\s.*$", text, re.MULTILINE)
     blocks = re.findall(r"```[^\n]*\n(.*?)```", text, re.DOTALL)
-    for candidate in (*asserts[-1:], *blocks[-1:], text):
-        found = _literal(candidate)
+    for candidate in (boxed(text), *asserts[-1:], *blocks[-1:], text):
+        found = None if candidate is None else _literal(candidate)
         if found is not None:
             return found
     return None
+
+
+def unquoted(text: str) -> str | None:
+    """Return the literal of a string whose quotes were left out, where an answer is marked; without its dress."""
+    text = unbroken(own_words(text))
+    part = stated(text) or boxed(text)
+    return string(_undressed(part)[-1].strip("`")) if part else None
 
 
 def string(words: str) -> str:
@@ -45,14 +77,39 @@ def string(words: str) -> str:
 
 
 def _literal(part: str) -> str | None:
-    part = part.strip()
-    fenced = re.fullmatch(r"```(?:[a-zA-Z]*\n)?(.*?)```", part, re.DOTALL)
-    undressed = (fenced[1] if fenced else part).strip()
-    for candidate in (undressed, undressed.strip("*`").strip(), undressed.removesuffix(".").strip("*`").strip()):
-        found = _evaluated(candidate)
-        if found is not None:
-            return found
+    for undressed in _undressed(part):
+        for candidate in (
+            undressed,
+            undressed.strip("*`").strip(),
+            undressed.removesuffix(".").strip("*`").strip(),
+            undressed.translate(_STRAIGHT),
+        ):
+            found = _evaluated(candidate)
+            if found is not None:
+                return found
+        said, reason = _SAID.match(undressed), _REASON.search(undressed)
+        for candidate in (undressed[said.end() :] if said else "", undressed[: reason.start()] if reason else ""):
+            found = _literal(candidate) if candidate else None
+            if found is not None:
+                return found
     return None
+
+
+def _undressed(part: str) -> list[str]:
+    """Return an answer as it is written, and less and less dressed."""
+    found = [part.strip()]
+    while len(found) <= _MAX_DRESS:
+        inner = boxed(found[-1])
+        if inner is None:
+            dress = next((m for m in (pattern.fullmatch(found[-1]) for pattern in _DRESS) if m), None)
+            inner = None if dress is None else dress["inner"].strip()
+        if not inner:
+            break
+        found.append(inner)
+    if len(found) > 1 and "\\" in found[-1]:
+        without_text = _TEXT.sub(r"\1", found[-1])
+        found.append(_ESCAPED.sub(r"\1", without_text))
+    return found
 
 
 def _evaluated(source: str) -> str | None:

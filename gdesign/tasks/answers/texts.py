@@ -1,13 +1,72 @@
+# ruff: noqa: RUF001 (other scripts and their punctuation are meant)
 """Answers that are compared as texts."""
 
-from gdesign.tasks.answers.marked import own_words, stated
+import re
+
+from gdesign.tasks.answers.marked import boxed, cues, own_words, stated
+
+_PAIRS = (
+    ("**", "**"),
+    ("*", "*"),
+    ("`", "`"),
+    ("~~", "~~"),
+    ('"', '"'),
+    ("'", "'"),
+    ("“", "”"),
+    ("‘", "’"),
+    ("$", "$"),
+)
+_DRESS = (*_PAIRS, ("__", "__"), ("_", "_"), ("<", ">"), ("[", "]"), ("(", ")"), ("{", "}"), ("\\(", "\\)"))
+_MARKS = ".!。！"
+_LATEX = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|mbox)\s*\{([^{}]*)\}")
 
 
 def exact(text: str) -> str | None:
-    """Return the stated answer, else the whole text, with case and white space folded and dress removed."""
+    r"""Return the answer of a text, with case and white space folded and dress removed.
+
+    Reads, first that is there: what is stated (see `marked`), boxed, `the answer is X` up to the end of its sentence,
+    the whole text. Dress is what stands in pairs around all of it (Markdown, quotes, `$`), LaTeX's `\text`, and a full
+    stop. Marks without a partner belong to the answer: `A*` is not `A`. What may be dress or not stays on, and
+    `same_text` tries both: brackets, underscores (`__init__`), an exclamation mark.
+    """
     text = own_words(text)
-    words = stated(text)
-    words = " ".join((text if words is None else words).split()).casefold()
-    for _ in range(2):
-        words = words.strip("*_`~\"'“”").removesuffix(".").strip()
+    words = stated(text, bare=False)
+    if words is None:
+        words = boxed(text)
+    if words is None:
+        words = next(
+            (re.split(r"(?<=[\w*_`\"'”)\]])[.!](?=\s)|[。！]", said, maxsplit=1)[0] for _, said in cues(text)), text
+        )
+    inner = boxed(words)
+    words = _LATEX.sub(r"\1", words if inner is None else inner).replace("\\ ", " ")
+    words = _bare(" ".join(words.split()).casefold(), _PAIRS, ".。")
     return words or None
+
+
+def same_text(reference: str, answer: str) -> bool:
+    """Return whether an answer is a reference, both as `exact` reads them, with or without what may be its dress."""
+    tried = {answer}
+    while answer not in ("", reference):
+        shorter = _once(answer, _DRESS, _MARKS)
+        if shorter in tried:
+            return False
+        tried.add(shorter)
+        answer = shorter
+    return answer == reference
+
+
+def _bare(words: str, pairs: tuple[tuple[str, str], ...], marks: str) -> str:
+    while (shorter := _once(words, pairs, marks)) != words:
+        words = shorter
+    return words
+
+
+def _once(words: str, pairs: tuple[tuple[str, str], ...], marks: str) -> str:
+    """Return a text without one pair around it, or without a mark at its end; as it is where there is neither."""
+    for left, right in pairs:
+        inner = words[len(left) : len(words) - len(right)]
+        if inner and words.startswith(left) and words.endswith(right) and left not in inner and right not in inner:
+            return inner.strip()
+    if words[-1:] in tuple(marks) and len(words) > 1:
+        return words[:-1].strip()
+    return words

@@ -75,7 +75,7 @@ def test_a_low_rank_refinement_has_low_rank():
     method = designer(encoder, rank=2)
     problem = encoder(tasks(1))
     rows = dense(problem, method.mu(method.encoder(problem)))
-    refined, _ = method.refine(method.sketch(rows), rows.anchor, rows.mask)
+    refined, _ = method.refine(method.sketch(rows.slots, rows.task), rows.anchor, rows.mask)
     assert torch.linalg.matrix_rank(refined[0], rtol=1e-4) <= 2
 
 

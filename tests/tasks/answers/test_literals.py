@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdesign.tasks.answers.literals import canonical, literal, string
+from gdesign.tasks.answers.literals import canonical, literal, string, unquoted
 
 FEW = settings(deadline=None, max_examples=60)
 
@@ -68,3 +68,49 @@ def test_a_string_without_its_quotes_gets_them():
 )
 def test_hostile_source_is_unreadable(text):
     assert literal(text) in (None, "()")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (r"Answer: \boxed{[3, 'a']}", "[3, 'a']"),
+        (r"So \boxed{(1, 2)}", "(1, 2)"),
+        (r"Answer: $\boxed{\text{False}}$", "False"),
+        (r"Answer: $\{1: [2]\}$", "{1: [2]}"),
+        (r"Answer: \boxed{\{\text{'a\_b'}: 1\}}", "{'a_b': 1}"),
+        ("Answer: $'x'$", "'x'"),
+        ("Answer: $$\n[4, 5]\n$$", "[4, 5]"),
+        ("Answer: \\[\n{'k': 0}\n\\]", "{'k': 0}"),
+        ("**Answer:** **`'zz'`**", "'zz'"),
+        ("Answer: “zz”", "'zz'"),
+        ("Answer: [‘p’, “q”]", "['p', 'q']"),  # noqa: RUF001
+        ("[ANSWER]\n(7,)\n[/ANSWER]", "(7,)"),
+        ("[ANSWER]assert f('x') == 'xx'[/ANSWER]", "'xx'"),
+        ("Answer: g([1], 2) = [3]", "[3]"),
+        ("Answer: `g(2)` returns `{5}`", None),
+        ("Answer: The output is 'ab'", "'ab'"),
+        ("Answer: g(2) returns {5}", "{5}"),
+        ("Answer: [0, 1] because both are kept", "[0, 1]"),
+        ("Answer: abc", None),
+    ],
+)
+def test_the_dress_of_a_literal_is_taken_off(text, expected):
+    assert literal(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Answer: qwer", "'qwer'"),
+        ("Answer: **qwer**", "'qwer'"),
+        ("Answer: `qwer`", "'qwer'"),
+        (r"Answer: \boxed{\text{q w}}", "'q w'"),
+        (r"so \boxed{qw}", "'qw'"),
+        ("Answer: **q*", "'**q*'"),
+        ("Answer: $$q$$", "'$$q$$'"),
+        ("Answer: 5*8***", "'5*8***'"),
+        ("qwer", None),
+    ],
+)
+def test_a_marked_string_may_lack_its_quotes(text, expected):
+    assert unquoted(text) == expected

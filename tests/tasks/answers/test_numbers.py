@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 (other scripts are meant)
 from decimal import Decimal
 from fractions import Fraction
 
@@ -5,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdesign.tasks.answers.numbers import number
+from gdesign.tasks.answers.numbers import is_one_number, number
 
 FEW = settings(deadline=None, max_examples=60)
 
@@ -85,3 +86,115 @@ def test_numbers_are_read_as_people_write_them(text, expected):
 
 def test_decimals_are_exact():
     assert number(str(Decimal("0.1") + Decimal("0.2"))) == "0.3"
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("9,876.5", "9876.5"),
+        ("9.876,5", "9876.5"),
+        ("2.345.678", "2345678"),
+        ("9 876,50", "9876.5"),
+        ("9\u202f876,50", "9876.5"),
+        ("9 876", "9876"),
+        ("7'654'321.25", "7654321.25"),
+        ("7’654", "7654"),
+        ("45,67,890", "4567890"),
+        ("3,75", "3.75"),
+        ("0,875", "0.875"),
+        ("8,125", "8125"),
+        ("8.125", "8.125"),
+        ("٤٢", "42"),
+        ("٤٫٥", "4.5"),
+        ("৯৮৭", "987"),
+        ("๔๒", "42"),
+        ("４２．５", "42.5"),
+        ("2¾", "2.75"),
+        ("⅜ of it", "0.375"),
+        ("5 × 10⁴", "50000"),
+        ("5 × 10⁻²", "0.05"),
+        ("2⁵", "32"),
+        ("2^{-2}", "0.25"),
+        ("－42", "-42"),
+        ("‒42", "-42"),
+        ("—42", "-42"),
+        ("minus 42", "-42"),
+        ("negative 4.2", "-4.2"),
+        ("12 m² of cloth", "12"),
+        ("3 dollars and 5 cents", "3.05"),
+        ("€2.5bn", "2500000000"),
+        ("7k", "7000"),
+        ("$7M", "7000000"),
+        ("thirty-four", "34"),
+        ("two thousand and five pens", "2005"),
+        ("27 = 9 + 18", "27"),
+        ("n = 9 * 3 = 27", "27"),
+        ("27 (9 + 18 = 27, and 3 boxes are left)", "27"),
+        ("27, since 9 * 3 = 27 and 8 * 3 = 24", "27"),
+        ("27 because 54 / 2 = 27 eggs, 9 a day", "27"),
+        ("27 eggs in 3 nests", "27"),
+        ("It holds 27 eggs after 3 days", "27"),
+        ("27 eggs (of 30)", "27"),
+        ("100, or 100%", "100"),
+        ("0.15, or 15%", "15"),
+    ],
+)
+def test_a_stated_number_may_be_written_in_many_ways(written, expected):
+    assert number(f"First I had 3, then 4.\n\nAnswer: {written}") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Der Preis ist 2,5 mal so hoch.\nAntwort: 4.500 Euro", "4500"),
+        ("Das sind 4.500 Stück für die Stadt und den Rest.", "4500"),
+        ("The price is 2.5 times as high.\nAnswer: 4.500", "4.5"),
+        ("Il gagne 4 500 euros pour les deux mois.", "4500"),
+        ("Получается 4 500 рублей.", "4500"),
+        ("It is $4 500.", "4500"),
+        ("He gives 2 500-dollar bills.", "500"),
+    ],
+)
+def test_a_point_and_a_space_are_read_as_the_language_of_the_text_writes_them(text, expected):
+    assert number(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("8 * 9 = 72. So in 3 weeks she reads 72 pages.", "72"),
+        ("8 * 9 = 72. Therefore she reads 72 pages in 3 weeks.", "72"),
+        ("They pay 40 + 32 = 72 euros for 3 nights.", "72"),
+        ("They pay 40 + 32 = $<<40+32=72>>72 for 3 nights.", "72"),
+        ("So 3 nights cost **72 euros** for 2 people.", "72"),
+        ("So she has 72 pages to read in 3 weeks.", "72"),
+        ("She arrives at 11:00 PM after 72 miles.", "72"),
+        ("She needs 72 points in the 6th game.", "72"),
+        ("#### Step 1: Add\n40 + 32\n#### Step 2: Check\nIt is 72.", "72"),
+        ("#### 3. Result\nIt is \\boxed{72}.", "72"),
+        ("40 + 32\n#### 72", "72"),
+        ("40 + 32\n#### $72.00", "72"),
+        ("**72 pages**\n\nNote: I took a week for 7 days.", "72"),
+        ("72\n\nWhy? There are 3 weeks of 24 pages.", "72"),
+        ("So we have 2x + 72 pages.", None),
+        ("So the answer is \\boxed{12 + x}.", None),
+        ("Answer: 40 and 32", None),
+        ("Jibu: 40 au 41", None),
+        ("So it is $\\boxed{40}$ or $\\boxed{41}$.", None),
+        ("Answer: 40 cats, 32 dogs", None),
+        ("40 + 32\nAnswer: unknown", None),
+        ("We have 40 + 32.\nAnswer: <your answer>", None),
+    ],
+)
+def test_of_several_numbers_the_result_is_read(text, expected):
+    assert number(text) == expected
+
+
+@pytest.mark.parametrize("text", ["42", "-4.2", "1/3", "2 1/2", "42 km/h", "6 m^3", "$1,042.50", "1.042,50", "#### 42"])
+def test_what_gives_one_number_may_be_a_reference(text):
+    assert is_one_number(text)
+
+
+@pytest.mark.parametrize("text", ["4-6", "4 to 6", "4 and 6", "4, 6", "6:45", "2025-06-07", "4 h 6 min", "none"])
+def test_what_gives_several_or_none_may_be_none(text):
+    assert not is_one_number(text)
