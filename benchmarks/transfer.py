@@ -26,7 +26,7 @@ HELD_OUT = (1, 2, 3)
 EPOCHS = 6
 BLIND = Method(name="search", kind="search")
 """One design for all questions, for comparison where a domain is left out."""
-PROBES = {"joint": ("designer.num_probes=null",)}
+PROBES = {"joint": ("designer.num_probes=null", "designer.max_probes=null", "designer.hidden=0.3")}
 """What lets a method ask agents alone before training; these runs count as training's."""
 NUM_ADDED = 300
 """How many questions an agent is asked that is added later."""

@@ -257,7 +257,9 @@ def best_of(
     score, usd = ((part[:, columns].double() * seen).sum(0) / count for part in (record.scores, record.usd))
     problem = problems(tasks)
     x = problem.x[problem.slot >= 0][[problems.space.agents.index(agent) for agent in agents]].double()
-    kernel = x @ x.mT
+    x = x - x.mean(0)
+    like = x @ x.mT
+    kernel = like / like.diagonal().mean().clamp_min(1e-9) + torch.eye(len(x), dtype=x.dtype)
     level = score.mean()
     smooth = kernel @ torch.linalg.solve(kernel + torch.diag(0.2 / 0.04 / count), score - level) + level
     prices = torch.tensor([0.0, *PRICES], dtype=torch.float64)[:, None]

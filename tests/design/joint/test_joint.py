@@ -1,6 +1,6 @@
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import combinations_with_replacement, product
 
 import pytest
@@ -8,12 +8,12 @@ import torch
 
 from gdesign.agents import teams
 from gdesign.design.joint.critic import Critic
-from gdesign.design.joint.evidence import Evidence
+from gdesign.design.joint.evidence import Evidence, budget
 from gdesign.design.joint.joint import Joint
 from gdesign.encode.problem import ProblemEncoder, Space
 from gdesign.encode.text import HashEncoder, SurfaceEncoder
 from gdesign.errors import ConfigError
-from gdesign.types import Design, Outcome, Run, Task
+from gdesign.types import Decision, Design, Edge, Outcome, Run, Task
 from tests import laws, worlds
 
 SHAPES = ("single", "pair", "vote", "cascade", "asking", "debate")
@@ -61,8 +61,14 @@ def asked(joint: Evidence, encoder: ProblemEncoder, tasks: list[Task], *, right:
     """Let agents answer alone: rightly where `right` says so of the task's number and the LLM."""
     steps = joint.search(tasks, problems=encoder, usd_weight=0.0, generator=torch.Generator().manual_seed(0))
     jobs = next(steps, None)
-    if jobs is None:
-        return
+    while jobs is not None:
+        try:
+            jobs = steps.send(replied(jobs, tasks, right))
+        except StopIteration:
+            jobs = None
+
+
+def replied(jobs, tasks: list[Task], right: Callable[[int, str], bool]) -> list[tuple[Run, Outcome]]:
     number = {task.id: i for i, task in enumerate(tasks)}
     results = []
     for design, task, seed in jobs:
@@ -81,8 +87,7 @@ def asked(joint: Evidence, encoder: ProblemEncoder, tasks: list[Task], *, right:
             label=None,
         )
         results.append((run, outcome))
-    with suppress(StopIteration):
-        steps.send(results)
+    return results
 
 
 def only(encoder: ProblemEncoder, **options: object) -> Evidence:
@@ -235,3 +240,83 @@ def test_several_draws_for_one_task_are_looked_at_as_one():
         alone = joint(encoder([tasks[i]], usd_weight=0.1), greedy=True)
         assert alone.designs == [together.designs[i]]
         torch.testing.assert_close(alone.log_prob[0], together.log_prob[i])
+
+
+# --------------------------------------------------------------------------- large pools
+
+
+SMALL_CRITIC = partial(Critic, gnn=worlds.gnn(8))
+
+
+def large(make: Callable[..., Evidence | Critic] = SMALL_CRITIC) -> tuple[ProblemEncoder, Evidence | Critic]:
+    """Return a designer over more agents than can be listed."""
+    encoder = worlds.encoder(20)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return encoder, make(space=encoder.space)
+
+
+def test_a_catalogue_that_cannot_hold_all_grows_by_what_is_held_best():
+    encoder, critic = large()
+    problem = encoder(worlds.tasks(4), usd_weight=0.01)
+    before = critic(problem, greedy=True).value
+    size = len(critic.catalogue(encoder.space).designs)
+    for step in range(1, 9):
+        critic(problem, generator=torch.Generator().manual_seed(step))
+        critic.step_taken(step)
+    assert len(critic.catalogue(encoder.space).designs) > size
+    assert (critic(problem, greedy=True).value >= before).all()
+    assert critic(problem, greedy=True).value.sum() > before.sum()
+
+
+def test_what_was_proposed_is_part_of_the_state():
+    encoder, critic = large()
+    problem = encoder(worlds.tasks(4), usd_weight=0.01)
+    assert critic.propose(problem, num_asked=4)
+    other = large()[1]
+    other.load_state_dict(critic.state_dict())
+    first, second = critic.eval()(problem, greedy=True), other.eval()(problem, greedy=True)
+    assert first.designs == second.designs
+    assert torch.equal(first.log_prob, second.log_prob)
+
+
+def test_gradients_reach_the_drawn_designs_of_a_large_catalogue():
+    encoder, critic = large()
+    draft = critic(encoder(worlds.tasks(4), usd_weight=0.01), num_designs=2)
+    torch.testing.assert_close(draft.value, draft.expected.score - 0.01 * draft.expected.usd)
+    draft.value.sum().backward()
+    assert all(parameter.grad is not None for parameter in critic.parameters())
+
+
+def test_what_is_expected_of_a_design_does_not_depend_on_those_beside_it():
+    encoder, critic = large()
+    problem = encoder(worlds.tasks(2), usd_weight=0.01)
+    agents = encoder.space.agents
+    any_team = Design(
+        agents=tuple(agents[:6]), spatial=(Edge(0, 3), Edge(1, 3), Edge(3, 5)), decision=Decision(kind="vote")
+    )
+    alone = critic.expect(problem, [any_team] * 2)
+    beside = critic.expect(problem, [any_team, teams.debate(agents[:8]), any_team], of=torch.tensor([0, 0, 1]))
+    torch.testing.assert_close(beside.score[[0, 2]], alone.score)
+
+
+@pytest.mark.parametrize(("num_agents", "num_questions"), [(4, 100), (20, 100), (144, 100), (300, 200), (1000, 100)])
+def test_single_runs_stay_within_their_budget(num_agents, num_questions):
+    rounds = budget(num_agents, num_questions, 2000)
+    runs, last = 0, 0
+    for agents, question in rounds:
+        runs, last = runs + agents * (question - last), question
+    assert rounds[0][0] == num_agents
+    assert last <= num_questions
+    assert runs <= max(2000 + 3 * num_agents, 5 * num_agents)
+
+
+def test_all_agents_are_asked_a_few_questions_and_the_better_ones_more():
+    encoder, joint = large(partial(Evidence, max_probes=200))
+    asked(joint, encoder, worlds.tasks(40), right=lambda i, llm: llm in ("llm-2", "llm-3") or (i + len(llm)) % 5 == 0)
+    seen = joint.get_extra_state()["record"]["seen"].sum(0)
+    assert seen.min() >= 3
+    assert seen[2] == seen.max()
+    assert seen.sum() < 300
+    designs = joint.eval()(encoder(worlds.tasks(44)[40:], usd_weight=0.0001), greedy=True).designs
+    assert {design.agents[0].llm for design in designs} <= {"llm-2", "llm-3"}
