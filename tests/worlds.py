@@ -36,10 +36,15 @@ def tasks(num: int = 3) -> list[Task]:
 
 
 def pool(num: int = 3) -> AgentPool:
-    """Return a pool of `num` candidates that differ in role and LLM; prices rise tenfold from one to the next."""
+    """Return a pool of `num` candidates that differ in role and LLM; the first eleven prices rise tenfold each."""
     roles = tuple(Role(name=f"role-{i}", profile=f"You are expert number {i}.") for i in range(num))
     llms = tuple(
-        LLM(name=f"llm-{i}", usd_per_1M_input=0.1 * 10**i, usd_per_1M_output=0.4 * 10**i, profile=f"Size {i}.")
+        LLM(
+            name=f"llm-{i}",
+            usd_per_1M_input=0.1 * 10 ** min(i, 10),
+            usd_per_1M_output=0.4 * 10 ** min(i, 10),
+            profile=f"Size {i}.",
+        )
         for i in range(num)
     )
     return AgentPool(
