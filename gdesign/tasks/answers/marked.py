@@ -57,6 +57,7 @@ _LONGEST = 10_000  # characters of an answer
 _LONGEST_SAID = 1_000  # of one that a sentence gives
 _PADDING = re.compile(r"[ \t]{500,}")
 _MOST_CUES = 50  # sentences that are looked at, the last ones; a model in a loop writes thousands
+_BULLET = re.compile(r"[-*+•–—] +")
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~|\"\"\"|''').*$", re.MULTILINE)
 
 
@@ -86,7 +87,7 @@ def _line(words: Words) -> re.Pattern[str]:
     name = rf"(?:(?:{whole(words.dress)})[ \t,]*){{0,4}}(?:{whole(words.answer)})(?:[ \t]*(?:{whole(words.dress)}))*"
     return re.compile(
         rf"^[ \t>#*_`~\-•|]*(?:(?:the|so|thus|hence|therefore|then|here is|and),?[ \t]+)*{name}"
-        r"(?:[ \t]+(?:to|of|for|in)\b[^:\n]{0,60}|[ \t]*\([^()\n]{0,40}\))?[ \t*_`~]*"
+        r"(?:[ \t]*[#№]?[0-9]{1,2}|[ \t]+(?:to|of|for|in)\b[^:\n]{0,60}|[ \t]*\([^()\n]{0,40}\))?[ \t*_`~]*"
         r"(?:[:\uff1a|]|[\-–—](?=[ \t]))[*_`~]*(.*)$"
         rf"|^[ \t>#*_]*{name}[ \t*_#]*()$",
         re.IGNORECASE | re.MULTILINE,
@@ -96,9 +97,10 @@ def _line(words: Words) -> re.Pattern[str]:
 @lru_cache
 def _cue(words: Words) -> re.Pattern[str]:
     return re.compile(
-        rf"(?:{whole(words.answer)})(?:[ \t]*(?:{whole(words.dress)}))*(?:[ \t]+(?:to|of|for)\b[^:.\n]{{0,80}}?)?"
+        rf"(?:{whole(words.answer)})(?:[ \t]*(?:{whole(words.dress)}))*(?P<to>[ \t]+(?:to|of|for)\b[^:.\n]{{0,80}}?)?"
         rf"[\s*_`~]*(?:[:\uff1a=]|(?P<says>{whole(words.says)})(?:[ \t]*:)?"
-        r"|(?=[ \t]+[(*]*(?:[0-9]|(?-i:[A-Z])[)*]*\.?[ \t]*$)))\s*",
+        r"|(?(to)(?!)|(?=[ \t]+[(*]*(?:"  # `answer 18`, but neither `answer to question 2` nor `answer 1: 18`
+        rf"[0-9](?:(?!{whole(words.says)})[^:=\uff1a\n]){{0,60}}$|(?-i:[A-Z])[)*]*\.?[ \t]*$))))\s*",
         re.IGNORECASE | re.MULTILINE,
     )
 
@@ -187,7 +189,7 @@ def _below(text: str, line: re.Match[str]) -> str:
     fenced = _FENCE.match(after)
     if fenced:
         return _FENCE.split(after)[1].strip()
-    return after.split("\n\n")[0].strip()
+    return _BULLET.sub("", after.split("\n\n")[0]).strip()
 
 
 def _value(text: str, begin: int) -> str:

@@ -198,3 +198,20 @@ def test_what_gives_one_number_may_be_a_reference(text):
 @pytest.mark.parametrize("text", ["4-6", "4 to 6", "4 and 6", "4, 6", "6:45", "2025-06-07", "4 h 6 min", "none"])
 def test_what_gives_several_or_none_may_be_none(text):
     assert not is_one_number(text)
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (r"Answer: $-\frac{5}{8}$", "-0.625"),
+        (r"The answer is $-\dfrac{7}{2}$.", "-3.5"),
+        (r"Answer: y = -\tfrac{1}{5}", "-0.2"),
+        (r"Answer: $-\frac12$", "-0.5"),
+        ("Answer: \u2212\u00be", "-0.75"),
+        ("Answer: $- 9$", "-9"),
+        ("Answer: y = - 9", "-9"),
+        (r"Answer: 3\frac{1}{4}", "3.25"),
+        (r"Answer: -3\frac{1}{4}", "-3.25"),
+    ],
+)
+def test_a_negative_fraction_keeps_its_sign(text, expected):
+    assert number(text) == expected
