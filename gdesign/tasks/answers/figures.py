@@ -18,13 +18,29 @@ import re
 import unicodedata
 from fractions import Fraction
 
+SCALES = {
+    "hundred": 100,
+    "dozens?": 12,
+    "thousand|tausend|tsd\\.|mil|mille|mila|тысяч[аи]?|тыс\\.?|tusen|tysi(?:ąc|ące|ęcy)|duizend|ribu|nghìn|ngàn|bin": 10
+    ** 3,
+    "lakhs?|लाख": 10**5,
+    "millions?|millionen|mio\\.?|mill[oó]n(?:es)?|milion[ei]|milh(?:ão|ões)|миллион(?:а|ов)?|млн\\.?|miljoen|milyon|juta"
+    "|triệu|mln|miljoner": 10**6,
+    "crores?|करोड़": 10**7,
+    "billions?|milliarden?|mrd\\.?|milliards?|miliard[oi]|bilh(?:ão|ões)|миллиард(?:а|ов)?|млрд\\.?|miljard|milyar"
+    "|tỷ": 10**9,
+    "trillions?|billionen": 10**12,
+}
+"""What words behind a number multiply it by, as parts of a regular expression."""
+_TEN_THOUSANDS = {"千": 3, "천": 3, "万": 4, "萬": 4, "만": 4, "亿": 8, "億": 8, "억": 8}
+
 CURRENCY = r"(?:USD|US\$|R\$|EUR|GBP|INR|CHF|Rs\.?|[$€£¥₹₽₩])"
 NUMBER = re.compile(
     rf"""
     (?P<sign>(?<![\w)\]}}%])-(?={CURRENCY}|[0-9.])|(?:^|(?<=[=:(]\s)|(?<=[=:($]))-\s(?={CURRENCY}|[0-9.]))?
     (?:(?<![A-Za-z]){CURRENCY}\s?)?
     (?P<inner>(?<=[$€£¥₹])-)?
-    (?<![A-Za-z^_])(?<!\^\{{)
+    (?<![A-Za-z^_0-9])(?<!\^\{{)(?!0[xX][0-9A-Fa-f])
     (?:
         (?:(?P<whole>[0-9]+)(?:\s+|\s+and\s+|-))?(?P<top>[0-9]+)\s?/\s?(?P<bottom>[0-9]+)
       | (?P<digits>[0-9]{{1,3}}(?:,[0-9]{{3}})+(?![0-9])|[0-9]+)(?P<decimals>\.[0-9]+)?
@@ -32,11 +48,10 @@ NUMBER = re.compile(
     )
     (?:[eE](?P<e>[-+]?[0-9]+)(?![0-9.])|\s?(?:[x\u00d7*]|\\times|\\cdot)\s?10\s?(?:\^|\*\*)\s?\{{?(?P<ten>[-+]?[0-9]+)\}}?)?
     (?:(?:\^|\*\*)\{{?(?P<power>-?[0-9]{{1,4}})\}}?(?![0-9.]))?
-    (?:\s+(?P<scale>hundred|thousand|million|billion|trillion)\b)?
+    (?:\s*(?P<scale>(?i:{"|".join(SCALES)}))(?!\w))?
     """,
     re.VERBOSE,
 )
-_SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 _MAX_DIGITS = 300
 _MAX_EXPONENT = 300
 
@@ -88,6 +103,12 @@ _SAYS_POINT = re.compile(r"\b(?:the|of|and|is|are|was|to|we|she|he|each)\b", re.
 
 def in_english(text: str) -> str:
     """Return a text with its numbers written as in English, by the rules of this module."""
+    text = re.sub(r"(?<=[0-9])_(?=[0-9]{3}(?![0-9]))", "", text)
+    text = re.sub(
+        r"(?<![0-9.,])(?:[0-9][0-9,]*(?:\.[0-9]+)?\s?(?:[万萬만亿億억]|[千천](?![克米瓦卡])))+[0-9]*",
+        _by_ten_thousands,
+        text,
+    )
     text = re.sub(r"(?<![0-9.,])[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?![0-9]|,[0-9])", _joined, text)
     text = re.sub(r"(?<![0-9.,'])[0-9]{1,3}(?:['’][0-9]{3})+(?![0-9])", _joined, text)
     foreign = len(_SAYS_COMMA.findall(text)) > len(_SAYS_POINT.findall(text))
@@ -114,6 +135,19 @@ def in_english(text: str) -> str:
     )
 
 
+def _scale(word: str) -> int:
+    return next(scale for words, scale in SCALES.items() if re.fullmatch(words, word, re.IGNORECASE))
+
+
+def _by_ten_thousands(match: re.Match[str]) -> str:
+    """Return a number of Chinese, Japanese or Korean units (`3万5千`, `1.5億`) in digits alone."""
+    parts = re.findall(r"([0-9][0-9,]*(?:\.[0-9]+)?)\s?([千천万萬만亿億억]?)", match[0])
+    if len(match[0]) > _MAX_DIGITS:
+        return match[0]
+    value = sum(Fraction(number.replace(",", "")) * 10 ** _TEN_THOUSANDS.get(unit, 0) for number, unit in parts)
+    return canonical_number(Fraction(value))
+
+
 def _joined(match: re.Match[str]) -> str:
     return re.sub(r"[^0-9]", "", match[0])
 
@@ -127,10 +161,11 @@ def local(part: str) -> str:
             part = (
                 part[: begin.end()] + _joined(groups) + re.sub(r"^,(?=[0-9]{1,2}(?![0-9]))", ".", part[groups.end() :])
             )
-    return re.sub(r"(?<=[0-9])(k|M|bn|B)\b", lambda m: f" {_LETTERS[m[1]]}", part)
+    part = re.sub(rf"({CURRENCY}\s?-?[0-9][0-9.,]*)(m|b)\b", lambda m: f"{m[1]} {_LETTERS[m[2].upper()]}", part)
+    return re.sub(r"(?<=[0-9])(k|K|M|bn|B)\b", lambda m: f" {_LETTERS[m[1]]}", part)
 
 
-_LETTERS = {"k": "thousand", "M": "million", "bn": "billion", "B": "billion"}
+_LETTERS = {"k": "thousand", "K": "thousand", "M": "million", "bn": "billion", "B": "billion"}
 _TO_TWENTY = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen"
@@ -139,10 +174,39 @@ _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _WORDS = {word: i for i, word in enumerate(_TO_TWENTY)} | {word: 10 * i for i, word in enumerate(_TENS, start=2)}
 
 
+_PARTS = {
+    "half": 2,
+    "halves": 2,
+    "third": 3,
+    "quarter": 4,
+    "fourth": 4,
+    "fifth": 5,
+    "sixth": 6,
+    "eighth": 8,
+    "tenth": 10,
+}
+_MOST_WORDS = 24
+_IN_PARTS = re.compile(
+    rf"(?:(?P<whole>.+?) and )?(?P<top>an? |[a-z]+ )?(?P<part>{'|'.join(_PARTS)})s?(?: (?:of )?(?:an? )?[a-z]+)?"
+)
+
+
 def in_words(part: str) -> Fraction | None:
-    """Return the number that English words are (`twelve`, `one hundred and five pens`), below a million."""
-    words = [w for w in re.findall(r"[a-z]+|\S", part.lower().strip(".! ").replace("-", " ")) if w != "and"]
-    if not words or words[0] not in _WORDS:
+    """Return the number that English words are (`twelve`, `one hundred and five pens`, `two thirds`, `two million`)."""
+    said = " ".join(re.findall(r"[a-z]+|\S", part.lower().strip(".! ").replace("-", " ")))
+    parts = _IN_PARTS.fullmatch(said) if len(said) < _MAX_DIGITS else None
+    if parts is None:
+        return _spelled(said.split())
+    whole = _spelled(parts["whole"].split()) if parts["whole"] else Fraction(0)
+    top = (parts["top"] or "a").strip()
+    if whole is None or (top not in _WORDS and top not in ("a", "an")):
+        return None
+    return whole + Fraction(_WORDS.get(top, 1), _PARTS[parts["part"]])
+
+
+def _spelled(words: list[str]) -> Fraction | None:
+    words = [w for w in words if w != "and"]
+    if not words or words[0] not in _WORDS or len(words) > _MOST_WORDS:
         return None
     total = now = 0
     for i, word in enumerate(words):
@@ -150,10 +214,12 @@ def in_words(part: str) -> Fraction | None:
             now += _WORDS[word]
         elif word == "hundred":
             now *= 100
-        elif word == "thousand":
-            total, now = total + 1000 * now, 0
+        elif word in ("thousand", "million", "billion"):
+            total, now = total + now * _scale(word), 0
         elif i != len(words) - 1 or not word.isalpha():
             return None
+        elif word == "dozen":
+            now *= 12
     return Fraction(total + now)
 
 
@@ -167,7 +233,7 @@ def value_of(match: re.Match[str]) -> Fraction | None:
         value = Fraction(int(match["top"]), int(match["bottom"])) + int(match["whole"] or 0)
     else:
         value = Fraction((match["digits"] or "0").replace(",", "") + (match["decimals"] or match["point"] or ""))
-    exponent = int(match["e"] or match["ten"] or 0) + _SCALES.get(match["scale"], 0)
+    exponent = int(match["e"] or match["ten"] or 0)
     if abs(exponent) > _MAX_EXPONENT:
         return None
     if match["power"] is not None:
@@ -175,7 +241,7 @@ def value_of(match: re.Match[str]) -> Fraction | None:
         if abs(power) * len(str(value)) > _MAX_DIGITS or (value == 0 and power < 0):
             return None
         value **= power
-    value *= Fraction(10) ** exponent
+    value *= Fraction(10) ** exponent * (_scale(match["scale"]) if match["scale"] else 1)
     return -value if match["sign"] or match["inner"] else value
 
 

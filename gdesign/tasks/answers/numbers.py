@@ -4,6 +4,7 @@
 import re
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import pairwise
 
 from gdesign.tasks.answers.figures import (
     CURRENCY,
@@ -91,7 +92,11 @@ _ASIDE = re.compile(
     re.I,
 )
 _EXPRESSION = re.compile(r"\s*[^\W\d_]*\s*(?:[-+*/×÷·^]|\\times|\\cdot|\\div)\s*[$€£¥₹]?[0-9(]")
-_UNKNOWN = re.compile(r"[0-9)}]\s?[xyz](?![\w]|\s*[0-9$(])|(?<![\w])[xyz]\s?[-+*/]\s?[0-9]|[-+]\s?[xyz](?!\w)")
+_UNKNOWN = re.compile(
+    r"[0-9)}](?:\s?[xyz]|[an])(?![\w]|\s*[0-9$(])|[0-9][a-z]\s?[-+^]\s?[0-9(]|(?<![\w])[xyz]\s?[-+*/]\s?[0-9]|[-+]\s?[xyz](?!\w)"
+)
+_UNFINISHED = re.compile(r"[√π]|\\(?:sqrt|pi|[dt]?frac|log|ln|sin|cos|tan)(?![a-z])|\b(?:sqrt|pi)\b")
+_BETWEEN = re.compile(r"[)\s]*(?:[-+/×÷·]|(?<!\*)\*(?!\*)|x(?=\s)|\\times|\\cdot|\\div)[(\s]*")
 _MANY = 200
 
 
@@ -110,8 +115,21 @@ def _of_statement(part: str, before: str) -> Fraction | None:
             aside = r"\([^()]*\)" if begins else r"\([^()]*(?:[=+×*/]|because|since| - )[^()]*\)"
             for shorter in (_REASON.split(re.sub(aside, " ", sentence))[0], _REASON.split(sentence)[0], sentence):
                 if _first(shorter) is not None:
+                    if _is_expression(shorter):
+                        return None
                     return _chosen(shorter, before, last=not begins)
     return None
+
+
+def _is_expression(text: str) -> bool:
+    """Return whether a text leaves something to compute: a root, pi, or an operator between numbers without result."""
+    if "=" in text or "≈" in text:
+        return False
+    found = [m for m in NUMBER.finditer(text) if value_of(m) is not None]
+    return _UNFINISHED.search(text) is not None or any(
+        _BETWEEN.fullmatch(text, first.end(), second.start() + len(second["sign"] or ""))
+        for first, second in pairwise(found)
+    )
 
 
 def _concluded(text: str) -> Fraction | None:

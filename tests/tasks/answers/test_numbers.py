@@ -215,3 +215,64 @@ def test_what_gives_several_or_none_may_be_none(text):
 )
 def test_a_negative_fraction_keeps_its_sign(text, expected):
     assert number(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"\boxed{5\sqrt{2}}",
+        r"So \boxed{\frac{\pi}{4}}.",
+        "Answer: 7π",
+        "Answer: √25",
+        "Answer: 4a",
+        "Answer: 3n-1",
+        r"Answer: \frac{7.5}{3}",
+        "Answer: 9 + 6",
+        "Answer: 4 × 6",
+        r"\boxed{4 \cdot 6}",
+        "Answer: 20 - 6",
+        "Answer: 0x2A",
+    ],
+)
+def test_an_expression_that_is_not_worked_out_is_none(text):
+    assert number(text) is None
+
+
+@pytest.mark.parametrize("text", ["Answer: 9 + 6 = 15", "Answer: **15** (9 + 6)", "Answer: 15, as 9 + 6 = 15"])
+def test_an_expression_with_its_result_is_read(text):
+    assert number(text) == "15"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Answer: 6万美元", "60000"),
+        ("정답: 4만 원", "40000"),
+        ("答案：2.5亿", "250000000"),
+        ("答え：1万2000円", "12000"),
+        ("答案：3千克", "3"),
+        ("Antwort: 3,5 Mio. Euro", "3500000"),
+        ("Antwort: 4 Milliarden", "4000000000"),
+        ("Réponse : 3 millions", "3000000"),
+        ("Respuesta: 6 mil dólares", "6000"),
+        ("Ответ: 7 млн рублей", "7000000"),
+        ("Ответ: 6 тысяч", "6000"),
+        ("Answer: 3 lakh rupees", "300000"),
+        ("Answer: 4 crore", "40000000"),
+        ("Answer: 4 dozen", "48"),
+        ("Answer: 8K", "8000"),
+        ("Answer: $4b", "4000000000"),
+        ("Answer: 4m", "4"),
+        ("Answer: one quarter", "0.25"),
+        ("Answer: three-fifths", "0.6"),
+        ("Answer: three million", "3000000"),
+        ("Answer: six and a half", "6.5"),
+        ("Answer: 12_000", "12000"),
+    ],
+)
+def test_words_that_multiply_or_divide_count(text, expected):
+    assert number(text) == expected
+
+
+def test_endless_words_are_no_number():
+    assert number("two " + "thousand " * 5000) is None
