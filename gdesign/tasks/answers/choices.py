@@ -12,7 +12,8 @@ import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 
-from gdesign.tasks.answers.marked import boxed, boxes_are_joined, cues, own_words, stated, withdrawn
+from gdesign.tasks.answers.formulas import equivalent, formula
+from gdesign.tasks.answers.marked import after_cue, boxed, boxes_are_joined, cues, own_words, stated, withdrawn
 from gdesign.tasks.answers.numbers import is_one_number, number
 from gdesign.tasks.answers.texts import exact
 from gdesign.tasks.answers.words import Words, spoken, whole
@@ -204,11 +205,35 @@ def _by_text(part: str, options: Sequence[str]) -> str | None:
     if not options or not said or re.fullmatch("[a-z]", said):  # a letter names an option, whatever the options say
         return None
     same = [i for i, option in enumerate(options) if _folded(option) == said]
+    if not same and len(part) < _SHORT and re.search(r"[0-9\u221a\u03c0\\]", unicodedata.normalize("NFKC", part)):
+        same = _same_formula(part, options)
     if not same and (value := _measure(part)) is not None:
         measures = [_measure(option) for option in options]
         for units in ((value[1], ""), tuple({m[1] for m in measures if m is not None} if not value[1] else ())):
             same = same or [i for i, m in enumerate(measures) if m is not None and m[0] == value[0] and m[1] in units]
     return chr(65 + same[0]) if len(same) == 1 else None
+
+
+def _same_formula(part: str, options: Sequence[str]) -> list[int]:
+    """Return which options are the formula of a text; none unless both are written as formulas."""
+    said = _formula(part)
+    if said is None:
+        return []
+    return [i for i, option in enumerate(options) if (it := _formula(option)) is not None and equivalent(it, said)]
+
+
+@lru_cache(maxsize=1024)
+def _formula(text: str) -> str | None:
+    """Return a short text as a formula, without a mark before it; None if words stand in it."""
+    text = stated(text) or boxed(text) or after_cue(text) or text
+    bare = re.sub(r"\\[A-Za-z]+|\b(?:pi|sqrt)\b", "", text)
+    if (
+        len(text) > _SHORT
+        or re.search(r"[^\W\d_]{2}", bare)
+        or not re.search(r"[0-9\u221a\u03c0\u00bc-\u00be]|\\", text)
+    ):
+        return None
+    return formula(f"Answer: {text}")
 
 
 _SHORT = 60  # characters of what is a number with a unit
@@ -225,9 +250,12 @@ def _folded(text: str) -> str:
     return re.sub(r"^(?:an?|the) (?=\w)", "", folded)
 
 
+_TOUCHED = re.compile(r"[\u221a\u03c0^]|\\(?:sqrt|pi)\b|\b(?:sqrt|pi)\b|\\[dt]?frac\W*\\")  # no plain number
+
+
 @lru_cache(maxsize=1024)
 def _measure(text: str) -> tuple[str, str] | None:
     """Return the number that a short text gives, and the letters of its unit without the s of a plural."""
-    value = number(text) if len(text) < _SHORT and is_one_number(text) else None
+    value = number(text) if len(text) < _SHORT and not _TOUCHED.search(text) and is_one_number(text) else None
     unit = re.sub(r"[\W\d_]", "", re.sub(r"^[^=]*=", "", _plain(text).casefold())).removesuffix("s")
     return None if value is None else (value, unit)

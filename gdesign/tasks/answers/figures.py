@@ -20,7 +20,6 @@ from fractions import Fraction
 
 SCALES = {
     "hundred": 100,
-    "dozens?": 12,
     "thousand|tausend|tsd\\.|mil|mille|mila|тысяч[аи]?|тыс\\.?|tusen|tysi(?:ąc|ące|ęcy)|duizend|ribu|nghìn|ngàn|bin": 10
     ** 3,
     "lakhs?|लाख": 10**5,
@@ -218,8 +217,6 @@ def _spelled(words: list[str]) -> Fraction | None:
             total, now = total + now * _scale(word), 0
         elif i != len(words) - 1 or not word.isalpha():
             return None
-        elif word == "dozen":
-            now *= 12
     return Fraction(total + now)
 
 

@@ -53,11 +53,14 @@ _ASKED = re.compile(
     r"(?P<number>[ \t]*#?\d+)?[ \t*_]*[:\uff1a.)][*_ \t]*(?=\S)",
     re.IGNORECASE | re.MULTILINE,
 )
+_TURN = re.compile(
+    r"^#{2,}[ \t]*(?:instruction|input|question|user|human|response|assistant)s?[ \t]*:[ \t]*$", re.I | re.M
+)
 _LONGEST = 10_000  # characters of an answer
 _LONGEST_SAID = 1_000  # of one that a sentence gives
 _PADDING = re.compile(r"[ \t]{500,}")
 _MOST_CUES = 50  # sentences that are looked at, the last ones; a model in a loop writes thousands
-_BULLET = re.compile(r"[-*+•–—] +")
+_BULLET = re.compile(r"\A[-*+•–—] +")
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~|\"\"\"|''').*$", re.MULTILINE)
 
 
@@ -70,11 +73,13 @@ def own_words(text: str) -> str:
     unless they stand in a quote.
     """
     text = _without_quotes(without_thoughts(_PADDING.sub(" ", text)))
-    questions = list(_ASKED.finditer(text))
+    questions = sorted((*_ASKED.finditer(text), *_TURN.finditer(text)), key=re.Match.start)
     if questions:
         marks = [m.start() for m in (*_lines(text), *_OTHER_MARK.finditer(text))] + [at for at, _ in _cues(text)]
         first = min(marks, default=len(text))
-        if not any(q["number"] for q in questions if q.start() < first):  # then they are steps of its own
+        if not any(
+            q.re is _ASKED and q["number"] for q in questions if q.start() < first
+        ):  # then they are steps of its own
             text = text[: next((q.start() for q in questions if q.start() > first), len(text))]
     return text
 

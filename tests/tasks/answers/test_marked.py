@@ -248,3 +248,10 @@ def test_a_bullet_below_a_mark_is_no_minus(bullet):
 def test_what_is_asked_is_not_what_is_answered(text):
     assert number(text) == "36"
     assert choice("The answer to question 4 is C.", 4) == "C"
+
+
+@pytest.mark.parametrize(
+    "turn", ["### Instruction:\nWhat is 1+3?\n### Response:\n", "## User:\nAnd 1+3?\n## Assistant:\n"]
+)
+def test_a_turn_that_a_model_makes_up_is_not_answered(turn):
+    assert number(f"Answer: 36\n\n{turn}Answer: 4") == "36"
