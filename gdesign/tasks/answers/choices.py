@@ -38,8 +38,9 @@ _TURNED_DOWN = re.compile(
 _BRACKETED = re.compile(r"[(\[]\s*([A-Z])\s*[)\]]")
 _NAMED = re.compile(r"[(\[]\s*([A-Z])\s*[)\]]|\b(?:option|choice|answer|letter)\s+([A-Z])\b(?!['\u2019])", re.I)
 _DRESSED = re.compile(
-    r"[(\[]\s*([A-Z])\s*[)\]]|\*\*\s*[(\[]?([A-Z])[)\]]?[.:]?\s*\*\*|\b(?:option|choice)\s+([A-Z])\b(?!['\u2019])",
-    re.ASCII,
+    r"[(\[]\s*([A-Z])\s*[)\]]|\*\*\s*[(\[]?([A-Z])[)\]]?[.:]?\s*\*\*|\b(?:option|choice)\s+([A-Z])\b(?!['\u2019])"
+    r"|^[ \t]*#+[ \t]+([A-Z])[.:]?[ \t]*$",
+    re.ASCII | re.MULTILINE,
 )
 _WRONG = re.compile(r"(?:\s\w+){0,6}?\s(?:is|are|was|can be|should be)\s(?:not\b|incorrect|wrong|eliminated|ruled out)")
 _NO = r"(?!\bnot\b|n't\b)"
@@ -56,6 +57,8 @@ _IS_RIGHT = re.compile(
 _I_CHOOSE = re.compile(
     r"\bI(?:'d|'ll|'m| am| would| will| have| must)?\s+(?:therefore\s+)?"
     r"(?:choose|chose|pick|select|go(?:ing)? (?:with|for)|opt(?:ing)? for|vote(?: for)?|answer|say)\b\s*:?\s*(.*)"
+    r"|\bI\s(?:think|believe|guess)\s(?:that\s)?(?:it's|it\sis)\s(.*)"
+    r"|(?<!\w)(?:[Cc]họn|[Ee]lijo|[Ee]scolho|[Ww]ähle|[Вв]ыбираю|choisis|memilih|[Ss]celgo|[Ww]ybieram)\s([(*]*[A-Z](?!\w).*)"
     r"|[选選][择擇]?\s*[:\uff1a]?\s*([(\uff08]?[A-Z](?![A-Za-z]).*)"
 )
 
@@ -86,11 +89,14 @@ def choice(text: str, num_options: int, options: Sequence[str] = ()) -> str | No
         if letter is not None or _two(part):
             return letter if letter in allowed else None
     text = text[max(withdrawn(text), 0) :]
+    if len(dict(_VERDICT.findall(text))) > 1 or _NOT_BUT.match(text):
+        letter = _chosen(text, options)
+        return letter if letter in allowed else None
     letter = _by_text(text, options)
     if letter is not None:
         return letter
     leading = _leading_letter(text, options)
-    dressed = {m[1] or m[2] or m[3] for m in _DRESSED.finditer(text) if not _WRONG.match(text, m.end())}
+    dressed = {next(filter(None, m.groups())) for m in _DRESSED.finditer(text) if not _WRONG.match(text, m.end())}
     if leading is None or dressed - {leading}:
         last = _last_line(text, options)
         if last is not None:
@@ -107,7 +113,7 @@ def _conclusions(text: str) -> list[str]:
     if _BRACKETED.search(text):
         found += [(m.start(), m["said"]) for m in _BEST.finditer(text)]
     found += [(m.start(), next(filter(None, m.groups()))) for m in _IS_RIGHT.finditer(text)]
-    found += [(m.start(), m[1] or m[2]) for m in _I_CHOOSE.finditer(text)]
+    found += [(m.start(), next(filter(None, m.groups()), "")) for m in _I_CHOOSE.finditer(text)]
     return [] if found and max(found)[0] < withdrawn(text) else [said for _, said in sorted(found, reverse=True)]
 
 
@@ -130,15 +136,27 @@ _CHOICE = re.compile(
     r"|(?P<bare>[A-Z])(?![A-Za-z0-9_'\u2019-]))",
     re.IGNORECASE,
 )
-_ANOTHER = re.compile(r"\s*(?:[,/&]|and\b|or\b)\s*[(\[]?\s*[A-Z]\b\s*(?:[)\].,:]|$|and\b|or\b)")
+_ANOTHER = re.compile(r"\s*(?:[,/&+;]|and\b|or\b)\s*[(\[]?\s*[A-Z]\b\s*(?:[)\].,:]|$|and\b|or\b)")
 _GOES_ON = re.compile(
     r"[^\x00-\x7f]|\s*(?:$|[^\w\s'\u2019]|(?:because|since|as|is|for|which|and not|not|rather|instead|over|but)\b)",
     re.IGNORECASE,
 )
 
 
+_NOT_BUT = re.compile(r"not\s+[(\[]?[A-Z][)\]]?,?\s+but\s+", re.IGNORECASE)
+_IS_TRUE = re.compile(r"true|correct|right|yes|[✅✓✔]", re.IGNORECASE)
+_VERDICT = re.compile(
+    r"(?<!\w)[(\[*]*([A-Z])[)\].*]*\s*[-\u2013\u2014:=]?\s*(?:is\s)?"
+    r"((?i:true|false|(?:in)?correct|right|wrong|yes|no)(?=[\s,;.)]|\Z)|[✅✓✔❌✗✘])"
+)
+
+
 def _chosen(part: str, options: Sequence[str]) -> str | None:
     """Return the letter of what is stated, or is said to be the answer."""
+    part = _NOT_BUT.sub("", _plain(part)) if _NOT_BUT.match(_plain(part)) else part
+    if len(verdicts := dict(_VERDICT.findall(part))) > 1:
+        right = [letter for letter, verdict in verdicts.items() if _IS_TRUE.fullmatch(verdict)]
+        return right[0] if len(right) == 1 else None
     letter = _by_text(part, options) or _leading_letter(part, options)
     if letter is not None or _two(part):
         return letter
@@ -240,7 +258,7 @@ _SHORT = 60  # characters of what is a number with a unit
 
 
 def _plain(part: str) -> str:
-    plain = " ".join(_MARKS.sub("", unicodedata.normalize("NFKC", part)).split()).lstrip("' ").rstrip("' ")
+    plain = " ".join(_MARKS.sub("", unicodedata.normalize("NFKC", part)).split()).lstrip("'# ").rstrip("' ")
     return re.sub(r"(?<!\w)[АВСЕНІКМОРТХ](?=\s*(?:[).:,]|$))", lambda m: m[0].translate(_CYRILLIC), plain)
 
 

@@ -90,10 +90,12 @@ def _apart(match: re.Match[str], fraction: str) -> str:
 
 _SIGN = re.compile(r"(?:\A|[^\w)\]}%\s])-\Z|\s-\Z")
 _GROUPS = re.compile(r"(?<![0-9.,])(?<![0-9] )[1-9][0-9]{0,2}(?: [0-9]{3})+(?![0-9]| ?/|-[A-Za-z])")
-_DECIMAL_COMMA = re.compile(r"(?<![0-9.,])(?<!\([0-9])(?:0,[0-9]+|[0-9]+,(?:[0-9]{1,2}|[0-9]{4,}))(?![0-9]|,[0-9]|\))")
+_DECIMAL_COMMA = re.compile(
+    r"(?<![0-9.,])(?<![({\[][0-9])(?:0,[0-9]+|[0-9]+,(?:[0-9]{1,2}|[0-9]{4,}))(?![0-9]|,[0-9]|[)}\]])"
+)
 _ENGLISH = re.compile(r"[0-9],[0-9]{3}(?![0-9,])|(?<![0-9.,])(?:[0-9]+\.(?:[0-9]{1,2}|[0-9]{4,})|0\.[0-9]+)(?![0-9.,])")
 _SAYS_COMMA = re.compile(
-    r"[а-яё]{2,}|\b(?:der|die|das|und|ist|für|antwort|el|los|una|por|para|respuesta|les|des|est|pour|une|réponse|il|gli"
+    r"[а-яё]{2,}|\b(?:der|die|das|wir|sie|mit|que|del|así|elle|donc|avec|und|ist|für|antwort|el|los|una|por|para|respuesta|les|des|est|pour|une|réponse|il|gli"
     r"|che|risposta|não|uma|são|resposta|het|een|van|antwoord|jest|się|odpowiedź|och|är|svar|bir|için|cevap|adalah)\b",
     re.I,
 )

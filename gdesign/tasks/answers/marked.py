@@ -105,7 +105,7 @@ def _cue(words: Words) -> re.Pattern[str]:
         rf"(?:{whole(words.answer)})(?:[ \t]*(?:{whole(words.dress)}))*(?P<to>[ \t]+(?:to|of|for)\b[^:.\n]{{0,80}}?)?"
         rf"[\s*_`~]*(?:[:\uff1a=]|(?P<says>{whole(words.says)})(?:[ \t]*:)?"
         r"|(?(to)(?!)|(?=[ \t]+[(*]*(?:"  # `answer 18`, but neither `answer to question 2` nor `answer 1: 18`
-        rf"[0-9](?:(?!{whole(words.says)})[^:=\uff1a\n]){{0,60}}$|(?-i:[A-Z])[)*]*\.?[ \t]*$))))\s*",
+        rf"[0-9](?:(?!{whole(words.says)})[^:=\uff1a\n]){{0,60}}$|(?-i:[A-Z])[)*]*(?:[ \t]+है)?[.।]?[ \t]*$))))\s*",
         re.IGNORECASE | re.MULTILINE,
     )
 

@@ -91,11 +91,22 @@ _ASIDE = re.compile(
     r"\b(?:in|for|after|within|during|over|per|every|from|among)\s(?:the |each |all |these )?[$€£]?[0-9][0-9.,]*",
     re.I,
 )
+_ASIDE_TIME = re.compile(  # the same in other languages, of times alone: their prepositions have more meanings
+    r"(?<!\w)(?:en|durante|por|in|während|nach|innerhalb von|für|pro|pendant|pour|après|par|за|через|в течение|em|dopo"
+    r"|per|na|w|ciągu|för|på|op)\s[0-9][0-9.,]*\s(?:jours?|heures?|minut\w*|semain\w*|semanas?|mois|ans?\b|années"
+    r"|días?|dias?|horas?|mes(?:es|i|e)?\b|años?|anos?|tage?n?|stunden?|wochen?|monate?n?|jahre?n?|дн\w*|день|час\w*"
+    r"|недел\w*|месяц\w*|год\w*|лет|giorn[oi]|or[ea]\b|settiman[ae]|ann[oi]|dni|godzin\w*|tygodni\w*|lat\b|dag\w*|timmar"
+    r"|uur|weken|veckor|dager|jaar|år)",
+    re.I,
+)
 _EXPRESSION = re.compile(r"\s*[^\W\d_]*\s*(?:[-+*/×÷·^]|\\times|\\cdot|\\div)\s*[$€£¥₹]?[0-9(]")
 _UNKNOWN = re.compile(
     r"[0-9)}](?:\s?[xyz]|[an])(?![\w]|\s*[0-9$(])|[0-9][a-z]\s?[-+^]\s?[0-9(]|(?<![\w])[xyz]\s?[-+*/]\s?[0-9]|[-+]\s?[xyz](?!\w)"
 )
 _UNFINISHED = re.compile(r"[√π]|\\(?:sqrt|pi|[dt]?frac|log|ln|sin|cos|tan)(?![a-z])|\b(?:sqrt|pi)\b")
+_RANGE = re.compile(
+    r"(?:\w+ ){0,2}(?:between|zwischen|entre|между)\s[^\w.-]*[0-9.,]+\s\w+\s[^\w.-]*[0-9.,]+(?: \w+)?\W*\Z", re.I
+)
 _BETWEEN = re.compile(r"[)\s]*(?:[-+/×÷·]|(?<!\*)\*(?!\*)|x(?=\s)|\\times|\\cdot|\\div)[(\s]*")
 _MANY = 200
 
@@ -126,9 +137,13 @@ def _is_expression(text: str) -> bool:
     if "=" in text or "≈" in text:
         return False
     found = [m for m in NUMBER.finditer(text) if value_of(m) is not None]
-    return _UNFINISHED.search(text) is not None or any(
-        _BETWEEN.fullmatch(text, first.end(), second.start() + len(second["sign"] or ""))
-        for first, second in pairwise(found)
+    return (
+        _UNFINISHED.search(text) is not None
+        or _RANGE.match(text) is not None
+        or any(
+            _BETWEEN.fullmatch(text, first.end(), second.start() + len(second["sign"] or ""))
+            for first, second in pairwise(found)
+        )
     )
 
 
@@ -171,21 +186,25 @@ def _chosen(sentence: str, before: str, *, last: bool) -> Fraction | None:
         ]
         if likely:
             return likely[0]
-        aside = {value for m in _ASIDE.finditer(sentence) for value in _values(m[0])}
+        aside = {value for aside in (_ASIDE, _ASIDE_TIME) for m in aside.finditer(sentence) for value in _values(m[0])}
         values = [value for value in values if value not in aside] or values
     return (values[-1] if last else values[0]) if values else None
 
 
 def _are_two(text: str) -> bool:
-    """Return whether a text is nothing but two numbers with their units (`27, 18`, `3 cats and 4 dogs`)."""
+    """Return whether a text is nothing but several numbers with their units (`27, 18`, `3 cats and 4 dogs`)."""
     found = [m for m in NUMBER.finditer(text) if value_of(m) is not None]
-    if len(found) != 2:
+    if len(found) < 2:
         return False
-    between, behind = text[found[0].end() : found[1].start()], text[found[1].end() :]
-    return bool(
-        re.fullmatch(r"[\w ]*?(?:,|;|&|或|和|\b(?:and|or|und|oder|y|o|et|ou|e|и|или|na|au)\b)\W*", between)
-        and re.fullmatch(r"[\w ]*\W*", behind)
-    )
+    betweens, behind = [text[a.end() : b.start()] for a, b in pairwise(found)], text[found[-1].end() :]
+    return all(
+        re.fullmatch(
+            r"\s?(?:hours?|hrs?|h|minutes?|mins?|weeks?|days?|years?|months?|feet|foot|ft|pounds?|lbs?),?\s(?:and )?",
+            between,
+        )
+        or re.fullmatch(r"[\w ]*?(?:,|;|&|或|和|\b(?:and|or|und|oder|y|o|et|ou|e|и|или|na|au)\b)\W*", between)
+        for between in betweens
+    ) and bool(re.fullmatch(r"[\w ]*\W*", behind))
 
 
 def _of_equation(text: str) -> Fraction | None:

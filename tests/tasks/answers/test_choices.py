@@ -178,3 +178,22 @@ def test_where_options_stand_in_the_question_alone_a_letter_is_read():
 )
 def test_an_option_with_a_root_or_pi_is_another_than_its_number(said, options, letter):
     assert choice(f"Answer: {said}", len(options), options) == letter
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [
+        ("A - wrong, B - right, C - wrong", "B"),
+        ("A. ✗\nB. ✓\nC. ✗", "B"),
+        ("A: true\nB: true\nC: false", None),
+        ("B+D", None),
+        ("Answer: B;D", None),
+        ("Tôi chọn B", "B"),
+        ("उत्तर B है", "B"),
+        ("I believe it is B.", "B"),
+        ("not C but B", "B"),
+        ("## B", "B"),
+    ],
+)
+def test_verdicts_and_pairs_of_options(text, letter):
+    assert choice(text, 4) == letter

@@ -276,3 +276,24 @@ def test_words_that_multiply_or_divide_count(text, expected):
 
 def test_endless_words_are_no_number():
     assert number("two " + "thousand " * 5000) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Elle économise donc 2 300,50 € en 4 jours.",
+        "Итак, она получит 2 300,50 рублей за 4 дня.",
+        "Así que ahorra 2.300,50 dólares en 4 semanas.",
+        "Also spart sie 2.300,50 Euro in 4 Wochen.",
+    ],
+)
+def test_how_long_it_takes_is_no_result_in_any_language(text):
+    assert number(text) == "2300.5"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Answer: 4, 5, 6", "Answer: {4,5}", "Answer: 4-9", "Answer: between 4 and 9", "Answer: 3 hours 20 minutes"],
+)
+def test_several_numbers_are_no_answer(text):
+    assert number(text) is None
