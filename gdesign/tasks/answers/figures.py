@@ -8,12 +8,15 @@ Where a form could be two numbers, these rules decide:
 
 - A comma before exactly three digits parts thousands (`12,345`), but for a leading zero (`0,125`); before any other
   number of digits it is decimal (`12,5`).
+- In a text whose language writes decimal commas, and that writes another one, a comma before three digits is decimal
+  too (`2,5 + 0,625 = 3,125`), but not beside a currency.
 - A single point is decimal (`1.234`), but before exactly three digits in a text that writes decimal commas, or whose
   language does, and no number of which is written in English.
 - A plain space before three digits parts thousands where an answer begins with the number, beside a currency sign,
   before a decimal comma, and in texts of such a language.
 """
 
+import math
 import re
 import unicodedata
 from fractions import Fraction
@@ -31,7 +34,6 @@ SCALES = {
     "trillions?|billionen": 10**12,
 }
 """What words behind a number multiply it by, as parts of a regular expression."""
-_TEN_THOUSANDS = {"千": 3, "천": 3, "万": 4, "萬": 4, "만": 4, "亿": 8, "億": 8, "억": 8}
 
 CURRENCY = r"(?:USD|US\$|R\$|EUR|GBP|INR|CHF|Rs\.?|[$€£¥₹₽₩])"
 NUMBER = re.compile(
@@ -47,7 +49,7 @@ NUMBER = re.compile(
     )
     (?:[eE](?P<e>[-+]?[0-9]+)(?![0-9.])|\s?(?:[x\u00d7*]|\\times|\\cdot)\s?10\s?(?:\^|\*\*)\s?\{{?(?P<ten>[-+]?[0-9]+)\}}?)?
     (?:(?:\^|\*\*)\{{?(?P<power>-?[0-9]{{1,4}})\}}?(?![0-9.]))?
-    (?:\s*(?P<scale>(?i:{"|".join(SCALES)}))(?!\w))?
+    (?:\s*(?P<scale>(?i:{"|".join(SCALES)})(?:\s(?i:{"|".join(SCALES)}))*)(?!\w))?
     """,
     re.VERBOSE,
 )
@@ -94,22 +96,29 @@ _DECIMAL_COMMA = re.compile(
     r"(?<![0-9.,])(?<![({\[][0-9])(?:0,[0-9]+|[0-9]+,(?:[0-9]{1,2}|[0-9]{4,}))(?![0-9]|,[0-9]|[)}\]])"
 )
 _ENGLISH = re.compile(r"[0-9],[0-9]{3}(?![0-9,])|(?<![0-9.,])(?:[0-9]+\.(?:[0-9]{1,2}|[0-9]{4,})|0\.[0-9]+)(?![0-9.,])")
+_COMMA_OF_THREE = re.compile(  # money has no thousandths
+    r"(?<![0-9.,({\[$€£¥₹₽])(?<![$€£¥₹₽]\s)([1-9][0-9]{0,2}),([0-9]{3})"
+    r"(?![0-9]|,[0-9]|\s?(?:[$€£¥₹₽]|d[oó]l|eur|руб|долл|pesos?\b))",
+    re.I,
+)
+_POINT = re.compile(r"[0-9]\.[0-9]{1,2}(?![0-9])")
 _SAYS_COMMA = re.compile(
     r"[а-яё]{2,}|\b(?:der|die|das|wir|sie|mit|que|del|así|elle|donc|avec|und|ist|für|antwort|el|los|una|por|para|respuesta|les|des|est|pour|une|réponse|il|gli"
     r"|che|risposta|não|uma|são|resposta|het|een|van|antwoord|jest|się|odpowiedź|och|är|svar|bir|için|cevap|adalah)\b",
     re.I,
 )
-_SAYS_POINT = re.compile(r"\b(?:the|of|and|is|are|was|to|we|she|he|each)\b", re.I)
+_SAYS_COMMA_OF_THREE = re.compile(  # money has no thousandths
+    r"(?<![0-9.,({\[$€£¥₹₽])(?<![$€£¥₹₽]\s)([1-9][0-9]{0,2}),([0-9]{3})"
+    r"(?![0-9]|,[0-9]|\s?(?:[$€£¥₹₽]|d[oó]l|eur|руб|долл|pesos?\b))",
+    re.I,
+)
+_POINT = re.compile(r"\b(?:the|of|and|is|are|was|to|we|she|he|each)\b", re.I)
 
 
 def in_english(text: str) -> str:
     """Return a text with its numbers written as in English, by the rules of this module."""
     text = re.sub(r"(?<=[0-9])_(?=[0-9]{3}(?![0-9]))", "", text)
-    text = re.sub(
-        r"(?<![0-9.,])(?:[0-9][0-9,]*(?:\.[0-9]+)?\s?(?:[万萬만亿億억]|[千천](?![克米瓦卡])))+[0-9]*",
-        _by_ten_thousands,
-        text,
-    )
+    text = _MYRIADS.sub(_by_myriads, text)
     text = re.sub(r"(?<![0-9.,])[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?![0-9]|,[0-9])", _joined, text)
     text = re.sub(r"(?<![0-9.,'])[0-9]{1,3}(?:['’][0-9]{3})+(?![0-9])", _joined, text)
     foreign = len(_SAYS_COMMA.findall(text)) > len(_SAYS_POINT.findall(text))
@@ -124,6 +133,8 @@ def in_english(text: str) -> str:
     text = re.sub(grouped, _joined, text)
     if (commas or foreign) and not _ENGLISH.search(text):
         text = re.sub(r"(?<![0-9.,])[1-9][0-9]{0,2}\.[0-9]{3}(?![0-9.,])", _joined, text)
+    if foreign and _DECIMAL_COMMA.search(text) and not _POINT.search(text):
+        text = _COMMA_OF_THREE.sub(r"\1.\2", text)
     text = _DECIMAL_COMMA.sub(lambda m: m[0].replace(",", "."), text)
     text = re.sub(
         r"\bnegative\s+(?=[0-9.$])|(?:^|(?<=is )|(?<=be )|(?<=[:=] ))minus\s+(?=[0-9.$])", "-", text, flags=re.I | re.M
@@ -136,17 +147,27 @@ def in_english(text: str) -> str:
     )
 
 
-def _scale(word: str) -> int:
-    return next(scale for words, scale in SCALES.items() if re.fullmatch(words, word, re.IGNORECASE))
+def _scale(words: str) -> int:
+    """Return what words multiply by (`million`, `hundred thousand`)."""
+    found = [n for word in words.split() for known, n in SCALES.items() if re.fullmatch(known, word, re.IGNORECASE)]
+    return math.prod(found)
 
 
-def _by_ten_thousands(match: re.Match[str]) -> str:
-    """Return a number of Chinese, Japanese or Korean units (`3万5千`, `1.5億`) in digits alone."""
-    parts = re.findall(r"([0-9][0-9,]*(?:\.[0-9]+)?)\s?([千천万萬만亿億억]?)", match[0])
+_MYRIADS = re.compile(
+    r"(?<![0-9.,])(?:[0-9][0-9,]*(?:\.[0-9]+)?\s?(?:[十百千십백천]?[万萬만亿億억]|[百千백천](?![克米瓦卡分])))+[0-9]*"
+)
+_UNITS = {"十십": 1, "百백": 2, "千천": 3, "万萬만": 4, "亿億억": 8}
+
+
+def _by_myriads(match: re.Match[str]) -> str:
+    """Return a number of Chinese, Japanese or Korean units (`3万5千`, `1.5億`, `3百万`) in digits alone."""
     if len(match[0]) > _MAX_DIGITS:
         return match[0]
-    value = sum(Fraction(number.replace(",", "")) * 10 ** _TEN_THOUSANDS.get(unit, 0) for number, unit in parts)
-    return canonical_number(Fraction(value))
+    value = Fraction(0)
+    for number, units in re.findall(r"([0-9][0-9,]*(?:\.[0-9]+)?)\s?([^0-9\s]*)", match[0]):
+        power = sum(power for unit in units for same, power in _UNITS.items() if unit in same)
+        value += Fraction(number.replace(",", "")) * 10**power
+    return canonical_number(value)
 
 
 def _joined(match: re.Match[str]) -> str:
@@ -188,7 +209,8 @@ _PARTS = {
 }
 _MOST_WORDS = 24
 _IN_PARTS = re.compile(
-    rf"(?:(?P<whole>.+?) and )?(?P<top>an? |[a-z]+ )?(?P<part>{'|'.join(_PARTS)})s?(?: (?:of )?(?:an? )?[a-z]+)?"
+    rf"(?:(?P<whole>.+?) and )?(?P<top>an? |[a-z]+ )?(?P<part>{'|'.join(_PARTS)})s?"
+    r"(?: (?:of )?(?:an? )?(?P<unit>[a-z]+))?"
 )
 
 
@@ -202,7 +224,8 @@ def in_words(part: str) -> Fraction | None:
     top = (parts["top"] or "a").strip()
     if whole is None or (top not in _WORDS and top not in ("a", "an")):
         return None
-    return whole + Fraction(_WORDS.get(top, 1), _PARTS[parts["part"]])
+    scale = _scale(parts["unit"]) if parts["unit"] in ("hundred", "thousand", "million", "billion") else 1
+    return (whole + Fraction(_WORDS.get(top, 1), _PARTS[parts["part"]])) * scale
 
 
 def _spelled(words: list[str]) -> Fraction | None:

@@ -268,6 +268,11 @@ def test_an_expression_with_its_result_is_read(text):
         ("Answer: three million", "3000000"),
         ("Answer: six and a half", "6.5"),
         ("Answer: 12_000", "12000"),
+        ("答え：4百万円", "4000000"),
+        ("Answer: 4 hundred thousand", "400000"),
+        ("Respuesta: 3 mil millones", "3000000000"),
+        ("Answer: half a million", "500000"),
+        ("Answer: one and a half million", "1500000"),
     ],
 )
 def test_words_that_multiply_or_divide_count(text, expected):
@@ -297,3 +302,9 @@ def test_how_long_it_takes_is_no_result_in_any_language(text):
 )
 def test_several_numbers_are_no_answer(text):
     assert number(text) is None
+
+
+def test_a_comma_before_three_digits_is_decimal_where_a_text_writes_decimal_commas():
+    assert number("Wir addieren 4,5 kg und 0,375 kg, das sind 4,875 kg.\nAntwort: 4,875 kg") == "4.875"
+    assert number("Ella cobra $4,50 por clase, y son 1000 clases.\nRespuesta: $4,500") == "4500"
+    assert number("Answer: 4,875") == "4875"
