@@ -107,12 +107,7 @@ _SAYS_COMMA = re.compile(
     r"|che|risposta|não|uma|são|resposta|het|een|van|antwoord|jest|się|odpowiedź|och|är|svar|bir|için|cevap|adalah)\b",
     re.I,
 )
-_SAYS_COMMA_OF_THREE = re.compile(  # money has no thousandths
-    r"(?<![0-9.,({\[$€£¥₹₽])(?<![$€£¥₹₽]\s)([1-9][0-9]{0,2}),([0-9]{3})"
-    r"(?![0-9]|,[0-9]|\s?(?:[$€£¥₹₽]|d[oó]l|eur|руб|долл|pesos?\b))",
-    re.I,
-)
-_POINT = re.compile(r"\b(?:the|of|and|is|are|was|to|we|she|he|each)\b", re.I)
+_SAYS_POINT = re.compile(r"\b(?:the|of|and|is|are|was|to|we|she|he|each)\b", re.I)
 
 
 def in_english(text: str) -> str:
