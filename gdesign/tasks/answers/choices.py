@@ -12,7 +12,8 @@ import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 
-from gdesign.tasks.answers.marked import boxed, boxes_are_joined, cues, own_words, stated, withdrawn
+from gdesign.tasks.answers.formulas import equivalent, formula
+from gdesign.tasks.answers.marked import after_cue, boxed, boxes_are_joined, cues, own_words, stated, withdrawn
 from gdesign.tasks.answers.numbers import is_one_number, number
 from gdesign.tasks.answers.texts import exact
 from gdesign.tasks.answers.words import Words, spoken, whole
@@ -37,8 +38,9 @@ _TURNED_DOWN = re.compile(
 _BRACKETED = re.compile(r"[(\[]\s*([A-Z])\s*[)\]]")
 _NAMED = re.compile(r"[(\[]\s*([A-Z])\s*[)\]]|\b(?:option|choice|answer|letter)\s+([A-Z])\b(?!['\u2019])", re.I)
 _DRESSED = re.compile(
-    r"[(\[]\s*([A-Z])\s*[)\]]|\*\*\s*[(\[]?([A-Z])[)\]]?[.:]?\s*\*\*|\b(?:option|choice)\s+([A-Z])\b(?!['\u2019])",
-    re.ASCII,
+    r"[(\[]\s*([A-Z])\s*[)\]]|\*\*\s*[(\[]?([A-Z])[)\]]?[.:]?\s*\*\*|\b(?:option|choice)\s+([A-Z])\b(?!['\u2019])"
+    r"|^[ \t]*#+[ \t]+([A-Z])[.:]?[ \t]*$",
+    re.ASCII | re.MULTILINE,
 )
 _WRONG = re.compile(r"(?:\s\w+){0,6}?\s(?:is|are|was|can be|should be)\s(?:not\b|incorrect|wrong|eliminated|ruled out)")
 _NO = r"(?!\bnot\b|n't\b)"
@@ -55,6 +57,8 @@ _IS_RIGHT = re.compile(
 _I_CHOOSE = re.compile(
     r"\bI(?:'d|'ll|'m| am| would| will| have| must)?\s+(?:therefore\s+)?"
     r"(?:choose|chose|pick|select|go(?:ing)? (?:with|for)|opt(?:ing)? for|vote(?: for)?|answer|say)\b\s*:?\s*(.*)"
+    r"|\bI\s(?:think|believe|guess)\s(?:that\s)?(?:it's|it\sis)\s(.*)"
+    r"|(?<!\w)(?:[Cc]họn|[Ee]lijo|[Ee]scolho|[Ww]ähle|[Вв]ыбираю|choisis|memilih|[Ss]celgo|[Ww]ybieram)\s([(*]*[A-Z](?!\w).*)"
     r"|[选選][择擇]?\s*[:\uff1a]?\s*([(\uff08]?[A-Z](?![A-Za-z]).*)"
 )
 
@@ -85,11 +89,14 @@ def choice(text: str, num_options: int, options: Sequence[str] = ()) -> str | No
         if letter is not None or _two(part):
             return letter if letter in allowed else None
     text = text[max(withdrawn(text), 0) :]
+    if len(dict(_VERDICT.findall(text))) > 1 or _NOT_BUT.match(text):
+        letter = _chosen(text, options)
+        return letter if letter in allowed else None
     letter = _by_text(text, options)
     if letter is not None:
         return letter
     leading = _leading_letter(text, options)
-    dressed = {m[1] or m[2] or m[3] for m in _DRESSED.finditer(text) if not _WRONG.match(text, m.end())}
+    dressed = {next(filter(None, m.groups())) for m in _DRESSED.finditer(text) if not _WRONG.match(text, m.end())}
     if leading is None or dressed - {leading}:
         last = _last_line(text, options)
         if last is not None:
@@ -106,7 +113,7 @@ def _conclusions(text: str) -> list[str]:
     if _BRACKETED.search(text):
         found += [(m.start(), m["said"]) for m in _BEST.finditer(text)]
     found += [(m.start(), next(filter(None, m.groups()))) for m in _IS_RIGHT.finditer(text)]
-    found += [(m.start(), m[1] or m[2]) for m in _I_CHOOSE.finditer(text)]
+    found += [(m.start(), next(filter(None, m.groups()), "")) for m in _I_CHOOSE.finditer(text)]
     return [] if found and max(found)[0] < withdrawn(text) else [said for _, said in sorted(found, reverse=True)]
 
 
@@ -129,15 +136,27 @@ _CHOICE = re.compile(
     r"|(?P<bare>[A-Z])(?![A-Za-z0-9_'\u2019-]))",
     re.IGNORECASE,
 )
-_ANOTHER = re.compile(r"\s*(?:[,/&]|and\b|or\b)\s*[(\[]?\s*[A-Z]\b\s*(?:[)\].,:]|$|and\b|or\b)")
+_ANOTHER = re.compile(r"\s*(?:[,/&+;]|and\b|or\b)\s*[(\[]?\s*[A-Z]\b\s*(?:[)\].,:]|$|and\b|or\b)")
 _GOES_ON = re.compile(
     r"[^\x00-\x7f]|\s*(?:$|[^\w\s'\u2019]|(?:because|since|as|is|for|which|and not|not|rather|instead|over|but)\b)",
     re.IGNORECASE,
 )
 
 
+_NOT_BUT = re.compile(r"not\s+[(\[]?[A-Z][)\]]?,?\s+but\s+", re.IGNORECASE)
+_IS_TRUE = re.compile(r"true|correct|right|yes|[✅✓✔]", re.IGNORECASE)
+_VERDICT = re.compile(
+    r"(?<!\w)[(\[*]*([A-Z])[)\].*]*\s*[-\u2013\u2014:=]?\s*(?:is\s)?"
+    r"((?i:true|false|(?:in)?correct|right|wrong|yes|no)(?=[\s,;.)]|\Z)|[✅✓✔❌✗✘])"
+)
+
+
 def _chosen(part: str, options: Sequence[str]) -> str | None:
     """Return the letter of what is stated, or is said to be the answer."""
+    part = _NOT_BUT.sub("", _plain(part)) if _NOT_BUT.match(_plain(part)) else part
+    if len(verdicts := dict(_VERDICT.findall(part))) > 1:
+        right = [letter for letter, verdict in verdicts.items() if _IS_TRUE.fullmatch(verdict)]
+        return right[0] if len(right) == 1 else None
     letter = _by_text(part, options) or _leading_letter(part, options)
     if letter is not None or _two(part):
         return letter
@@ -204,6 +223,8 @@ def _by_text(part: str, options: Sequence[str]) -> str | None:
     if not options or not said or re.fullmatch("[a-z]", said):  # a letter names an option, whatever the options say
         return None
     same = [i for i, option in enumerate(options) if _folded(option) == said]
+    if not same and len(part) < _SHORT and re.search(r"[0-9\u221a\u03c0\\]", unicodedata.normalize("NFKC", part)):
+        same = _same_formula(part, options)
     if not same and (value := _measure(part)) is not None:
         measures = [_measure(option) for option in options]
         for units in ((value[1], ""), tuple({m[1] for m in measures if m is not None} if not value[1] else ())):
@@ -211,11 +232,33 @@ def _by_text(part: str, options: Sequence[str]) -> str | None:
     return chr(65 + same[0]) if len(same) == 1 else None
 
 
+def _same_formula(part: str, options: Sequence[str]) -> list[int]:
+    """Return which options are the formula of a text; none unless both are written as formulas."""
+    said = _formula(part)
+    if said is None:
+        return []
+    return [i for i, option in enumerate(options) if (it := _formula(option)) is not None and equivalent(it, said)]
+
+
+@lru_cache(maxsize=1024)
+def _formula(text: str) -> str | None:
+    """Return a short text as a formula, without a mark before it; None if words stand in it."""
+    text = stated(text) or boxed(text) or after_cue(text) or text
+    bare = re.sub(r"\\[A-Za-z]+|\b(?:pi|sqrt)\b", "", text)
+    if (
+        len(text) > _SHORT
+        or re.search(r"[^\W\d_]{2}", bare)
+        or not re.search(r"[0-9\u221a\u03c0\u00bc-\u00be]|\\", text)
+    ):
+        return None
+    return formula(f"Answer: {text}")
+
+
 _SHORT = 60  # characters of what is a number with a unit
 
 
 def _plain(part: str) -> str:
-    plain = " ".join(_MARKS.sub("", unicodedata.normalize("NFKC", part)).split()).lstrip("' ").rstrip("' ")
+    plain = " ".join(_MARKS.sub("", unicodedata.normalize("NFKC", part)).split()).lstrip("'# ").rstrip("' ")
     return re.sub(r"(?<!\w)[АВСЕНІКМОРТХ](?=\s*(?:[).:,]|$))", lambda m: m[0].translate(_CYRILLIC), plain)
 
 
@@ -225,9 +268,12 @@ def _folded(text: str) -> str:
     return re.sub(r"^(?:an?|the) (?=\w)", "", folded)
 
 
+_TOUCHED = re.compile(r"[\u221a\u03c0^]|\\(?:sqrt|pi)\b|\b(?:sqrt|pi)\b|\\[dt]?frac\W*\\")  # no plain number
+
+
 @lru_cache(maxsize=1024)
 def _measure(text: str) -> tuple[str, str] | None:
     """Return the number that a short text gives, and the letters of its unit without the s of a plural."""
-    value = number(text) if len(text) < _SHORT and is_one_number(text) else None
+    value = number(text) if len(text) < _SHORT and not _TOUCHED.search(text) and is_one_number(text) else None
     unit = re.sub(r"[\W\d_]", "", re.sub(r"^[^=]*=", "", _plain(text).casefold())).removesuffix("s")
     return None if value is None else (value, unit)

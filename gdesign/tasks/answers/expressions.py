@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from gdesign.tasks.answers.figures import canonical_number
 from gdesign.tasks.answers.notation import Token, UnreadableError
-from gdesign.tasks.answers.numbers import canonical_number
 
 if TYPE_CHECKING:
     from sympy import Expr

@@ -5,9 +5,10 @@ import math
 import re
 from functools import lru_cache
 
+from gdesign.tasks.answers.figures import NUMBER, canonical_number, plain, value_of
 from gdesign.tasks.answers.marked import after_cue, boxed, own_words, stated
 from gdesign.tasks.answers.notation import MATH, UnreadableError, tokens, unbroken
-from gdesign.tasks.answers.numbers import NUMBER, canonical_number, number, plain, value_of
+from gdesign.tasks.answers.numbers import number
 from gdesign.tasks.answers.shapes import Shape, same
 from gdesign.tasks.answers.structure import read
 

@@ -53,10 +53,14 @@ _ASKED = re.compile(
     r"(?P<number>[ \t]*#?\d+)?[ \t*_]*[:\uff1a.)][*_ \t]*(?=\S)",
     re.IGNORECASE | re.MULTILINE,
 )
+_TURN = re.compile(
+    r"^#{2,}[ \t]*(?:instruction|input|question|user|human|response|assistant)s?[ \t]*:[ \t]*$", re.I | re.M
+)
 _LONGEST = 10_000  # characters of an answer
 _LONGEST_SAID = 1_000  # of one that a sentence gives
 _PADDING = re.compile(r"[ \t]{500,}")
 _MOST_CUES = 50  # sentences that are looked at, the last ones; a model in a loop writes thousands
+_BULLET = re.compile(r"\A[-*+•–—] +")
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~|\"\"\"|''').*$", re.MULTILINE)
 
 
@@ -69,11 +73,13 @@ def own_words(text: str) -> str:
     unless they stand in a quote.
     """
     text = _without_quotes(without_thoughts(_PADDING.sub(" ", text)))
-    questions = list(_ASKED.finditer(text))
+    questions = sorted((*_ASKED.finditer(text), *_TURN.finditer(text)), key=re.Match.start)
     if questions:
         marks = [m.start() for m in (*_lines(text), *_OTHER_MARK.finditer(text))] + [at for at, _ in _cues(text)]
         first = min(marks, default=len(text))
-        if not any(q["number"] for q in questions if q.start() < first):  # then they are steps of its own
+        if not any(
+            q.re is _ASKED and q["number"] for q in questions if q.start() < first
+        ):  # then they are steps of its own
             text = text[: next((q.start() for q in questions if q.start() > first), len(text))]
     return text
 
@@ -86,7 +92,7 @@ def _line(words: Words) -> re.Pattern[str]:
     name = rf"(?:(?:{whole(words.dress)})[ \t,]*){{0,4}}(?:{whole(words.answer)})(?:[ \t]*(?:{whole(words.dress)}))*"
     return re.compile(
         rf"^[ \t>#*_`~\-•|]*(?:(?:the|so|thus|hence|therefore|then|here is|and),?[ \t]+)*{name}"
-        r"(?:[ \t]+(?:to|of|for|in)\b[^:\n]{0,60}|[ \t]*\([^()\n]{0,40}\))?[ \t*_`~]*"
+        r"(?:[ \t]*[#№]?[0-9]{1,2}|[ \t]+(?:to|of|for|in)\b[^:\n]{0,60}|[ \t]*\([^()\n]{0,40}\))?[ \t*_`~]*"
         r"(?:[:\uff1a|]|[\-–—](?=[ \t]))[*_`~]*(.*)$"
         rf"|^[ \t>#*_]*{name}[ \t*_#]*()$",
         re.IGNORECASE | re.MULTILINE,
@@ -96,9 +102,10 @@ def _line(words: Words) -> re.Pattern[str]:
 @lru_cache
 def _cue(words: Words) -> re.Pattern[str]:
     return re.compile(
-        rf"(?:{whole(words.answer)})(?:[ \t]*(?:{whole(words.dress)}))*(?:[ \t]+(?:to|of|for)\b[^:.\n]{{0,80}}?)?"
+        rf"(?:{whole(words.answer)})(?:[ \t]*(?:{whole(words.dress)}))*(?P<to>[ \t]+(?:to|of|for)\b[^:.\n]{{0,80}}?)?"
         rf"[\s*_`~]*(?:[:\uff1a=]|(?P<says>{whole(words.says)})(?:[ \t]*:)?"
-        r"|(?=[ \t]+[(*]*(?:[0-9]|(?-i:[A-Z])[)*]*\.?[ \t]*$)))\s*",
+        r"|(?(to)(?!)|(?=[ \t]+[(*]*(?:"  # `answer 18`, but neither `answer to question 2` nor `answer 1: 18`
+        rf"[0-9](?:(?!{whole(words.says)})[^:=\uff1a\n]){{0,60}}$|(?-i:[A-Z])[)*]*(?:[ \t]+है)?[.।]?[ \t]*$))))\s*",
         re.IGNORECASE | re.MULTILINE,
     )
 
@@ -187,7 +194,7 @@ def _below(text: str, line: re.Match[str]) -> str:
     fenced = _FENCE.match(after)
     if fenced:
         return _FENCE.split(after)[1].strip()
-    return after.split("\n\n")[0].strip()
+    return _BULLET.sub("", after.split("\n\n")[0]).strip()
 
 
 def _value(text: str, begin: int) -> str:

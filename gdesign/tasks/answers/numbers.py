@@ -1,47 +1,22 @@
-# ruff: noqa: RUF001, RUF002 (other scripts and their punctuation are meant)
-"""Answers that are numbers.
-
-Numbers are read as they are written in English (`1,234.56`), German or Spanish (`1.234,56`), French (`1 234,56`), Swiss
-(`1'234.56`) and Indian (`1,00,000`), in the digits of any script, with signs, fractions and powers of Unicode or LaTeX
-(`−7`, `1½`, `10³`), with scales (`2 million`, `3k`, `$1.5M`), currencies, per cent signs and units around them.
-Where a form could be two numbers, these rules decide:
-
-- A comma before exactly three digits parts thousands (`12,345`), but for a leading zero (`0,125`); before any other
-  number of digits it is decimal (`12,5`).
-- A single point is decimal (`1.234`), but before exactly three digits in a text that writes decimal commas, or whose
-  language does, and no number of which is written in English.
-- A plain space before three digits parts thousands where an answer begins with the number, beside a currency sign,
-  before a decimal comma, and in texts of such a language.
-"""
+# ruff: noqa: RUF001 (other scripts and their punctuation are meant)
+"""Answers that are numbers, which `figures` reads as they are written."""
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import pairwise
 
-from gdesign.tasks.answers.marked import boxed, boxes_are_joined, cues, own_words, stated, withdrawn
-
-_CURRENCY = r"(?:USD|US\$|R\$|EUR|GBP|INR|CHF|Rs\.?|[$€£¥₹₽₩])"
-NUMBER = re.compile(
-    rf"""
-    (?P<sign>(?<![\w)\]}}%])-(?={_CURRENCY}|[0-9.])|(?:^|(?<=[=:(]\s)|(?<=[=:(]))-\s(?={_CURRENCY}|[0-9.]))?
-    (?:(?<![A-Za-z]){_CURRENCY}\s?)?
-    (?P<inner>(?<=[$€£¥₹])-)?
-    (?<![A-Za-z^_])(?<!\^\{{)
-    (?:
-        (?:(?P<whole>[0-9]+)(?:\s+|\s+and\s+|-))?(?P<top>[0-9]+)\s?/\s?(?P<bottom>[0-9]+)
-      | (?P<digits>[0-9]{{1,3}}(?:,[0-9]{{3}})+(?![0-9])|[0-9]+)(?P<decimals>\.[0-9]+)?
-      | (?<![\w.])(?P<point>\.[0-9]+)
-    )
-    (?:[eE](?P<e>[-+]?[0-9]+)(?![0-9.])|\s?(?:[x\u00d7*]|\\times|\\cdot)\s?10\s?(?:\^|\*\*)\s?\{{?(?P<ten>[-+]?[0-9]+)\}}?)?
-    (?:(?:\^|\*\*)\{{?(?P<power>-?[0-9]{{1,4}})\}}?(?![0-9.]))?
-    (?:\s+(?P<scale>hundred|thousand|million|billion|trillion)\b)?
-    """,
-    re.VERBOSE,
+from gdesign.tasks.answers.figures import (
+    CURRENCY,
+    NUMBER,
+    canonical_number,
+    in_english,
+    in_words,
+    local,
+    plain,
+    value_of,
 )
-_SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
-_MAX_DIGITS = 300
-_MAX_EXPONENT = 300
+from gdesign.tasks.answers.marked import boxed, boxes_are_joined, cues, own_words, stated, withdrawn
 
 
 def number(text: str) -> str | None:
@@ -60,7 +35,7 @@ def number(text: str) -> str | None:
         `18`, `-0.25`, or a fraction in lowest terms where no decimal ends (`2/3`); None if there is
         no number, or none in what is stated or boxed.
     """
-    text = _in_english(plain(own_words(text)))
+    text = in_english(plain(own_words(text)))
     part = stated(text)
     if part is not None:
         at = max(text.rfind(part), 0)
@@ -90,9 +65,9 @@ def is_one_number(text: str) -> bool:
     `12 m^2` and `#### 18` behind a derivation do; what names two (`5-7`, `3 and 5`), a time (`10:30`) and a date
     (`2024-05-17`) do not.
     """
-    text = _in_english(plain(own_words(text)))
-    part = _local(next((p for p in (stated(text), *_HASHES.findall(text)[-1:], boxed(text)) if p is not None), text))
-    if _in_words(part) is not None:
+    text = in_english(plain(own_words(text)))
+    part = local(next((p for p in (stated(text), *_HASHES.findall(text)[-1:], boxed(text)) if p is not None), text))
+    if in_words(part) is not None:
         return True
     whole = NUMBER.fullmatch(part.strip())
     return len(list(_values(part))) == 1 and (whole is not None or not re.search(r"[0-9]\s*[-:]\s*[0-9]", part))
@@ -101,7 +76,7 @@ def is_one_number(text: str) -> bool:
 # --------------------------------------------------------------------------- which number
 
 _HASHES = re.compile(
-    rf"^[ \t]*####[ \t]*(-?\s?{_CURRENCY}?\s?-?[0-9.][0-9.,/ ]*%?(?:[ \t]+[^\W\d]+(?=\s*\Z))?)[ \t]*$", re.M
+    rf"^[ \t]*####[ \t]*(-?\s?{CURRENCY}?\s?-?[0-9.][0-9.,/ ]*%?(?:[ \t]+[^\W\d]+(?=\s*\Z))?)[ \t]*$", re.M
 )
 _DRESSED = re.compile(r"^[ \t]*(?:\*\*|__)([^*\n]+?)[.:]?(?:\*\*|__)[ \t.]*$", re.M)
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+(?=[^\Wa-z0-9_]|[*$\\(])|\n+|(?<=[。！？।])")
@@ -116,28 +91,60 @@ _ASIDE = re.compile(
     r"\b(?:in|for|after|within|during|over|per|every|from|among)\s(?:the |each |all |these )?[$€£]?[0-9][0-9.,]*",
     re.I,
 )
+_ASIDE_TIME = re.compile(  # the same in other languages, of times alone: their prepositions have more meanings
+    r"(?<!\w)(?:en|durante|por|in|während|nach|innerhalb von|für|pro|pendant|pour|après|par|за|через|в течение|em|dopo"
+    r"|per|na|w|ciągu|för|på|op)\s[0-9][0-9.,]*\s(?:jours?|heures?|minut\w*|semain\w*|semanas?|mois|ans?\b|années"
+    r"|días?|dias?|horas?|mes(?:es|i|e)?\b|años?|anos?|tage?n?|stunden?|wochen?|monate?n?|jahre?n?|дн\w*|день|час\w*"
+    r"|недел\w*|месяц\w*|год\w*|лет|giorn[oi]|or[ea]\b|settiman[ae]|ann[oi]|dni|godzin\w*|tygodni\w*|lat\b|dag\w*|timmar"
+    r"|uur|weken|veckor|dager|jaar|år)",
+    re.I,
+)
 _EXPRESSION = re.compile(r"\s*[^\W\d_]*\s*(?:[-+*/×÷·^]|\\times|\\cdot|\\div)\s*[$€£¥₹]?[0-9(]")
-_UNKNOWN = re.compile(r"[0-9)}]\s?[xyz](?![\w]|\s*[0-9$(])|(?<![\w])[xyz]\s?[-+*/]\s?[0-9]|[-+]\s?[xyz](?!\w)")
+_UNKNOWN = re.compile(
+    r"[0-9)}](?:\s?[xyz]|[an])(?![\w]|\s*[0-9$(])|[0-9][a-z]\s?[-+^]\s?[0-9(]|(?<![\w])[xyz]\s?[-+*/]\s?[0-9]|[-+]\s?[xyz](?!\w)"
+)
+_UNFINISHED = re.compile(r"[√π]|\\(?:sqrt|pi|[dt]?frac|log|ln|sin|cos|tan)(?![a-z])|\b(?:sqrt|pi)\b")
+_RANGE = re.compile(
+    r"(?:\w+ ){0,2}(?:between|zwischen|entre|между)\s[^\w.-]*[0-9.,]+\s\w+\s[^\w.-]*[0-9.,]+(?: \w+)?\W*\Z", re.I
+)
+_BETWEEN = re.compile(r"[)\s]*(?:[-+/×÷·]|(?<!\*)\*(?!\*)|x(?=\s)|\\times|\\cdot|\\div)[(\s]*")
 _MANY = 200
 
 
 def _of_statement(part: str, before: str) -> Fraction | None:
     """Return the number that what is stated gives, without its reasons."""
     part = part.strip("*_`~ \t\n")
-    in_words = _in_words(part)
-    if in_words is not None:
-        return in_words
-    for sentence in re.split(r"[.;]\s+(?=[A-Z])|\n", _local(part)):
+    spelled = in_words(part)
+    if spelled is not None:
+        return spelled
+    for sentence in re.split(r"[.;]\s+(?=[A-Z])|\n", local(part)):
         match = NUMBER.search(sentence)
         if match is not None:
             if "=" not in sentence and _UNKNOWN.search(sentence):
                 return None
-            begins = not re.search(r"[^\W_]", re.sub(_CURRENCY, "", sentence[: match.start()]))
+            begins = not re.search(r"[^\W_]", re.sub(CURRENCY, "", sentence[: match.start()]))
             aside = r"\([^()]*\)" if begins else r"\([^()]*(?:[=+×*/]|because|since| - )[^()]*\)"
             for shorter in (_REASON.split(re.sub(aside, " ", sentence))[0], _REASON.split(sentence)[0], sentence):
                 if _first(shorter) is not None:
+                    if _is_expression(shorter):
+                        return None
                     return _chosen(shorter, before, last=not begins)
     return None
+
+
+def _is_expression(text: str) -> bool:
+    """Return whether a text leaves something to compute: a root, pi, or an operator between numbers without result."""
+    if "=" in text or "≈" in text:
+        return False
+    found = [m for m in NUMBER.finditer(text) if value_of(m) is not None]
+    return (
+        _UNFINISHED.search(text) is not None
+        or _RANGE.match(text) is not None
+        or any(
+            _BETWEEN.fullmatch(text, first.end(), second.start() + len(second["sign"] or ""))
+            for first, second in pairwise(found)
+        )
+    )
 
 
 def _concluded(text: str) -> Fraction | None:
@@ -153,10 +160,10 @@ def _concluded(text: str) -> Fraction | None:
 def _alone(text: str) -> Fraction | None:
     """Return the number that stands alone, on the first line or in bold on one of its own, but for a unit."""
     first = text.strip().split("\n", 1)[0]
-    if (in_words := _in_words(first)) is not None:
-        return in_words
+    if (spelled := in_words(first)) is not None:
+        return spelled
     for line in (*_DRESSED.findall(text)[::-1], first):
-        match = NUMBER.match(line := _local(line.strip()))
+        match = NUMBER.match(line := local(line.strip()))
         if match is not None and re.fullmatch(r"\s*(?:%|[$€£¥₹]|[^\W\d_]+\.?)?\.?", line[match.end() :]):
             return value_of(match)
     return None
@@ -179,26 +186,30 @@ def _chosen(sentence: str, before: str, *, last: bool) -> Fraction | None:
         ]
         if likely:
             return likely[0]
-        aside = {value for m in _ASIDE.finditer(sentence) for value in _values(m[0])}
+        aside = {value for aside in (_ASIDE, _ASIDE_TIME) for m in aside.finditer(sentence) for value in _values(m[0])}
         values = [value for value in values if value not in aside] or values
     return (values[-1] if last else values[0]) if values else None
 
 
 def _are_two(text: str) -> bool:
-    """Return whether a text is nothing but two numbers with their units (`27, 18`, `3 cats and 4 dogs`)."""
+    """Return whether a text is nothing but several numbers with their units (`27, 18`, `3 cats and 4 dogs`)."""
     found = [m for m in NUMBER.finditer(text) if value_of(m) is not None]
-    if len(found) != 2:
+    if len(found) < 2:
         return False
-    between, behind = text[found[0].end() : found[1].start()], text[found[1].end() :]
-    return bool(
-        re.fullmatch(r"[\w ]*?(?:,|;|&|或|和|\b(?:and|or|und|oder|y|o|et|ou|e|и|или|na|au)\b)\W*", between)
-        and re.fullmatch(r"[\w ]*\W*", behind)
-    )
+    betweens, behind = [text[a.end() : b.start()] for a, b in pairwise(found)], text[found[-1].end() :]
+    return all(
+        re.fullmatch(
+            r"\s?(?:hours?|hrs?|h|minutes?|mins?|weeks?|days?|years?|months?|feet|foot|ft|pounds?|lbs?),?\s(?:and )?",
+            between,
+        )
+        or re.fullmatch(r"[\w ]*?(?:,|;|&|或|和|\b(?:and|or|und|oder|y|o|et|ou|e|и|или|na|au)\b)\W*", between)
+        for between in betweens
+    ) and bool(re.fullmatch(r"[\w ]*\W*", behind))
 
 
 def _of_equation(text: str) -> Fraction | None:
     """Return the last side that is a number alone, with a unit; the first number of the last side where none is."""
-    sides = [side for side in text.split("=")[::-1] if _first(side) is not None]
+    sides = [side for side in map(str.strip, text.split("=")[::-1]) if _first(side) is not None]
     if not sides or _UNKNOWN.search(sides[0]):
         return None
     for side in sides:
@@ -223,148 +234,3 @@ def _values(text: str) -> Iterator[Fraction]:
 
 def _first(text: str) -> Fraction | None:
     return next(_values(text), None)
-
-
-# --------------------------------------------------------------------------- how numbers are written
-
-_MINUS = "\u2212\u2010\u2011\u2012\u2013\u2014\u2015\ufe58\ufe63\uff0d"
-_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
-_ASCII = {
-    **dict.fromkeys(map(ord, _MINUS), "-"),
-    **{ord(full): half for full, half in zip("．，％＋／＝：＄￥（）٫٬⁄", ".,%+/=:$¥().,/", strict=True)},
-}
-
-
-def plain(text: str) -> str:
-    r"""Return the text with the digits of all scripts, signs, fractions, powers and LaTeX around numbers made plain."""
-    if not text.isascii():
-        text = text.translate(_ASCII)
-        text = re.sub(r"[¼-¾⅐-⅞]", lambda m: " " + unicodedata.normalize("NFKD", m[0]).replace("\u2044", "/"), text)
-        text = re.sub(r"[⁰¹²³⁴-⁹⁻]+", lambda m: f"^{{{m[0].translate(_RAISED)}}}", text)
-        text = re.sub(r"[^\W\D]", lambda m: str(unicodedata.decimal(m[0])), text)
-        text = re.sub(r"(?<=[0-9])[\u00a0\u2009\u202f](?=[0-9]{3}(?![0-9]))", "", text)
-    text = re.sub(r"\{,\}|(?<=[0-9]),?\\[,;!:](?=[0-9]{3})", ",", text).replace("\\$", "$").replace("\\%", "%")
-    text = re.sub(r"\\[dt]?frac ?\{? ?(-?[0-9]+) ?\}? ?\{ ?([0-9]+) ?\}", r" \1/\2", text)
-    text = re.sub(r"\\[dt]?frac ?([0-9])([0-9])", r" \1/\2", text)
-    return re.sub(r"\\(?:text|mathrm|mathbf|textbf) ?\{([^{}]*)\}", r" \1", text)
-
-
-_GROUPS = re.compile(r"(?<![0-9.,])(?<![0-9] )[1-9][0-9]{0,2}(?: [0-9]{3})+(?![0-9]| ?/|-[A-Za-z])")
-_DECIMAL_COMMA = re.compile(r"(?<![0-9.,])(?<!\([0-9])(?:0,[0-9]+|[0-9]+,(?:[0-9]{1,2}|[0-9]{4,}))(?![0-9]|,[0-9]|\))")
-_ENGLISH = re.compile(r"[0-9],[0-9]{3}(?![0-9,])|(?<![0-9.,])(?:[0-9]+\.(?:[0-9]{1,2}|[0-9]{4,})|0\.[0-9]+)(?![0-9.,])")
-_SAYS_COMMA = re.compile(
-    r"[а-яё]{2,}|\b(?:der|die|das|und|ist|für|antwort|el|los|una|por|para|respuesta|les|des|est|pour|une|réponse|il|gli"
-    r"|che|risposta|não|uma|são|resposta|het|een|van|antwoord|jest|się|odpowiedź|och|är|svar|bir|için|cevap|adalah)\b",
-    re.I,
-)
-_SAYS_POINT = re.compile(r"\b(?:the|of|and|is|are|was|to|we|she|he|each)\b", re.I)
-
-
-def _in_english(text: str) -> str:
-    """Return a text with its numbers written as in English, by the rules of this module."""
-    text = re.sub(r"(?<![0-9.,])[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?![0-9]|,[0-9])", _joined, text)
-    text = re.sub(r"(?<![0-9.,'])[0-9]{1,3}(?:['’][0-9]{3})+(?![0-9])", _joined, text)
-    foreign = len(_SAYS_COMMA.findall(text)) > len(_SAYS_POINT.findall(text))
-    groups = (
-        _GROUPS.pattern
-        if foreign
-        else rf"(?<=[$€£¥₹]){_GROUPS.pattern}|{_GROUPS.pattern}(?=,[0-9]{{1,2}}(?![0-9])| ?[$€£¥₹₽])"
-    )
-    text = re.sub(groups, _joined, text)
-    grouped = r"(?<![0-9.,])[1-9][0-9]{0,2}(?:(?:\.[0-9]{3})+(?=,[0-9])|(?:\.[0-9]{3}){2,}(?![0-9.]))"
-    commas = bool(re.search(grouped, text) or _DECIMAL_COMMA.search(text))
-    text = re.sub(grouped, _joined, text)
-    if (commas or foreign) and not _ENGLISH.search(text):
-        text = re.sub(r"(?<![0-9.,])[1-9][0-9]{0,2}\.[0-9]{3}(?![0-9.,])", _joined, text)
-    text = _DECIMAL_COMMA.sub(lambda m: m[0].replace(",", "."), text)
-    text = re.sub(
-        r"\bnegative\s+(?=[0-9.$])|(?:^|(?<=is )|(?<=be )|(?<=[:=] ))minus\s+(?=[0-9.$])", "-", text, flags=re.I | re.M
-    )
-    return re.sub(
-        r"([0-9])(\s*(?:dollars?|euros?|pounds?))\s+(?:and\s+)?([0-9]{1,2})\s+(?:cents?|pence)\b",
-        lambda m: f"{m[1]}.{int(m[3]):02}{m[2]}",
-        text,
-        flags=re.I,
-    )
-
-
-def _joined(match: re.Match[str]) -> str:
-    return re.sub(r"[^0-9]", "", match[0])
-
-
-def _local(part: str) -> str:
-    """Return what is stated with its first number in English: no space between thousands, no letter for a scale."""
-    begin = re.match(rf"\W*{_CURRENCY}?\s?(?={_GROUPS.pattern})", part)
-    if begin is not None:
-        groups = _GROUPS.match(part, begin.end())
-        if groups is not None:
-            part = (
-                part[: begin.end()] + _joined(groups) + re.sub(r"^,(?=[0-9]{1,2}(?![0-9]))", ".", part[groups.end() :])
-            )
-    return re.sub(r"(?<=[0-9])(k|M|bn|B)\b", lambda m: f" {_LETTERS[m[1]]}", part)
-
-
-_LETTERS = {"k": "thousand", "M": "million", "bn": "billion", "B": "billion"}
-_TO_TWENTY = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-_WORDS = {word: i for i, word in enumerate(_TO_TWENTY)} | {word: 10 * i for i, word in enumerate(_TENS, start=2)}
-
-
-def _in_words(part: str) -> Fraction | None:
-    """Return the number that English words are (`twelve`, `one hundred and five pens`), below a million."""
-    words = [w for w in re.findall(r"[a-z]+|\S", part.lower().strip(".! ").replace("-", " ")) if w != "and"]
-    if not words or words[0] not in _WORDS:
-        return None
-    total = now = 0
-    for i, word in enumerate(words):
-        if word in _WORDS:
-            now += _WORDS[word]
-        elif word == "hundred":
-            now *= 100
-        elif word == "thousand":
-            total, now = total + 1000 * now, 0
-        elif i != len(words) - 1 or not word.isalpha():
-            return None
-    return Fraction(total + now)
-
-
-def value_of(match: re.Match[str]) -> Fraction | None:
-    """Return the value of a match; None if it is too long to be meant, or divides by zero."""
-    if match.end() - match.start() > _MAX_DIGITS:
-        return None
-    if match["top"] is not None:
-        if int(match["bottom"]) == 0:
-            return None
-        value = Fraction(int(match["top"]), int(match["bottom"])) + int(match["whole"] or 0)
-    else:
-        value = Fraction((match["digits"] or "0").replace(",", "") + (match["decimals"] or match["point"] or ""))
-    exponent = int(match["e"] or match["ten"] or 0) + _SCALES.get(match["scale"], 0)
-    if abs(exponent) > _MAX_EXPONENT:
-        return None
-    if match["power"] is not None:
-        power = int(match["power"])
-        if abs(power) * len(str(value)) > _MAX_DIGITS or (value == 0 and power < 0):
-            return None
-        value **= power
-    value *= Fraction(10) ** exponent
-    return -value if match["sign"] or match["inner"] else value
-
-
-def canonical_number(value: Fraction) -> str:
-    """Return a number as a decimal, or as a fraction in lowest terms where no decimal ends."""
-    rest, shift = value.denominator, 0
-    for prime in (2, 5):
-        power = 0
-        while rest % prime == 0:
-            rest //= prime
-            power += 1
-        shift = max(shift, power)
-    if rest != 1:
-        return str(value)
-    if shift == 0:
-        return str(value.numerator)
-    digits = str(abs(value.numerator) * 10**shift // value.denominator).rjust(shift + 1, "0")
-    return f"{'-' if value < 0 else ''}{digits[:-shift]}.{digits[-shift:]}"

@@ -2,6 +2,7 @@
 """Answers that are compared as texts."""
 
 import re
+import unicodedata
 
 from gdesign.tasks.answers.marked import boxed, cues, own_words, stated
 
@@ -18,6 +19,7 @@ _PAIRS = (
 )
 _DRESS = (*_PAIRS, ("__", "__"), ("_", "_"), ("<", ">"), ("[", "]"), ("(", ")"), ("{", "}"), ("\\(", "\\)"))
 _MARKS = ".!。！"
+_APOSTROPHES = {ord("\u02bc"): "'"}
 _LATEX = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|mbox)\s*\{([^{}]*)\}")
 
 
@@ -29,18 +31,31 @@ def exact(text: str) -> str | None:
     stop. Marks without a partner belong to the answer: `A*` is not `A`. What may be dress or not stays on, and
     `same_text` tries both: brackets, underscores (`__init__`), an exclamation mark.
     """
-    text = own_words(text)
+    text = unicodedata.normalize("NFC", own_words(text)).translate(_APOSTROPHES)
     words = stated(text, bare=False)
     if words is None:
         words = boxed(text)
     if words is None:
-        words = next(
-            (re.split(r"(?<=[\w*_`\"'”)\]])[.!](?=\s)|[。！]", said, maxsplit=1)[0] for _, said in cues(text)), text
-        )
+        words = next((_first_sentence(said) for _, said in cues(text)), text)
     inner = boxed(words)
     words = _LATEX.sub(r"\1", words if inner is None else inner).replace("\\ ", " ")
+    words = re.sub(r"(?<=\w)\u2019(?=\w)", "'", words)
     words = _bare(" ".join(words.split()).casefold(), _PAIRS, ".。")
     return words or None
+
+
+def _first_sentence(said: str) -> str:
+    """Return what is said up to a full stop that ends no initial and no title (`J. K. Rowling`, `Dr. No`)."""
+    for stop in _STOP.finditer(said):
+        if not _SHORTENED.search(said, max(stop.start() - 6, 0), stop.start()):
+            return said[: stop.start()]
+    return said
+
+
+_STOP = re.compile(r"(?<=[\w*_`\"'”’)\]])[.!](?=\s)|(?:です|である)?[。！]")
+_SHORTENED = re.compile(
+    r"(?:^|[\s.(*_])(?:[^\W\d_]|(?:Dr|St|Mr|Ms|Mrs|Jr|Sr|Mt|Ft|Lt|Sgt|Gen|Col|Capt|Prof|Rev|Gov|Sen|No|vs))\Z"
+)
 
 
 def same_text(reference: str, answer: str) -> bool:

@@ -2,11 +2,13 @@
 
 import re
 
-_NAMES = r"(?:seed:|ant|inner_?)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|analysis|scratch_?pad|monologue)"
+_NAMES = (
+    r"(?:seed:|ant|inner_?)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflect(?:ion)?|analysis|scratch_?pad|monologue)"
+)
 _CHANNEL = r"(?:<\|start\|>\s*assistant\s*)?<\|channel\|>\s*"
 _TAG = re.compile(
     rf"""
-    (?<!["'`])(?:                                         # a tag behind a quotation mark is only mentioned
+    (?<!["'])(?:(?<!`)|(?<=```))(?:   # a tag behind a quotation mark is only mentioned; not behind a fence
         (?P<opens>
             <(?P<name>{_NAMES})(?:\s[^<>\n]*)?>           # DeepSeek, Qwen and most others; Seed, EXAONE, Claude
           | \[THINK\] | ◁think▷                           # Magistral, Kimi

@@ -160,3 +160,40 @@ def test_the_number_of_an_option_chooses_it(text, expected):
 
 def test_where_options_stand_in_the_question_alone_a_letter_is_read():
     assert choice("Answer: (Q)", 26) == "Q"
+
+
+@pytest.mark.parametrize(
+    ("said", "options", "letter"),
+    [
+        ("5π", ("5", r"$5\pi$", "10"), "B"),
+        ("π/3", ("3", r"$\frac{\pi}{3}$", "1"), "B"),
+        ("√7", ("$7$", r"$\sqrt{7}$", "14"), "B"),
+        (r"\sqrt{7}", ("7", "√7"), "B"),
+        ("5", ("5", r"$5\pi$", "10"), "A"),
+        ("3/4", (r"$\frac{3}{4}$", "3", "4"), "A"),
+        ("0.75", (r"$\frac{3}{4}$", "3", "4"), "A"),
+        ("x^3", ("$x^3$", "$3x$", "3"), "A"),
+        ("5 m", ("5 cm", "5 m", "10 m"), "B"),
+    ],
+)
+def test_an_option_with_a_root_or_pi_is_another_than_its_number(said, options, letter):
+    assert choice(f"Answer: {said}", len(options), options) == letter
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [
+        ("A - wrong, B - right, C - wrong", "B"),
+        ("A. ✗\nB. ✓\nC. ✗", "B"),
+        ("A: true\nB: true\nC: false", None),
+        ("B+D", None),
+        ("Answer: B;D", None),
+        ("Tôi chọn B", "B"),
+        ("उत्तर B है", "B"),
+        ("I believe it is B.", "B"),
+        ("not C but B", "B"),
+        ("## B", "B"),
+    ],
+)
+def test_verdicts_and_pairs_of_options(text, letter):
+    assert choice(text, 4) == letter

@@ -225,3 +225,33 @@ def test_lines_that_begin_with_two_marks_are_quotes_only_among_quotes():
 def test_a_box_of_which_is_said_that_it_is_wrong_is_none():
     assert boxed(r"So \boxed{4} is not correct.") is None
     assert boxed(r"So \boxed{4} is the answer.") == "4"
+
+
+@pytest.mark.parametrize("bullet", ["-", "*", "•", "–"])
+def test_a_bullet_below_a_mark_is_no_minus(bullet):
+    assert number(f"**Answer:**\n\n{bullet} 36") == "36"
+    assert number(f"Final answer\n{bullet} $36") == "36"
+    assert number("Answer: - 36") == number("Answer:\n-36") == "-36"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The answer to question 4 is 36.",
+        "The answer to 30 + 6 is 36.",
+        "The answer for part 3 is 36",
+        "Answer 3: 36",
+        "**Answer #1:** 36",
+        "Hence answer 36 boxes",
+    ],
+)
+def test_what_is_asked_is_not_what_is_answered(text):
+    assert number(text) == "36"
+    assert choice("The answer to question 4 is C.", 4) == "C"
+
+
+@pytest.mark.parametrize(
+    "turn", ["### Instruction:\nWhat is 1+3?\n### Response:\n", "## User:\nAnd 1+3?\n## Assistant:\n"]
+)
+def test_a_turn_that_a_model_makes_up_is_not_answered(turn):
+    assert number(f"Answer: 36\n\n{turn}Answer: 4") == "36"

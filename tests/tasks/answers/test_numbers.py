@@ -198,3 +198,113 @@ def test_what_gives_one_number_may_be_a_reference(text):
 @pytest.mark.parametrize("text", ["4-6", "4 to 6", "4 and 6", "4, 6", "6:45", "2025-06-07", "4 h 6 min", "none"])
 def test_what_gives_several_or_none_may_be_none(text):
     assert not is_one_number(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (r"Answer: $-\frac{5}{8}$", "-0.625"),
+        (r"The answer is $-\dfrac{7}{2}$.", "-3.5"),
+        (r"Answer: y = -\tfrac{1}{5}", "-0.2"),
+        (r"Answer: $-\frac12$", "-0.5"),
+        ("Answer: \u2212\u00be", "-0.75"),
+        ("Answer: $- 9$", "-9"),
+        ("Answer: y = - 9", "-9"),
+        (r"Answer: 3\frac{1}{4}", "3.25"),
+        (r"Answer: -3\frac{1}{4}", "-3.25"),
+    ],
+)
+def test_a_negative_fraction_keeps_its_sign(text, expected):
+    assert number(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"\boxed{5\sqrt{2}}",
+        r"So \boxed{\frac{\pi}{4}}.",
+        "Answer: 7π",
+        "Answer: √25",
+        "Answer: 4a",
+        "Answer: 3n-1",
+        r"Answer: \frac{7.5}{3}",
+        "Answer: 9 + 6",
+        "Answer: 4 × 6",
+        r"\boxed{4 \cdot 6}",
+        "Answer: 20 - 6",
+        "Answer: 0x2A",
+    ],
+)
+def test_an_expression_that_is_not_worked_out_is_none(text):
+    assert number(text) is None
+
+
+@pytest.mark.parametrize("text", ["Answer: 9 + 6 = 15", "Answer: **15** (9 + 6)", "Answer: 15, as 9 + 6 = 15"])
+def test_an_expression_with_its_result_is_read(text):
+    assert number(text) == "15"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Answer: 6万美元", "60000"),
+        ("정답: 4만 원", "40000"),
+        ("答案：2.5亿", "250000000"),
+        ("答え：1万2000円", "12000"),
+        ("答案：3千克", "3"),
+        ("Antwort: 3,5 Mio. Euro", "3500000"),
+        ("Antwort: 4 Milliarden", "4000000000"),
+        ("Réponse : 3 millions", "3000000"),
+        ("Respuesta: 6 mil dólares", "6000"),
+        ("Ответ: 7 млн рублей", "7000000"),
+        ("Ответ: 6 тысяч", "6000"),
+        ("Answer: 3 lakh rupees", "300000"),
+        ("Answer: 4 crore", "40000000"),
+        ("Answer: 8K", "8000"),
+        ("Answer: $4b", "4000000000"),
+        ("Answer: 4m", "4"),
+        ("Answer: one quarter", "0.25"),
+        ("Answer: three-fifths", "0.6"),
+        ("Answer: three million", "3000000"),
+        ("Answer: six and a half", "6.5"),
+        ("Answer: 12_000", "12000"),
+        ("答え：4百万円", "4000000"),
+        ("Answer: 4 hundred thousand", "400000"),
+        ("Respuesta: 3 mil millones", "3000000000"),
+        ("Answer: half a million", "500000"),
+        ("Answer: one and a half million", "1500000"),
+    ],
+)
+def test_words_that_multiply_or_divide_count(text, expected):
+    assert number(text) == expected
+
+
+def test_endless_words_are_no_number():
+    assert number("two " + "thousand " * 5000) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Elle économise donc 2 300,50 € en 4 jours.",
+        "Итак, она получит 2 300,50 рублей за 4 дня.",
+        "Así que ahorra 2.300,50 dólares en 4 semanas.",
+        "Also spart sie 2.300,50 Euro in 4 Wochen.",
+    ],
+)
+def test_how_long_it_takes_is_no_result_in_any_language(text):
+    assert number(text) == "2300.5"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Answer: 4, 5, 6", "Answer: {4,5}", "Answer: 4-9", "Answer: between 4 and 9", "Answer: 3 hours 20 minutes"],
+)
+def test_several_numbers_are_no_answer(text):
+    assert number(text) is None
+
+
+def test_a_comma_before_three_digits_is_decimal_where_a_text_writes_decimal_commas():
+    assert number("Wir addieren 4,5 kg und 0,375 kg, das sind 4,875 kg.\nAntwort: 4,875 kg") == "4.875"
+    assert number("Ella cobra $4,50 por clase, y son 1000 clases.\nRespuesta: $4,500") == "4500"
+    assert number("Answer: 4,875") == "4875"

@@ -52,3 +52,20 @@ def test_marks_that_belong_to_an_answer_are_no_dress(marked):
 def test_nothing_is_no_text():
     assert exact("") is None
     assert exact("Answer: ") == "answer:"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The answer is H. G. Wells. He wrote it.", "h. g. wells"),
+        ("The answer is St. Paul.", "st. paul"),
+        ("The answer is John F. Kennedy.", "john f. kennedy"),
+        ("The answer is Mr. Darcy! Of course.", "mr. darcy"),
+        ("The answer is green. Dr. Low says so.", "green"),
+        ("答えは京都です。", "京都"),
+        ("Answer: don\u2019t", "don't"),
+        ("Answer: nin\u0303o", "ni\u00f1o"),
+    ],
+)
+def test_a_name_with_initials_is_one_answer(text, expected):
+    assert exact(text) == expected

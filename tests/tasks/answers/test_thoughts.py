@@ -108,3 +108,11 @@ def test_long_texts_are_told_apart_in_no_time(part):
     began = perf_counter()
     without_thoughts(part * 20_000)
     assert perf_counter() - began < 2
+
+
+def test_a_thought_that_ends_behind_a_fence_ends():
+    fence = "`" * 3
+    for gap in ("", "\n"):
+        assert without_thoughts(f"<think>So\n{fence}py\nx = 4\n{fence}{gap}</think>36") == "36"
+    assert without_thoughts("<reflect>Answer: 4</reflect>36") == "36"
+    assert without_thoughts("I close with `</think>` here.") == "I close with `</think>` here."
