@@ -61,7 +61,9 @@ _SYSTEM = re.compile(
     r"|only (user|assistant)( and|,| or|/).{0,20}roles?\b",
     re.IGNORECASE,
 )
-_TOO_LONG = re.compile(r"too (long|large|big|many tokens)|exceed|at most \d|maximum (context |allowed )?length", re.IGNORECASE)
+_TOO_LONG = re.compile(
+    r"too (long|large|big|many tokens)|exceed|at most \d|maximum (context |allowed )?length", re.IGNORECASE
+)
 _SUCCESS = re.compile(r"0+|200|ok|success(ful(ly)?)?|succeeded|none|no error|normal|\s*", re.IGNORECASE)
 _COMPLAINT = re.compile(
     r"support|unknown|unrecogni[sz]ed|unexpected|forbidden|permitted|allowed|not (a )?valid|invalid|deprecated"

@@ -147,8 +147,23 @@ def test_a_line_that_does_not_fit_is_named(write, lines, error, says):
 
 
 def test_keys_that_say_nothing_are_named_once_and_left_alone(write, caplog):
-    more = {"year": 2021, "solution": "by parts", "question_id": 7, "uid": "k", "idx": 0, "tags": ["a"], "rationale": "r"}
-    more |= {"difficulty": "hard", "answer_type": "text", "answerKey": "B", "level": 2, "metadata": {"a": 1}, "url": "u"}
+    more = {
+        "year": 2021,
+        "solution": "by parts",
+        "question_id": 7,
+        "uid": "k",
+        "idx": 0,
+        "tags": ["a"],
+        "rationale": "r",
+    }
+    more |= {
+        "difficulty": "hard",
+        "answer_type": "text",
+        "answerKey": "B",
+        "level": 2,
+        "metadata": {"a": 1},
+        "url": "u",
+    }
     unsaid = {"context": None, "image": "", "distractors": [], "_input": "mine"}
     lines = [line(id=str(i), question=f"Why {i}?", **more, **unsaid) for i in range(5)]
     own = JSONL(train=write("a", *lines), test=write("b", line(id="9", question="Who?", split="test")))

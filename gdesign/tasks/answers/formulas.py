@@ -16,7 +16,9 @@ _MAX_LATEX = 600
 _NAMES = re.compile(r"[0-9]+|[A-Za-z]+")
 _EXPONENT = re.compile(r"(?:\^|\*\*)[\s{(-]*([0-9]+)")
 _MAX_EXPONENT = 100
-_COMMA = re.compile(r"(\$?)(-?[0-9]+),([0-9]{1,2}|[0-9]{4,}|(?<=\b0,)[0-9]+)(\1\.?)")  # 3,5 and 0,125; 1,234 says too little
+_COMMA = re.compile(
+    r"(\$?)(-?[0-9]+),([0-9]{1,2}|[0-9]{4,}|(?<=\b0,)[0-9]+)(\1\.?)"
+)  # 3,5 and 0,125; 1,234 says too little
 _WITH_COMMA = tuple(WORDS[code] for code in "de es fr ru cs el id it nl pl pt sv tr uk vi".split())
 _ENDLESS = re.compile(
     r"!|\\(?:i+nt|oint|sum|prod|lim)(?![a-z])|binom|\\[lc]?dots|[0-9]\s*:|[0-9]\\?\s+[0-9]|_\{?[0-9]|\\[pb]?mod"
