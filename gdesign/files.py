@@ -8,6 +8,7 @@ import csv
 import gzip
 import io
 import json
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -193,6 +194,7 @@ def _object(values: object, where: str, needs: Sequence[str]) -> dict[str, Any]:
 # --------------------------------------------------------------------------- CSV
 
 DELIMITERS = ",;\t"
+_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:[.,][0-9]{3})+")
 UNKNOWN = frozenset({"", "nan", "null", "none", "na", "n/a"})
 """What stands in a column of numbers where there is no number, in lower case."""
 
@@ -232,8 +234,10 @@ class Sheet:
         """Return a whole number as the file writes it; `27.0` is one, as a script writes it beside an empty value.
 
         Raises:
-            ValueError: It is none.
+            ValueError: It is none, or `12.000` where the file may write thousands so.
         """
+        if self.decimal_comma and _THOUSANDS.fullmatch(text.strip()):
+            raise ValueError(f"{text} may be thousands or a fraction")
         try:
             return int(text)
         except ValueError:

@@ -61,6 +61,10 @@ _SYSTEM = re.compile(
     r"|only (user|assistant)( and|,| or|/).{0,20}roles?\b",
     re.IGNORECASE,
 )
+_TOO_LONG = re.compile(
+    r"too (long|large|big|many tokens)|exceed|at most \d|maximum (context |allowed )?length", re.IGNORECASE
+)
+_SUCCESS = re.compile(r"0+|200|ok|success(ful(ly)?)?|succeeded|none|no error|normal|\s*", re.IGNORECASE)
 _COMPLAINT = re.compile(
     r"support|unknown|unrecogni[sz]ed|unexpected|forbidden|permitted|allowed|not (a )?valid|invalid|deprecated"
     r"|cannot find|must be|should be|may only|too (large|small|high|low)|at (most|least)|accept|cannot be|maximum"
@@ -75,7 +79,7 @@ _DURATION = re.compile(
 )
 _UNITS = {"m": 60.0, "s": 1.0, "h": 3600.0, "d": 86400.0}
 _TRY_AGAIN = re.compile(
-    r"(?:(?:try|retry)(?: again| your request)?|wait|resets?)(?: in| after| for)?:? (?:about )?"
+    r"(?:(?:try|retry)(?: again| your request)?|wait|resets?)(?: in| after| for)?:? (?:about )?(?:pt(?=\d))?"
     r"((?:\d+(?:\.\d+)?\s*[a-z]+\s*)+)"
 )
 _OWN = ("model", "messages")
@@ -129,7 +133,9 @@ class Refusal:
     @property
     def wrong_role(self) -> bool:
         """Whether the model knows no system prompt."""
-        return any(name.startswith("messages[0].role") for name in self.fields) or bool(_SYSTEM.search(self.message))
+        if any(name.startswith("messages[0].role") for name in self.fields):
+            return True
+        return bool(_SYSTEM.search(self.message)) and not _TOO_LONG.search(self.message)
 
     def field_among(self, sent: Collection[str]) -> str | None:
         """Return the field, of those that were sent, that the model does not take; None where that is not the matter.
@@ -189,13 +195,21 @@ def refusal_of(status: int, headers: Mapping[str, str], body: Any) -> Refusal | 
 
 def _inner(outer: Mapping[str, Any]) -> Any:
     """Return the error within a body: a mapping, a text, or nothing."""
-    if error := outer.get("error"):
+    if (error := outer.get("error")) and not _is_none(error):
         return error
     choices = outer.get("choices")
     if isinstance(choices, list) and choices and isinstance(choices[0], Mapping) and (error := choices[0].get("error")):
-        return error
+        return None if _is_none(error) else error
     base = outer.get("base_resp")  # MiniMax's
     return base if isinstance(base, Mapping) and base.get("status_code") else None
+
+
+def _is_none(error: Any) -> bool:
+    """Return whether an error says that there is none: no code but that of success, and no words but its."""
+    if not isinstance(error, Mapping) or error.get("type"):
+        return False
+    said = (error.get("code"), error.get("status"), _message(error) or None)
+    return all(word is None or word is False or _SUCCESS.fullmatch(str(word).strip()) for word in said)
 
 
 def _message(level: Mapping[str, Any]) -> str:
@@ -296,6 +310,7 @@ def _seconds(value: Any, *, unit: float = 1.0) -> float | None:
         number = float(value)
     except (TypeError, ValueError):
         text = str(value).strip().lower() if isinstance(value, str) else ""
+        text = re.sub(r"^pt(?=\d)", "", text)  # ISO 8601's PT20S
         found = _DURATION.findall(text)
         if not found or not re.match(r"\d", text):
             return None

@@ -21,7 +21,8 @@ REASONS: Mapping[str, tuple[str, ...]] = {
 """OpenAI's words for how a reply ends, and those of others; `error` is no reply."""
 _REASONS = {word: name for name, words in REASONS.items() for word in (name, *words)}
 _VERSION = re.compile(r"[-@:_](\d{3,8}(-\d\d){0,2}|\d\d-\d{4})$")
-_LATEST = re.compile(r"[-@:_]latest$|\.gguf$")
+_LATEST = re.compile(r"[-@:_]latest$|\.gguf$|:(?:free|nitro|floor|exacto|beta)$")
+_POINT = re.compile(r"(?<![\d.])(\d)-(\d)(?![\w.])")  # claude-3-5-sonnet is claude-3.5-sonnet
 _SEPARATOR = re.compile(r"[-_:@\s]+")
 
 
@@ -144,12 +145,16 @@ def ending(reason: str, *, text: str) -> str:
 def is_another(answered: str, *, asked: str) -> bool:
     """Return whether a model is another than the one asked, and not that one under a longer name.
 
-    Names may differ by who serves it (`openai/gpt-4o`), by the order of their words, and by a version that one of them
+    Names may differ by who serves it (`openai/gpt-4o`), by the order of their words, by how a number's
+    point is written, by a gateway's tariff (`:free`), and by a version that one of them
     leaves open (`gpt-4o` and `gpt-4o-2024-08-06`).
     """
     if not answered.strip():
         return False
-    here, there = (_LATEST.sub("", name.lower().replace("\\", "/").rpartition("/")[2]) for name in (asked, answered))
+    here, there = (
+        _POINT.sub(r"\1.\2", _LATEST.sub("", name.lower().replace("\\", "/").rpartition("/")[2]))
+        for name in (asked, answered)
+    )
     pairs = ((here, there), (_VERSION.sub("", here), there), (here, _VERSION.sub("", there)))
     return all(sorted(_SEPARATOR.split(one)) != sorted(_SEPARATOR.split(other)) for one, other in pairs)
 
@@ -207,11 +212,13 @@ def usage_of(told: Any, *, messages: Sequence[Message], said: str) -> Usage:
         _told(told, "prompt_cache_hit_tokens"),
         _told(told, "cached_tokens"),
         _told(_within(told, "prompt_tokens_details"), "cached_tokens"),
+        _told(_within(told, "input_tokens_details"), "cached_tokens"),
         _told(_within(told, "input_token_details"), "cache_read"),
     )
     reasoning = max(
         _told(told, "reasoning_tokens"),
         _told(_within(told, "completion_tokens_details"), "reasoning_tokens"),
+        _told(_within(told, "output_tokens_details"), "reasoning_tokens"),
         _told(_within(told, "output_token_details"), "reasoning"),
     )
     if prompt and total > prompt + completion:
@@ -234,6 +241,10 @@ def _within(usage: Any, name: str) -> Any:
 
 def _told(usage: Any, name: str) -> int:
     value = _within(usage, name)
+    if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,10}(?:\.0*)?\s*", value):
+        value = float(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     # what no model can have used is no count, and would not fit into a recording
     return value if type(value) is int and 0 < value < 2**31 else 0
 

@@ -158,12 +158,18 @@ def agrees(reference: str, answer: str, grader: str, options: Sequence[str]) -> 
     compared by what they mean, and a reference is one without marks around it.
     """
     if grader == "formula":
-        gold = formula(f"Answer: {reference}")
+        gold = read(_reply(reference, grader), grader, options)
         return gold is not None and equivalent(gold, answer)
     right, said = read(reference, grader, options), read(answer, grader, options)
     if right is None or said is None:
         return False
     return same_text(right, said) if grader == "exact" else right == said
+
+
+def _reply(reference: str, grader: str) -> str:
+    """Return a reply that states a reference."""
+    derived = grader == "number" and "\n" in reference.strip()  # a derivation with the number behind it
+    return reference if derived else f"Answer: {reference}"
 
 
 _PLAIN = {
@@ -180,12 +186,11 @@ def why_unfit(reference: str, grader: str, options: Sequence[str]) -> str:
 
     It must be readable, mean one thing, and agree with a reply that repeats it.
     """
-    if read(reference, grader, options) is None:
+    if read(_reply(reference, grader) if grader == "formula" else reference, grader, options) is None:
         return f"is not one that the grader {grader} can read; {_PLAIN[grader]}"
     if grader == "number" and not is_one_number(reference):
         return "holds more than one number (or a time, a date, a range); give one number, or the grader exact"
-    derived = grader == "number" and "\n" in reference.strip()  # a derivation with the number behind it
-    reply = reference if derived else f"Answer: {reference}"
+    reply = _reply(reference, grader)
     said = read(reply, grader, options)
     if said is None or not agrees(reference, said, grader, options):
         return f"would not agree with the reply {reply!r} by the grader {grader}; write it more plainly"

@@ -97,11 +97,11 @@ class Mark:
     """Marks of tests, of which only parametrize does something."""
 
     def parametrize(
-        self, names: str | Sequence[str], values: Iterable[Any], ids: object = None
+        self, argnames: str | Sequence[str], argvalues: Iterable[Any], ids: object = None
     ) -> Callable[[Any], Any]:
         """Run a test once for each case."""
-        keys = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
-        several = [v if len(keys) > 1 or isinstance(v, Values) else (v,) for v in values]
+        keys = [name.strip() for name in argnames.split(",")] if isinstance(argnames, str) else list(argnames)
+        several = [v if len(keys) > 1 or isinstance(v, Values) else (v,) for v in argvalues]
         cases = [dict(zip(keys, case, strict=True)) for case in several]
 
         def marked(test: Any) -> Any:

@@ -1,6 +1,7 @@
 """Your own questions, as JSON Lines."""
 
 import json
+import logging
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,18 @@ from gdesign.types import Task
 
 GRADERS = ("exact", "number", "choice", "formula", "literal", "code")
 KEYS = ("id", "question", "answer", "options", "choices", "domain", "group", "grader", "tests")
+_ASKS = re.compile(
+    r"((?:sub)?(?:context|passage|paragraph|article|document|story|background|premise|hypothesis|dialogue|conversation"
+    r"|image|picture|photo|figure|diagram|chart|table|audio|video|attachment|file|code|input|prompt|instruction|message)"
+    r"s?(?:path|url|name|text|base64|bytes)?|system|history)\d*"
+)
+_CHOOSES = re.compile(
+    r"(?:options?|choices?|opt|ans(?:wer)?)?(?:[a-j]|(?<=.)\d)|opts|candidates|alternatives|endings?\d*|distractors?\d*"
+    r"|(?:incorrect|wrong)answers?\d*"
+)
+_TESTS = re.compile(r"(?:unit|hidden|public|private|challenge)?tests?(?:cases?|list|code|setupcode|imports?)|asserts?")
+_NEAR = 0.82  # of difflib: above `idx` and `id`, below `optoin` and `options`
+log = logging.getLogger(__name__)
 
 
 class JSONL:
@@ -29,8 +42,9 @@ class JSONL:
     The grader says what the answer is: `exact` (a text; case, white space and Markdown do not matter), `number`,
     `choice` (a letter, or one of the options; without options a letter from A to Z), `formula`, `literal` (a Python
     value) or `code`. Without one it is `code` for a question with tests, `choice` for one with options, `number` for an
-    answer that is a number in JSON, else `exact`. `choices` is another name of `options`; keys that begin with `_` are
-    left alone, and others refused. An answer that its own grader cannot read, or not in a reply that states it, is
+    answer that is a number in JSON, else `exact`. `choices` is another name of `options`. Keys that begin with `_` are
+    left alone; others are named once in a warning (`level`, `source`) and not used, but refused where they look like one
+    of these written wrong, or would be part of the question, the options or the tests (`context`, `image`). An answer that its own grader cannot read, or not in a reply that states it, is
     refused.
 
     With the grader `code` the answer is a program that is right and `tests` is Python that raises where a program is
@@ -77,6 +91,7 @@ class JSONL:
         self._where: dict[str, str] = {}
         self._suites: dict[str, Suite] = {}
         self._sound: set[str] = set()
+        self._unused: dict[str, str] = {}
         self._tested_in = Sandbox() if sandbox is None else sandbox
         self._run = grader(self._tested_in)
         training = self._read(Path(train))
@@ -89,6 +104,13 @@ class JSONL:
             validating = self._read(Path(validation))
         self._splits = {"train": training, "validation": validating, "test": self._read(Path(test))}
         self.sandbox = self._tested_in if self._suites else None
+        if self._unused:
+            log.warning(
+                "%s: not used of what the questions hold: %s; used are %s",
+                next(iter(self._unused.values())),
+                ", ".join(self._unused),
+                ", ".join(KEYS),
+            )
         seen: dict[tuple[bool, str], tuple[str, str]] = {}
         for split, tasks in self._splits.items():
             for task, key in ((t, k) for t in tasks for k in ((False, normalised(t.question)), _stem(t))):
@@ -150,7 +172,8 @@ class JSONL:
         return tasks
 
     def _task(self, values: Mapping[str, Any], where: str) -> Task:
-        _check_keys(values, where)
+        for key in _unused(values, where):
+            self._unused.setdefault(key, where)
         task = Task(
             id=f"{self.name}/{_text(values, 'id', where)}",
             question=_text(values, "question", where),
@@ -198,14 +221,28 @@ def _kind(values: Mapping[str, Any], task: Task) -> str:
     return "choice" if task.options else "exact" if isinstance(values["answer"], str) else "number"
 
 
-def _check_keys(values: Mapping[str, Any], where: str) -> None:
-    for key in values:
-        if key not in KEYS and not key.startswith("_"):
-            near = get_close_matches(key.lower(), KEYS, n=1)
-            raise DataError(
-                f"{where}: the key {key!r} is unknown{f', did you mean {near[0]!r}?' if near else ';'} expected "
-                f"{', '.join(KEYS)}; what is yours alone may stand under a key that begins with _"
-            )
+def _unused(values: Mapping[str, Any], where: str) -> list[str]:
+    """Return the keys that say nothing here; one that is a slip, or would be asked or graded by, is refused."""
+    unused = [k for k, v in values.items() if k not in KEYS and not k.startswith("_") and v not in (None, "", [], {})]
+    for key in unused:
+        one_word = key.strip().lower()
+        near = get_close_matches(one_word, KEYS, n=1, cutoff=_NEAR) if one_word.isalpha() else []
+        letters = re.sub(r"[\W_]", "", key.lower())
+        if near:
+            why = f"is unknown, did you mean {near[0]!r}?"
+        elif _ASKS.fullmatch(letters):
+            why = "would be part of the question, and is not sent; write what matters of it into question."
+        elif _CHOOSES.fullmatch(letters):
+            why = "would be one of the options; write a list of them under options."
+        elif _TESTS.fullmatch(letters):
+            why = "would be tests, and is not run; write them under tests."
+        else:
+            continue
+        raise DataError(
+            f"{where}: the key {key!r} {why} Expected {', '.join(KEYS)}; what shall not be used may stand under a key "
+            "that begins with _"
+        )
+    return unused
 
 
 def _options(values: Mapping[str, Any], where: str) -> tuple[str, ...]:

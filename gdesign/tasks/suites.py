@@ -27,7 +27,7 @@ def suite_of(reference: str, tests: str, *, where: str) -> Suite:
     """Return the tests of a question as they are run.
 
     Lines `assert ...` are run as they stand. Functions and classes as pytest knows them, cases of unittest, functions
-    that hold an assert and that nothing calls, and examples behind `>>>` are run too; a bare comparison is
+    that hold an assert and that nothing calls, and examples behind `>>>` are run too; a bare comparison (or `all(...)`) is
     asserted, and so is each part of an asserted tuple. What stands under `if __name__ == "__main__"` is run.
 
     Args:
@@ -74,19 +74,55 @@ class _Meant(ast.NodeTransformer):
 
     def source(self) -> str:
         before = ast.dump(self._tree)
-        self._tree.body = [node for node in _opened(self._tree.body) if not self._is_left_out(node)]
+        body = list(_opened(self._tree.body))
+        self._modules = {
+            a.asname or a.name for n in body if isinstance(n, ast.Import) for a in n.names if self._is_program(a)
+        }
+        self._tree.body = [now for node in body for now in self._renamed(node)]
         runs = [line for node in self._tree.body for line in self._runs(node)]
         self.visit(self._tree)
         unchanged = ast.dump(self._tree) == before
         whole = self._tests if unchanged else ast.unparse(ast.fix_missing_locations(self._tree))
         return "\n".join((whole, *runs))
 
+    def _is_program(self, alias: ast.alias) -> bool:
+        """Return whether a module is the program itself: no known one, of which only what that defines is used."""
+        name = alias.asname or alias.name
+        if "." in name or alias.name.partition(".")[0] in {*sys.stdlib_module_names, "pytest"}:
+            return False
+        used = [n for n in ast.walk(self._tree) if isinstance(n, ast.Attribute)]
+        attributes = {n.attr for n in used if isinstance(n.value, ast.Name) and n.value.id == name}
+        return bool(attributes) and attributes <= {*self._own}
+
+    def _renamed(self, node: ast.stmt) -> list[ast.stmt]:
+        """Return a statement, or, of one that imports the program itself under other names, what gives these."""
+        match node:
+            case ast.Import(names=names) if any(map(self._is_program, names)):
+                others = [alias for alias in names if not self._is_program(alias)]
+                return [ast.Import(names=others)] if others else []
+            case ast.ImportFrom(names=names) if self._is_left_out(node):
+                aliases = [(a.asname, a.name) for a in names if a.asname and a.asname != a.name]
+                return [ast.Assign([ast.Name(now, ast.Store())], ast.Name(name, ast.Load())) for now, name in aliases]
+        return [] if self._is_left_out(node) else [node]
+
     def visit_Expr(self, node: ast.Expr) -> ast.stmt:
-        if isinstance(node.value, ast.Compare | ast.BoolOp) or _is_not(node.value):
-            return ast.Assert(test=node.value)
+        self.generic_visit(node)
+        match node.value:
+            case ast.Compare() | ast.BoolOp() | ast.UnaryOp(op=ast.Not()):
+                return ast.Assert(test=node.value)
+            case ast.Call(func=ast.Name(id="all" | "any" | "isinstance" | "issubclass" | "callable")):
+                return ast.Assert(test=node.value)
+        return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        """Write `solution.f` as `f`, where a module is imported that can only be the program."""
+        self.generic_visit(node)
+        if isinstance(node.value, ast.Name) and node.value.id in self._modules and node.attr in self._own:
+            return ast.Name(id=node.attr, ctx=node.ctx)
         return node
 
     def visit_Assert(self, node: ast.Assert) -> ast.stmt | list[ast.stmt]:
+        self.generic_visit(node)
         if not isinstance(node.test, ast.Tuple):
             return node
         tests = [e for e in node.test.elts if not isinstance(e, ast.JoinedStr | ast.Constant)]
@@ -152,8 +188,9 @@ class _Meant(ast.NodeTransformer):
             name_of_mark = words.partition("(")[0].rpartition(".")[2]
             if name_of_mark in _UNKNOWN_MARKS or "indirect" in words:
                 self._refuse(f"{name} with the decorator @{words}", "leave it out, and make what it makes in the test")
-            if isinstance(mark, ast.Call) and name_of_mark == "parametrize" and mark.args:
-                parts = [n.value for n in ast.walk(mark.args[0]) if isinstance(n, ast.Constant)]
+            if isinstance(mark, ast.Call) and name_of_mark == "parametrize":
+                named_so = [*mark.args[:1], *(k.value for k in mark.keywords if k.arg == "argnames")]
+                parts = [n.value for said in named_so for n in ast.walk(said) if isinstance(n, ast.Constant)]
                 given |= {word.strip() for part in parts for word in str(part).split(",")}
         spec = test.args
         positional = [*spec.posonlyargs, *spec.args]
@@ -192,10 +229,6 @@ def _opened(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
             yield from _opened(node.body)
         else:
             yield node
-
-
-def _is_not(node: ast.expr) -> bool:
-    return isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
 
 
 def _asserts(node: ast.stmt) -> bool:

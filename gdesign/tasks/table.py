@@ -244,7 +244,7 @@ def _whole(sheet: Sheet, line: int, name: str, text: str) -> int:
     except ValueError:
         number = MISSING
     if number < 0:
-        raise sheet.error(line, f"{name} is {text!r}; expected a whole number, not negative")
+        raise sheet.error(line, f"{name} is {text!r}; expected a whole number of digits alone, not negative")
     return number
 
 

@@ -27,6 +27,9 @@ def told(**values):
         {"choices": [{"message": {"content": "4"}}]},
         {"choices": [{"message": {"content": "4"}, "error": None}], "error": None},
         {"choices": [{"message": {"content": "4"}}], "error": {}},
+        {"choices": [{"message": {"content": "4"}}], "error": {"code": "0", "message": "OK", "type": None}},
+        {"choices": [{"message": {"content": "4"}}], "error": {"code": None, "message": ""}},
+        {"choices": [{"message": {"content": "4"}, "error": {"code": 200, "message": None}}]},
         {"choices": [{"message": {"content": "4"}}], "base_resp": {"status_code": 0, "status_msg": ""}},
         "no JSON",
         [],
@@ -55,6 +58,8 @@ def test_a_success_that_tells_no_error_is_none(body):
         ),
         ({"base_resp": {"status_code": 1002, "status_msg": "rate limit"}, "choices": None}, 0, "rate limit"),
         ({"error": "No models loaded"}, 0, "No models loaded"),
+        ({"choices": [{"message": {"content": ""}}], "error": {"code": 0, "message": "queue full"}}, 0, "queue full"),
+        ({"choices": [{"message": {"content": ""}}], "error": {"code": 7, "message": None}}, 0, ""),
         ({"id": None, "choices": None}, 0, ""),
     ],
 )
@@ -142,6 +147,7 @@ def test_a_model_that_knows_no_system_role_is_known_in_every_form(status, body):
     [
         "This model's maximum context length is 8192 tokens.",
         "The system is not available right now, try again later.",
+        "The system prompt is too long and cannot be sent; it must not exceed 4000 tokens.",
         "After the optional system message, conversation roles must alternate user and assistant roles",
     ],
 )
@@ -284,6 +290,8 @@ def test_a_wait_is_read_in_every_form_of_a_header(headers, seconds):
         ),
         (told(message="slow", metadata={"headers": {"Retry-After": "8"}}), 8),
         (told(message="slow", resets_in_seconds=14), 14),
+        (told(message="slow", retryDelay="PT1M5S"), 65),
+        (told(message="Rate limit. Retry after PT7S."), 7),
         (told(message="Please try again later."), None),
         (told(message="Please try again in a while, by model 7b."), None),
     ],

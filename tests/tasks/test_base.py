@@ -106,6 +106,12 @@ def test_upstreams_split_has_no_lock_box():
         ("Q", "choice", ()),
         ("A*", "exact", ()),
         ("<br>", "exact", ()),
+        (r"\sqrt{n}", "formula", ()),
+        ("a^2 - b", "formula", ()),
+        (r"\text{odd}", "formula", ()),
+        (r"(0,\infty)", "formula", ()),
+        (r"\frac{p}{q}", "formula", ()),
+        ("f(x) = 3x", "formula", ()),
     ],
 )
 def test_a_reference_reads_as_itself(reference, grader, options):
@@ -123,6 +129,7 @@ def test_a_reference_reads_as_itself(reference, grader, options):
         ("4x", "number", (), "would not agree with the reply 'Answer: 4x'"),
         ("C", "choice", ("Oslo", "Bern"), "can read"),
         ("", "exact", (), "can read"),
+        (" ", "formula", (), "can read"),
         ("two\nlines", "exact", (), "would not agree"),
     ],
 )

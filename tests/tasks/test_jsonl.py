@@ -114,7 +114,12 @@ def test_a_test_question_among_the_training_ones_is_refused(write):
         ([line(options=["x"], choices=["x"])], DataError, "two names of the same"),
         ([line(), line(id="2", optoins=["a"])], DataError, ":2: the key 'optoins' is unknown, did you mean 'options'"),
         ([line(Grader="number")], DataError, "did you mean 'grader'"),
-        ([line(source="a book")], DataError, "'source' is unknown; expected id, .*begins with _"),
+        ([line(anwser="so")], DataError, "did you mean 'answer'\\? Expected id, .*begins with _"),
+        ([line(passage="Once")], DataError, "'passage' would be part of the question, and is not sent"),
+        ([line(image_path="a.png")], DataError, "'image_path' would be part of the question"),
+        ([line(option_b="x")], DataError, "'option_b' would be one of the options; write a list"),
+        ([line(D="x")], DataError, "'D' would be one of the options"),
+        ([line(test_cases=["assert f(1)"])], DataError, "'test_cases' would be tests, and is not run"),
         ([line(tests="assert f(1)", grader="exact")], DataError, "set grader to code"),
         ([line(tests={"a": 1})], DataError, "needs tests"),
         ([line(answer=None)], DataError, ":1: answer is null; expected a text"),
@@ -139,6 +144,35 @@ def test_a_test_question_among_the_training_ones_is_refused(write):
 def test_a_line_that_does_not_fit_is_named(write, lines, error, says):
     with pytest.raises(error, match=says):
         JSONL(train=write("a", *lines), test=write("b", line(id="9", question="Who?")))
+
+
+def test_keys_that_say_nothing_are_named_once_and_left_alone(write, caplog):
+    more = {
+        "year": 2021,
+        "solution": "by parts",
+        "question_id": 7,
+        "uid": "k",
+        "idx": 0,
+        "tags": ["a"],
+        "rationale": "r",
+    }
+    more |= {
+        "difficulty": "hard",
+        "answer_type": "text",
+        "answerKey": "B",
+        "level": 2,
+        "metadata": {"a": 1},
+        "url": "u",
+    }
+    unsaid = {"context": None, "image": "", "distractors": [], "_input": "mine"}
+    lines = [line(id=str(i), question=f"Why {i}?", **more, **unsaid) for i in range(5)]
+    own = JSONL(train=write("a", *lines), test=write("b", line(id="9", question="Who?", split="test")))
+    assert len(own.load("all")) == 6
+    (told,) = [r.getMessage() for r in caplog.records if r.name == "gdesign.tasks.jsonl"]
+    assert "a:1: not used of what the questions hold: year, solution, question_id" in told
+    assert "split" in told
+    assert "context" not in told
+    assert "_input" not in told
 
 
 def test_a_reference_program_that_fails_its_own_tests_is_named(write):

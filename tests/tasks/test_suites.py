@@ -31,6 +31,17 @@ MEANT = {
     "indented lines with windows' ends": "    x = 2\r\n    assert triple(x) == 6\r\n",
     "pytest": "def test_it():\n    assert triple(2) == 6",
     "pytest, with the program imported": "from solution import triple\n\ndef test_it():\n    assert triple(2) == 6",
+    "the program's file imported": "import solution\n\ndef test_it():\n    assert solution.triple(2) == 6",
+    "it imported under another name": "import my_code as m, math\nassert m.triple(math.floor(2.5)) == 6",
+    "its function under another name": "from code_of import triple as thrice\nassert thrice(2) == 6",
+    "a call that says whether": "all(triple(x) == 3 * x for x in (1, 2))",
+    "cases by keywords": """
+import pytest
+
+@pytest.mark.parametrize(argnames="x,y", argvalues=[(1, 3), (2, 6)])
+def test_it(x, y):
+    assert triple(x) == y
+""",
     "everything imported": "from main import *\n\ndef test_it():\n    assert triple(2) == 6",
     "cases": """
 import pytest

@@ -152,6 +152,20 @@ def test_truth_values_and_a_spreadsheets_decimal_commas_are_read(tmp_path):
     assert table.outcome("2", "m").correct == 0.5
 
 
+@pytest.mark.parametrize("tokens", ["2.000", "31,000", "1.250", "1.000.000"])
+@pytest.mark.parametrize("mark", ";\t")
+def test_tokens_that_may_be_thousands_are_refused(tmp_path, tokens, mark):
+    results = mark.join(("qid", "model", "correct", "answer", "output_tokens_cl100k")) + "\n1;m;1;x;".replace(";", mark)
+    with pytest.raises(DataError, match=":2: .* is '.*'; expected a whole number of digits alone"):
+        load_table(write(tmp_path, results=results + tokens + "\n"), "t")
+
+
+@pytest.mark.parametrize(("tokens", "number"), [("1234,000", 1234), ("27.0", 27), ("0,000", 0), ("5,00", 5)])
+def test_whole_numbers_that_a_spreadsheet_writes_with_a_mark_are_read(tmp_path, tokens, number):
+    results = f"qid;model;correct;answer;output_tokens_cl100k\n1;m;1;x;{tokens}\n"
+    assert load_table(write(tmp_path, results=results), "t").outcome("1", "m").output_tokens == number
+
+
 def test_a_value_that_holds_the_delimiter_shifts_no_columns(tmp_path):
     with pytest.raises(DataError, match=r":2: .*6 values.*quotes"):
         load_table(write(tmp_path, results=HEADER + "1,m,1,1,000,5\n"), "t")

@@ -11,11 +11,16 @@ from gdesign.tasks.answers.notation import MATH, UnreadableError, tokens, unbrok
 from gdesign.tasks.answers.numbers import number
 from gdesign.tasks.answers.shapes import Shape, same
 from gdesign.tasks.answers.structure import read
+from gdesign.tasks.answers.words import WORDS, spoken
 
 _MAX_LATEX = 600
 _NAMES = re.compile(r"[0-9]+|[A-Za-z]+")
 _EXPONENT = re.compile(r"(?:\^|\*\*)[\s{(-]*([0-9]+)")
 _MAX_EXPONENT = 100
+_COMMA = re.compile(
+    r"(\$?)(-?[0-9]+),([0-9]{1,2}|[0-9]{4,}|(?<=\b0,)[0-9]+)(\1\.?)"
+)  # 3,5 and 0,125; 1,234 says too little
+_WITH_COMMA = tuple(WORDS[code] for code in "de es fr ru cs el id it nl pl pt sv tr uk vi".split())
 _ENDLESS = re.compile(
     r"!|\\(?:i+nt|oint|sum|prod|lim)(?![a-z])|binom|\\[lc]?dots|[0-9]\s*:|[0-9]\\?\s+[0-9]|_\{?[0-9]|\\[pb]?mod"
 )
@@ -46,6 +51,10 @@ def formula(text: str, *, ordered: bool = False) -> str | None:
         part = next(f for f in formulas[-1] if f) if formulas else number(text)
     if part is None:
         return None
+    part = part.replace("。", ". ").strip()
+    decimal = _COMMA.fullmatch(part.strip("*"))
+    if decimal and (languages := spoken(text, "answer")) and all(words in _WITH_COMMA for words in languages):
+        part = f"{decimal[2]}.{decimal[3]}"
     inner = boxed(part)
     return _canonical(part if inner is None else inner, ordered) or None
 

@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 
-from gdesign.tasks.answers.marked import boxed, own_words, stated
+from gdesign.tasks.answers.marked import after_cue, boxed, own_words, stated
 from gdesign.tasks.answers.notation import unbroken
 
 _MAX_LITERAL = 10_000
@@ -14,11 +14,11 @@ _DRESS = tuple(
     re.compile(pattern, re.DOTALL)
     for pattern in (
         r"```(?:[a-zA-Z]*\n)?(?P<inner>.*?)```",
-        r"\*\*(?P<inner>.*[^*].*)\*\*\.?",
-        r"(?P<mark>`+)(?P<inner>(?!`).+?)(?P=mark)\.?",
-        r"\$(?P<inner>[^$]+|['\"\[({].*)\$\.?",
-        r"\$\$\s+(?P<inner>[^$]+)\s+\$\$\.?",
-        r"\\\((?P<inner>.+)\\\)\.?",
+        r"\*\*(?P<inner>.*[^*].*)\*\*[.。]?",
+        r"(?P<mark>`+)(?P<inner>(?!`).+?)(?P=mark)[.。]?",
+        r"\$(?P<inner>[^$]+|['\"\[({].*)\$[.。]?",
+        r"\$\$\s+(?P<inner>[^$]+)\s+\$\$[.。]?",
+        r"\\\((?P<inner>.+)\\\)[.。]?",
         r"\\\[(?P<inner>(?:(?!\\\]).)+)\\\]",
         r"\\(?:text|texttt|textbf|mbox|mathrm|mathtt)\s*\{(?P<inner>.*)\}",
     )
@@ -27,10 +27,13 @@ _TEXT = re.compile(r"\\(?:text|texttt|textbf|mbox|mathrm|mathtt)\s*\{([^{}]*)\}"
 _ESCAPED = re.compile(r"\\(?:([{}_%#&$])|[,;! ])")
 _STRAIGHT = str.maketrans("“”„‟‘’‚‛", 4 * '"' + 4 * "'")  # noqa: RUF001
 _SAID = re.compile(
-    r"(?:\w+\(.*\)|(?:the\s+)?(?:output|result|(?:return(?:ed)?\s+)?value|function))\s*"
-    r"(?:=(?!=)|:|->|→|⇒|returns|is|will\s+be|evaluates\s+to|outputs)\s*(?=\S)",
+    r"(?:(?:so|thus|hence|therefore|then|finally|and)\b,?\s*)*[*_]*"
+    r"(?:\w+\(.*\)|(?:the\s+)?(?:final\s+)?(?:output|result|(?:return(?:ed)?\s+)?value|function)|it)[*_]*\s*"
+    r"(?:=(?!=)|:|->|→|⇒|returns|is|will\s+be|evaluates\s+to|outputs)[*_]*\s*(?=\S)",
     re.IGNORECASE | re.DOTALL,
 )
+_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z*])")
+_BRACKET = re.compile(r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|(?P<open>[(\[{])|(?P<close>[)\]}])""")
 _REASON = re.compile(r"[\s.,;]+\(?(?:because|since|as|which|where)\b", re.IGNORECASE)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _WARNED = re.compile(
@@ -42,22 +45,43 @@ _WARNED = re.compile(
 def literal(text: str) -> str | None:
     r"""Return the Python literal that a text answers, in one canonical form.
 
-    Reads the marked answer, else what is boxed, else the last `assert ... == X`, else the last code block, else the
-    whole text. Fences, bold, dollars, `\boxed{...}`, curly quotes, the call before it (`f(3) = `, `f(3) returns `) and
+    Reads the marked answer, else what is boxed, else the last `assert ... == X`, else the sentence that says it (`the
+    answer is X`; in the last line `the output is X`), else the last code block, else the whole text. Fences, bold, dollars, `\boxed{...}`, curly quotes, the call before it (`f(3) = `, `f(3) returns `) and
     a reason behind it are dress. Values that Python holds equal look the same (`1.0` and `1`, the order of a set or a
     dict, the kind of quotes), but for `True` and `1`.
     """
     text = unbroken(own_words(text))
     part = stated(text)
     if part is not None:
-        return _literal(part)
+        found = _literal(part)
+        return _literal(_closed(text, part)) if found is None else found
     asserts = re.findall(r"^[ \t]*assert\s.*$", text, re.MULTILINE)
     blocks = re.findall(r"```[^\n]*\n(.*?)```", text, re.DOTALL)
-    for candidate in (boxed(text), *asserts[-1:], *blocks[-1:], text):
+    for candidate in (boxed(text), *asserts[-1:], after_cue(text), *_ends(text), *blocks[-1:], text):
         found = None if candidate is None else _literal(candidate)
         if found is not None:
             return found
     return None
+
+
+def _ends(text: str) -> list[str]:
+    """Return the ends of a text that say what comes out: the last line, its last sentence, the last paragraph."""
+    line, paragraph = text.rstrip().rpartition("\n")[2], text.rstrip().rpartition("\n\n")[2]
+    return [end for end in (line, _SENTENCE.split(line)[-1], paragraph) if _SAID.match(end)]
+
+
+def _closed(text: str, part: str) -> str:
+    """Return what begins as a part of a text does, and goes on over lines until its brackets are closed."""
+    begin, depth = text.rfind(part), 0
+    if begin < 0:
+        return ""
+    for bracket in _BRACKET.finditer(text, begin, begin + _MAX_LITERAL):
+        depth += (bracket["open"] is not None) - (bracket["close"] is not None)
+        if bracket["close"] and depth <= 0 and bracket.end() > begin + len(part):
+            return text[begin : bracket.end()].lstrip("*`") if depth == 0 else ""
+        if depth == 0 and bracket.end() > begin + len(part):
+            return ""
+    return ""
 
 
 def unquoted(text: str) -> str | None:
@@ -76,12 +100,14 @@ def string(words: str) -> str:
     return repr(words)
 
 
-def _literal(part: str) -> str | None:
+def _literal(part: str, depth: int = 0) -> str | None:
+    if len(part) > 2 * _MAX_LITERAL or depth > _MAX_DRESS:
+        return None
     for undressed in _undressed(part):
         for candidate in (
             undressed,
             undressed.strip("*`").strip(),
-            undressed.removesuffix(".").strip("*`").strip(),
+            undressed.rstrip("*`").rstrip(".。").strip("*`").strip(),
             undressed.translate(_STRAIGHT),
         ):
             found = _evaluated(candidate)
@@ -89,7 +115,7 @@ def _literal(part: str) -> str | None:
                 return found
         said, reason = _SAID.match(undressed), _REASON.search(undressed)
         for candidate in (undressed[said.end() :] if said else "", undressed[: reason.start()] if reason else ""):
-            found = _literal(candidate) if candidate else None
+            found = _literal(candidate, depth + 1) if candidate else None
             if found is not None:
                 return found
     return None

@@ -82,9 +82,13 @@ _DRESS = re.compile(
     r"\\(?:left|right|displaystyle|textstyle|limits|big|Big|bigg|Bigg|[bB]ig+[lr]|phantom\{[^{}]*\})(?![a-zA-Z])\.?"
     r"|\\(?:quad|qquad)(?![a-zA-Z])|~|(?<!\\)\\[ !;:,]"
 )
-MATH = re.compile(r"(?<!\\)\$\$(.+?)(?<!\\)\$\$|(?<!\\)\$(.+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
+MATH = re.compile(
+    r"(?<!\\)\$\$(.+?)(?<!\\)\$\$|(?<!\\)\$(.+?)(?<!\\)\$|\\\(((?:(?!\\\)|(?<!\\)\\\().)+)\\\)|\\\[((?:(?!\\\]|(?<!\\)\\\[).)+)\\\]",
+    re.DOTALL,
+)
 _DISPLAY = re.compile(
-    r"\$\$[^$]+\$\$|\\\[(?:(?!\\\]).)+\\\]|\\\((?:(?!\\\)).)+\\\)|\\begin\{(\w+)\}.*?\\end\{\1\}", re.DOTALL
+    r"\$\$[^$]+\$\$|\\\[(?:(?!\\\]|(?<!\\)\\\[).)+\\\]|\\\((?:(?!\\\)|(?<!\\)\\\().)+\\\)|\\begin\{(\w+)\}.*?\\end\{\1\}",
+    re.DOTALL,
 )
 _TOKEN = re.compile(
     r"""
@@ -138,6 +142,15 @@ def unbroken(text: str) -> str:
 
 def _plain(text: str) -> str:
     """Write Unicode as LaTeX, and leave out what only makes LaTeX look well."""
+    text = re.sub(r"(?<![\w\\])(?:negative|minus)\s+(?=\$?(?:[0-9.(√]|\\))", "-", text, flags=re.IGNORECASE)
+    text = re.sub(r"^\s*\$?([0-9]+) to ([0-9]+)\$?\s*\.?\s*$", r"\1:\2", text)
+    text = re.sub(
+        r"(?<![\w.,])[0-9]{1,3}(?:[ \u00a0\u2009\u202f][0-9]{3})+,[0-9]+(?![0-9,])",
+        lambda m: re.sub(r"\s", "", m[0]).replace(",", "."),
+        text,
+    )
+    text = re.sub(r"\\\\\[[0-9.]+ ?(?:pt|em|ex|mm|cm)\]", r"\\\\", text)
+    text = re.sub(r"\(([0-9]+)\)(?=_\{?[0-9])", r"\1", text)
     text = re.sub(r"(?<=[0-9])[\u00a0\u2009\u202f](?=[0-9]{3}(?![0-9]))", "", text)
     text = _RAISED.sub(lambda m: f"^{{{unicodedata.normalize('NFKC', m[0])}}}", text)
     text = _LOWERED.sub(lambda m: f"_{{{unicodedata.normalize('NFKC', m[0])}}}", text)

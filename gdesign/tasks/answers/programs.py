@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from gdesign.tasks.answers.marked import without_thoughts
 
 _FENCE = re.compile(
-    r"^(?!\s*>(?!>>))(?P<before>[^`\n]*?)(?P<fence>`{3,}|(?<!\S)~{3,})[ \t]*(?P<info>[^`\n]*)$", re.MULTILINE
+    r"^(?![ \t]*>(?!>>))(?P<before>[^`\n]*?)(?P<fence>`{3,}|(?<!\S)~{3,})[ \t]*(?P<info>[^`\n]*)$", re.MULTILINE
 )
 _BEGINS = re.compile(r"^(?P<indent>[ \t]*)(?:from \w|import \w|def \w|async def \w|class \w|@\w)", re.MULTILINE)
 _TAGS = re.compile(
@@ -27,7 +27,7 @@ _NOT_MEANT = re.compile(
     r"\b(?:wrong(?:ly)?|incorrect(?:ly)?|(?:not|\w+n['\u2019]t)\s+(?:be\s+)?(?:correct|right|work)|na[iï]ve|buggy|flawed"
     r"|faulty|(?:bad|broken)\s+(?:example|code|idea|version|practice|approach|solution)|common\s+mistake|mistaken"
     r"|(?:will|would|might)\s+fail|(?:do|should)\s+not|(?:don|shouldn)['\u2019]t|slower|inefficient|brute[- ]force"
-    r"|worse|anti-?pattern|alternative(?:ly)?|another\s+(?:way|approach|version|option)|comparison|original"
+    r"|worse|for\s+reference|anti-?pattern|alternative(?:ly)?|another\s+(?:way|approach|version|option)|comparison|original"
     r"|falsch\w*|faux|incorrect[oa]|неправильн\w*|неверн\w*)\b|错误|間違",
     re.IGNORECASE,
 )
@@ -37,6 +37,13 @@ _MEANT = re.compile(
     r"|made|redo|again|now|should\s+be)\b",
     re.IGNORECASE,
 )
+_LABEL = re.compile(  # which nothing takes back
+    r"\W*(?:before|bad|wrong|incorrect|old)\W*"
+    r"|.*\b(?:buggy|wrong|incorrect|broken|faulty|original|old)\s+(?:code|version|program|function|solution|attempt)"
+    r"\s+(?:was|is|were|looked\s+like)\W*",
+    re.IGNORECASE,
+)
+_BACK = re.compile(r"[\W_]*(?:(?:but|however|so|unfortunately)\b,?\s*)?(?:this|that|it)\b", re.IGNORECASE)
 _SENTENCE = re.compile(r"[.!?;。](?:\s+|$)|\n+")
 
 
@@ -54,11 +61,20 @@ def program(text: str, names: Collection[str] = ()) -> str | None:
         text: What was written.
         names: What the program has to define; to assign the name its own result (`f = f(3)`) is a use.
     """
-    text = without_thoughts(text).replace("\r\n", "\n").replace("\r", "\n")
+    text = _SPACE.sub(_plain_space, without_thoughts(text).replace("\r\n", "\n").replace("\r", "\n"))
     fenced, rest = _fenced(text)
     blocks = sorted((*fenced, *_unfenced(rest)), key=lambda block: block.at)
     chosen = _chosen(blocks, names)
     return "\n\n\n".join(block.source for block in chosen) or None
+
+
+_SPACE = re.compile(r"^[^'\"\n]+$|^[ \t\u00a0\u202f\u200b\ufeff]+", re.MULTILINE)
+_PLAIN = {0xA0: " ", 0x202F: " ", 0x200B: None, 0xFEFF: None}
+
+
+def _plain_space(match: re.Match[str]) -> str:
+    """Return an indent, or a line without strings, with spaces that Python knows."""
+    return match[0] if match[0].isascii() else match[0].translate(_PLAIN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,7 +82,7 @@ class _Block:
     """A part of a reply that may be a program: where it stands and its source.
 
     `rank` says how likely it is meant; `defined` what it defines, `bound` that and what it imports, and
-    `needed` what it uses of others. One that does nothing, such as printed output, is none.
+    `needed` what it uses of others; `hollow` is of what it defines what has no body, as in a skeleton. One that does nothing, such as printed output, is none.
     """
 
     at: int
@@ -76,6 +92,7 @@ class _Block:
     defined: frozenset[str] = frozenset()
     bound: frozenset[str] = frozenset()
     needed: frozenset[str] = frozenset()
+    hollow: frozenset[str] = frozenset()
 
 
 _BROKEN, _UNFENCED, _FOREIGN, _PYTHON = range(4)
@@ -83,8 +100,14 @@ _BROKEN, _UNFENCED, _FOREIGN, _PYTHON = range(4)
 
 def _chosen(blocks: Sequence[_Block], names: Collection[str]) -> list[_Block]:
     """Return the blocks that make the program, in their order."""
+    whole = {name for block in blocks for name in block.defined - block.hollow}
+    blocks = [block for block in blocks if not block.hollow or not block.defined <= block.hollow & whole]
     last = sorted(blocks, key=lambda block: (block.meant, block.at))
-    main = {block for name in names for block in [b for b in last if name in b.defined][-1:]}
+    main = {
+        block
+        for name in names
+        for block in [b for b in last if name in b.defined and not (name in whole and name in b.hollow)][-1:]
+    }
     main = main or set(sorted(blocks, key=lambda block: (block.rank, block.meant, block.at))[-1:])
     while helpers := {
         block for name in _lacking(main) for block in [b for b in last if name in b.bound and b.meant][-1:]
@@ -119,15 +142,32 @@ def _block(source: str, *, at: int, before: str, tag: str | None = None) -> _Blo
         defined=frozenset(defined),
         bound=frozenset(bound),
         needed=frozenset(needed),
+        hollow=frozenset(n.name for n in tree.body if isinstance(n, _DEFINITION) and all(map(_is_hollow, n.body))),
     )
+
+
+_DEFINITION = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def _is_hollow(node: ast.stmt) -> bool:
+    match node:
+        case ast.Pass() | ast.Expr(value=ast.Constant()):
+            return True
+        case ast.Raise(exc=ast.Name(id="NotImplementedError") | ast.Call(func=ast.Name(id="NotImplementedError"))):
+            return True
+        case _ if isinstance(node, _DEFINITION):
+            return all(map(_is_hollow, node.body))
+    return False
 
 
 def _is_meant(before: str, source: str) -> bool:
     said = [s for s in _SENTENCE.split(before) if s.strip()][-1:]
+    if before.rstrip().endswith((".", "!", "。")):  # `This fails for 3.` is said of what stands before it
+        said = [s for s in said if not _BACK.match(s)]
     comment = source.partition("\n")[0]
     if comment.startswith("#") and len(comment.split()) < 6:
         said.append(comment)
-    return not any(_NOT_MEANT.search(s) and not _MEANT.search(s) for s in said)
+    return not any(_LABEL.fullmatch(s) or (_NOT_MEANT.search(s) and not _MEANT.search(s)) for s in said)
 
 
 def _without_prompts(source: str) -> str:
@@ -161,6 +201,8 @@ def _fenced(text: str) -> tuple[list[_Block], str]:
         source = text[start:end]
         if closing is None:
             source = _trimmed(textwrap.dedent(source)) or source
+        elif after == i + 1 and _parsed(textwrap.dedent(source)) is None:
+            source = _without_remarks(textwrap.dedent(source))
         tag = re.match(r"[\w+#-]*", opening["info"].strip(" \t{.").lower())
         block = _block(source, at=start, before=text[at : opening.start("fence")], tag=tag[0] if tag else "")
         if (block is None or block.rank == _BROKEN) and after > i + 1:
@@ -209,6 +251,16 @@ def _unfenced(text: str) -> Iterator[_Block]:
         if block is not None:
             yield block
         at = begins.start() + sum(len(line) + 1 for line in lines[: source.count("\n") + 1])
+
+
+def _without_remarks(source: str) -> str:
+    """Return a source without the prose behind it; as it is where more than prose stands there."""
+    kept = _trimmed(source)
+    behind = source[len(kept) :].strip("\n").split("\n")
+    return kept if kept and source.startswith(kept) and all(map(_REMARK.fullmatch, behind)) else source
+
+
+_REMARK = re.compile(r"[ \t]*|[-*>]? ?[A-Z][\w'’]*,?(?: [^=\n]*)? [a-z][^=\n]*[.:!?]")
 
 
 def _trimmed(source: str) -> str:

@@ -224,6 +224,8 @@ def _related(sides: list[list[Token]], signs: list[str]) -> Shape:
     """Return what a chain of relations says: the last value of `=`, an interval, or the relation itself."""
     if "≈" in signs:
         at = signs.index("≈")
+        if len(signs) == 1 and _is_name(sides[0]) and not _is_name(sides[1]) and not _value(sides[0]).value.is_number:
+            return _element(sides[1])  # x ≈ 2.5, where pi ≈ 3.14 is pi
         return _related(sides[: at + 1], signs[:at]) if at else _element(sides[0] or sides[1])
     if signs == ["∈"] or (signs == ["="] and _is_name(sides[0]) and sides[1][:1] and sides[1][0].text in _OPENING):
         return _element(sides[1])

@@ -1,6 +1,7 @@
 import asyncio
 import threading
 from itertools import combinations
+from time import perf_counter
 
 import pytest
 
@@ -23,6 +24,13 @@ def right(gold, reply):
         ("Hence $x + 1$ and $x + 2$", "x + 2"),
         ("Answer: **Clockwise**.", "clockwise"),
         ("nothing", None),
+        (r"答案是 $\frac{3}{4}$。", "0.75"),
+        (r"答案是 \(\frac34\)。", "0.75"),
+        ("Answer: 12 345,25", "12345.25"),
+        ("Antwort: 7,5", "7.5"),
+        ("Respuesta: $0,125$", "0.125"),
+        ("Answer: 7,5", "5, 7"),
+        ("So:\n\\[\n\\begin{pmatrix} 1 \\\\[4pt] x \\end{pmatrix}\n\\]", formula(r"Answer: $(1, x)$")),
     ],
 )
 def test_formulas_are_read_in_one_form(text, expected):
@@ -82,6 +90,11 @@ def test_a_displayed_or_boxed_formula_is_found(text):
         ("3:5", ["3 : 5", "6:10", "3/5"]),
         ("21", ["twenty-one", "$21$ hours", "21st", "21 m/s", "21 (or 21.0)", "There are $21$ such pairs"]),
         (r"\text{II and III}", ["II, III", "II and III"]),
+        ("-7", ["negative 7", "Minus 7.", r"negative $7$"]),
+        ("1.25", [r"$y \approx 1.25$", "x ≈ 1.25"]),
+        (r"\pi", [r"$\pi \approx 3.14$"]),
+        ("2:7", ["2 to 7"]),
+        ("1101_2", [r"$(1101)_2$", "(1101)_2"]),
         (r"\frac{3}{2}", ["2 - 1/2", "2-1/2", "1 1/2", "1.5 hours"]),
     ],
 )  # fmt: skip
@@ -140,6 +153,13 @@ def test_another_formula_is_wrong(gold, replies):
 )
 def test_equal_formulas_are_the_same_string(replies):
     assert len({formula(f"Answer: {r}") for r in replies}) == 1
+
+
+@pytest.mark.parametrize("mark", [r"\(", r"\["])
+def test_marks_that_are_never_closed_take_no_longer(mark):
+    began = perf_counter()
+    formula(f"x {mark} y " * 8_000)
+    assert perf_counter() - began < 1
 
 
 def test_a_list_is_a_pair_where_the_question_asks_for_one():

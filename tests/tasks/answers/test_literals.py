@@ -92,6 +92,17 @@ def test_hostile_source_is_unreadable(text):
         ("Answer: g(2) returns {5}", "{5}"),
         ("Answer: [0, 1] because both are kept", "[0, 1]"),
         ("Answer: abc", None),
+        ("We walk through it.\n\nThe result is `{'a': 1}`.", "{'a': 1}"),
+        ("```python\nx = [9]\n```\nSo it doubles x. Therefore, the function returns `[9, 9]`.", "[9, 9]"),
+        ("Step 1: [0]\nThe correct answer is (3, 'b').", "(3, 'b')"),
+        ("First.\n**Result:** `'zz'`", "'zz'"),
+        ("先看代码。\n答案是 {1: 2}。", "{1: 2}"),
+        ("Die Antwort ist `[7]`.", "[7]"),
+        ("Answer: {\n  'a': [1,\n 2],\n  'b': ')'\n}\nDone.", "{'a': [1, 2], 'b': ')'}"),
+        ("Answer: `(\n1,\n)`", "(1,)"),
+        ("Answer: f(2) = [\n\n3]", "[3]"),
+        ("Answer: [1,\nand so on", None),
+        ("The output is not [1, 2].", None),
     ],
 )
 def test_the_dress_of_a_literal_is_taken_off(text, expected):

@@ -1,3 +1,5 @@
+from time import perf_counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -178,3 +180,38 @@ def test_no_text_makes_it_raise(text):
 def test_a_long_reply_is_read_quickly():
     assert program("import this is prose\n" * 5000, ["f"]) is None
     assert program("```python\nx = '''\n" * 2000, ["f"]) is not None
+
+
+RIGHT = "def f(x):\n    return x + 1"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "```python\n{}\n```\nFor reference, the faulty version was:\n```python\ndef f(x):\n    return x\n```",
+        "After:\n```python\n{}\n```\nBefore:\n```python\ndef f(x):\n    return x\n```",
+        "```python\n{}\n```\n```python\n# Bad\ndef f(x):\n    return x\n```",
+        "```python\n{}\n```\nThe stub is:\n```python\ndef f(x):\n    '''Adds one.'''\n    ...\n```",
+        "```python\n{}\n```\n```python\ndef f(x):\n    raise NotImplementedError('later')\n```",
+        "```python\ndef f(x):\n    return x\n```\nThat is wrong for x = 0.\n```python\n{}\n```",
+        "```python\n{}\n\nThis adds one to whatever comes.\n```",
+    ],
+)
+@pytest.mark.parametrize("names", [("f",), ()])
+def test_what_is_shown_beside_a_program_is_none(reply, names):
+    assert program(reply.format(RIGHT), names) == RIGHT
+
+
+def test_a_skeleton_is_a_program_where_there_is_no_other():
+    assert program("```python\ndef f(x):\n    pass\n```", ["f"]) == "def f(x):\n    pass"
+
+
+def test_spaces_that_python_does_not_know_are_plain():
+    assert program("```python\ndef f(x):\n\u00a0\u00a0\u00a0\u00a0return\u00a0x\u200b + 1\n```") == RIGHT
+    assert program("```python\nx = '\u00a0'\n```") == "x = '\u00a0'"
+
+
+def test_empty_lines_take_no_time():
+    began = perf_counter()
+    program("x" + "\n" * 40_000)
+    assert perf_counter() - began < 1
