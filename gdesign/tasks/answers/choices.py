@@ -146,7 +146,7 @@ _GOES_ON = re.compile(
 _NOT_BUT = re.compile(r"not\s+[(\[]?[A-Z][)\]]?,?\s+but\s+", re.IGNORECASE)
 _IS_TRUE = re.compile(r"true|correct|right|yes|[✅✓✔]", re.IGNORECASE)
 _VERDICT = re.compile(
-    r"(?<!\w)[(\[*]*([A-Z])[)\].*]*\s*[-\u2013\u2014:=]?\s*(?:is\s)?"
+    r"(?<!\w)([A-Z])[)\].*]{0,4}\s*[-\u2013\u2014:=]?\s*(?:is\s)?"
     r"((?i:true|false|(?:in)?correct|right|wrong|yes|no)(?=[\s,;.)]|\Z)|[✅✓✔❌✗✘])"
 )
 
