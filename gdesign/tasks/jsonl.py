@@ -43,8 +43,10 @@ class JSONL:
     `choice` (a letter, or one of the options; without options a letter from A to Z), `formula`, `literal` (a Python
     value) or `code`. Without one it is `code` for a question with tests, `choice` for one with options, `number` for an
     answer that is a number in JSON, else `exact`. `choices` is another name of `options`. Keys that begin with `_` are
-    left alone; others are named once in a warning (`level`, `source`) and not used, but refused where they look like one
-    of these written wrong, or would be part of the question, the options or the tests (`context`, `image`). An answer that its own grader cannot read, or not in a reply that states it, is
+    left alone; others are named once in a warning (`level`, `source`) and not used, but refused where they look like
+    one
+    of these written wrong, or would be part of the question, the options or the tests (`context`, `image`). An
+    answer that its own grader cannot read, or not in a reply that states it, is
     refused.
 
     With the grader `code` the answer is a program that is right and `tests` is Python that raises where a program is

@@ -27,8 +27,9 @@ def suite_of(reference: str, tests: str, *, where: str) -> Suite:
     """Return the tests of a question as they are run.
 
     Lines `assert ...` are run as they stand. Functions and classes as pytest knows them, cases of unittest, functions
-    that hold an assert and that nothing calls, and examples behind `>>>` are run too; a bare comparison (or `all(...)`) is
-    asserted, and so is each part of an asserted tuple. What stands under `if __name__ == "__main__"` is run.
+    that hold an assert and that nothing calls, and examples behind `>>>` are run too; a bare comparison, or
+    `all(...)`, is asserted, and so is each part of an asserted tuple. What stands under `if __name__ == "__main__"` is
+    run.
 
     Args:
         reference: A program that is right.

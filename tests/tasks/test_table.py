@@ -156,7 +156,7 @@ def test_truth_values_and_a_spreadsheets_decimal_commas_are_read(tmp_path):
 @pytest.mark.parametrize("mark", ";\t")
 def test_tokens_that_may_be_thousands_are_refused(tmp_path, tokens, mark):
     results = mark.join(("qid", "model", "correct", "answer", "output_tokens_cl100k")) + "\n1;m;1;x;".replace(";", mark)
-    with pytest.raises(DataError, match=":2: .* is '.*'; expected a whole number of digits alone"):
+    with pytest.raises(DataError, match=r":2: .* is '.*'; expected a whole number of digits alone"):
         load_table(write(tmp_path, results=results + tokens + "\n"), "t")
 
 

@@ -46,7 +46,8 @@ def literal(text: str) -> str | None:
     r"""Return the Python literal that a text answers, in one canonical form.
 
     Reads the marked answer, else what is boxed, else the last `assert ... == X`, else the sentence that says it (`the
-    answer is X`; in the last line `the output is X`), else the last code block, else the whole text. Fences, bold, dollars, `\boxed{...}`, curly quotes, the call before it (`f(3) = `, `f(3) returns `) and
+    answer is X`; in the last line `the output is X`), else the last code block, else the whole text. Fences, bold,
+    dollars, `\boxed{...}`, curly quotes, the call before it (`f(3) = `, `f(3) returns `) and
     a reason behind it are dress. Values that Python holds equal look the same (`1.0` and `1`, the order of a set or a
     dict, the kind of quotes), but for `True` and `1`.
     """

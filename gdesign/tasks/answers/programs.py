@@ -82,7 +82,8 @@ class _Block:
     """A part of a reply that may be a program: where it stands and its source.
 
     `rank` says how likely it is meant; `defined` what it defines, `bound` that and what it imports, and
-    `needed` what it uses of others; `hollow` is of what it defines what has no body, as in a skeleton. One that does nothing, such as printed output, is none.
+    `needed` what it uses of others; `hollow` is of what it defines what has no body, as in a skeleton. One that does
+    nothing, such as printed output, is none.
     """
 
     at: int
@@ -260,7 +261,7 @@ def _without_remarks(source: str) -> str:
     return kept if kept and source.startswith(kept) and all(map(_REMARK.fullmatch, behind)) else source
 
 
-_REMARK = re.compile(r"[ \t]*|[-*>]? ?[A-Z][\w'’]*,?(?: [^=\n]*)? [a-z][^=\n]*[.:!?]")
+_REMARK = re.compile(r"[ \t]*|[-*>]? ?[A-Z][\w'\u2019]*,?(?: [^=\n]*)? [a-z][^=\n]*[.:!?]")
 
 
 def _trimmed(source: str) -> str:
