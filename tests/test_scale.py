@@ -41,7 +41,7 @@ def questions(train, validation, test):
     return (f"++task.num_train={train}", f"++task.num_validation={validation}", f"++task.num_test={test}")
 
 
-@pytest.mark.parametrize("num_llms", [1, 5, 25], ids=["4", "20", "100"])
+@pytest.mark.parametrize("num_llms", [1, pytest.param(5, marks=pytest.mark.slow), 25], ids=["4", "20", "100"])
 @pytest.mark.parametrize("designer", METHODS)
 def test_by_default_it_draws_runs_and_learns(designer, num_llms, tmp_path):
     quiet()

@@ -236,7 +236,7 @@ def draw_designs(designs: Sequence[tuple[str, Design]], out: Path | BinaryIO) ->
     depths = [_depths(d) for _, d in designs]
     widths = [max(d) + 2 for d in depths]
     heights = [max(d.count(x) for x in d) + 0.9 for d in depths]
-    figure = _figure(2.4 * max(widths) + 0.6, sum(1.15 * h for h in heights))
+    figure = _figure(max(7.0, 2.4 * max(widths) + 0.6), sum(1.15 * h for h in heights))
     panels = figure.subplots(len(designs), squeeze=False, gridspec_kw={"height_ratios": heights})
     llms = sorted({a.llm for _, d in designs for a in d.agents})
     for axes, (title, design), depth in zip(panels[:, 0], designs, depths, strict=True):
