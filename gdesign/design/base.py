@@ -40,7 +40,8 @@ class Draft:
     Args:
         designs: Builds the designs when they are first asked for.
         log_prob: Log-probability of each drawn design.
-        entropy: Of the distribution each design was drawn from, as its method defines it; None for 0.
+        entropy: Of a decision, on average over those that a draw may take, so that a weight means the same on pools of
+            any size; beside what was likely before anything was learned, where a method has such. None for 0.
         penalty: The method's own regulariser, to be added to the loss; None for 0.
         soft: Probability of each edge (from, to) where the method has edges; None elsewhere.
         value: The utility that the method's critic expects of each drawn design; None without a critic.

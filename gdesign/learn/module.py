@@ -66,7 +66,8 @@ class DesignModule(L.LightningModule):
         replay: Runs of earlier steps that a critic goes over again, at prices drawn anew; None for none.
         teacher: Gives the designs to imitate; then none is drawn and run in training.
         num_designs: K.
-        entropy_weight: What entropy earns in the loss at the first step.
+        entropy_weight: What the entropy of a decision earns in the loss at the first step. Where all designs drawn for
+            a question are the same they are run once and teach nothing by comparison; entropy keeps others coming.
         final_entropy_weight: The same at the last step, reached in a straight line; None for the same throughout.
         penalty_weight: What the method's own regulariser costs in the loss.
         usd_weight_range: Lowest and highest lambda that each training task draws its own from, evenly by its
