@@ -21,8 +21,6 @@ EPOCHS = 3
 NUM_TRAIN = 450
 WORLDS = {"demo": "the first world, 4 agents", "wider_world": "the wider world, 24 agents"}
 METHODS = ("critic", "joint", "gdesigner", "supernet", "cascade_router", "autoregressive", "relaxed")
-FEWER = {("wider_world", "critic"): ("designer.shapes=[single,pair,vote,cascade,asking]",)}
-"""critic lists its designs without evidence to choose by: with all shapes they are too many."""
 CONVOLUTIONS = ("none", "mean", "gat", "transformer")
 WITHOUT = {
     "all edges": (),
@@ -47,14 +45,12 @@ class Cell(NamedTuple):
     @property
     def overrides(self) -> tuple[str, ...]:
         """The command line."""
-        fewer = FEWER.get((self.world, self.method), ())
         return (
             f"experiment={self.world}",
             f"trainer.max_epochs={EPOCHS}",
             f"++task.num_train={NUM_TRAIN}",
             f"designer={self.method}",
             f"gnn={self.gnn}",
-            *fewer,
             *WITHOUT[self.edges],
         )
 

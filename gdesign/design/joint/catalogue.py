@@ -13,11 +13,8 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from gdesign.design.joint.places import Places
-from gdesign.encode.problem import Space
+from gdesign.encode.problem import USUAL_TOKENS, Space
 from gdesign.types import Agent, Design
-
-USUAL_TOKENS = (300, 200)
-"""Prompt and completion tokens that a call is taken to need where no reply of the agent is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
