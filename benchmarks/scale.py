@@ -26,6 +26,8 @@ OTHERS = ("knn", "ridge", "mf", "search", "random_search", "tree_search")
 SINGLE = "best single agent"
 QUESTIONS = {"num_train": 300, "num_validation": 90, "num_test": 450}
 USD_WEIGHT = 0.05
+FIRST_SEED = 1
+"""Defaults were chosen with seed 0."""
 
 
 def overrides(method: str, size: int, seed: int, out: Path) -> tuple[str, ...]:
@@ -110,7 +112,7 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="write the page to this file too")
     args = parser.parse_args()
     began = time.perf_counter()
-    methods, seeds = [SINGLE, *args.methods], range(args.seeds)
+    methods, seeds = [SINGLE, *args.methods], range(FIRST_SEED, FIRST_SEED + args.seeds)
     args.out.mkdir(parents=True, exist_ok=True)
     if not args.tables:
         jobs = [partial(run, m, size, seed, args.out) for seed in seeds for size in args.sizes for m in methods]

@@ -19,6 +19,7 @@ from torch_geometric.data import Batch
 from gdesign.agents import teams
 from gdesign.design.base import Expected, Searched, Trials
 from gdesign.design.joint.catalogue import Catalogue
+from gdesign.design.joint.crossed import crossed
 from gdesign.design.joint.listed import Listed, Look
 from gdesign.design.joint.profiles import Profiles
 from gdesign.design.joint.record import Record, Replied
@@ -33,6 +34,8 @@ SURVIVE = 4
 """One agent in so many goes on to the next round of questions where not all can be asked everything."""
 REPEATED = 10
 """One question in so many is asked again where copies may be drawn."""
+CHOICE = 0.05
+"""How much less, in utility, an agent is expected to be worth that would be chosen e times more seldom."""
 
 
 class Evidence(Listed, Searched):
@@ -161,26 +164,25 @@ class Evidence(Listed, Searched):
         chosen = fit[torch.randperm(len(fit), generator=generator)[: self.num_probes]]
         rounds = budget(len(new), len(chosen), self.max_probes)
         if record is None:
-            chosen = chosen[: rounds[-1][1]].sort().values if len(rounds) == 1 else chosen[: rounds[-1][1]]
+            chosen = chosen[: rounds[-1][1]].sort().values
             weight = torch.tensor([tasks[i].weight for i in chosen.tolist()])
             record = Record.empty(tasks=[names[i] for i in chosen.tolist()], x=x[chosen], weight=weight)
             rows[chosen] = torch.arange(len(chosen))
-        record, asked, last = record.joined(new), list(new), 0
+        record, asked = record.joined(new), list(new)
+        task = {row: tasks[i] for row, i in zip(rows[chosen].tolist(), chosen.tolist(), strict=True)}
         for num_agents, num in rounds:
-            asked = best_of(record, asked, num_agents, problems=problems, tasks=tasks[:1])
-            part = chosen[last:num].tolist()
-            jobs = [Job(teams.single([agent]), tasks[i], 0) for i in part for agent in asked]
-            again = part[: -(-len(part) // REPEATED)] if self.reuse else []
-            jobs += [Job(teams.single([agent]), tasks[i], 1) for i in again for agent in asked]
-            places = [int(rows[i]) for i in (*part, *again) for _ in asked]
+            asked = best_of(record, asked, num_agents)
+            cells = unseen(record, asked, rows[chosen], num)
+            again = [cell for cell in cells if self.reuse and cell[0] < -(-len(chosen) // REPEATED)]
+            jobs = [Job(teams.single([agent]), task[row], 0) for row, agent in cells]
+            jobs += [Job(teams.single([agent]), task[row], 1) for row, agent in again]
             results = yield jobs
             record = record.told(
                 [
-                    Replied(place, job.design.agents[0], run.answer, outcome.score, 1000 * outcome.usd)
-                    for place, job, (run, outcome) in zip(places, jobs, results, strict=True)
+                    Replied(row, agent, run.answer, outcome.score, 1000 * outcome.usd)
+                    for (row, agent), (run, outcome) in zip([*cells, *again], results, strict=True)
                 ]
             )
-            last = num
         self._record = record
         self._catalogue = self._known = None
 
@@ -242,27 +244,37 @@ def budget(num_agents: int, num_questions: int, max_runs: int | None) -> list[tu
     return rounds
 
 
-def best_of(
-    record: Record, agents: Sequence[Agent], num: int, *, problems: ProblemEncoder, tasks: Sequence[Task]
-) -> list[Agent]:
-    """Return the agents that look best so far at one of several prices of cost, in the order given.
+def unseen(record: Record, agents: Sequence[Agent], rows: Int[Tensor, " Q"], num: int) -> list[tuple[int, Agent]]:
+    """Return which agent is asked what, so that each has been asked so many of the questions in the end.
 
-    An agent of which little was seen is judged by others with a like text, too.
+    Each begins where the one before it ended, so that every question is asked about as often as any other.
+
+    Args:
+        rows: The questions, by their places in the record.
+        num: How many of these each agent will have been asked.
+    """
+    cells, start = [], 0
+    for agent in agents:
+        seen = record.seen[rows, record.agents.index(agent)].roll(-start)
+        left = rows.roll(-start)[~seen][: max(0, num - int(seen.sum()))]
+        cells += [(row, agent) for row in left.tolist()]
+        start = (start + len(left)) % len(rows)
+    return sorted(cells, key=lambda cell: cell[0])
+
+
+def best_of(record: Record, agents: Sequence[Agent], num: int) -> list[Agent]:
+    """Return the agents that look best so far, each on some questions at some price of cost, in the order given.
+
+    An agent counts by how often it would be chosen alone, at several prices; of those that never would, by how near
+    they come. So a specialist goes on although it is poor at most.
     """
     if num >= len(agents):
         return list(agents)
     columns = [record.agents.index(agent) for agent in agents]
-    seen = record.seen[:, columns].double()
-    count = seen.sum(0).clamp_min(1)
-    score, usd = ((part[:, columns].double() * seen).sum(0) / count for part in (record.scores, record.usd))
-    problem = problems(tasks)
-    x = problem.x[problem.slot >= 0][[problems.space.agents.index(agent) for agent in agents]].double()
-    x = x - x.mean(0)
-    like = x @ x.mT
-    kernel = like / like.diagonal().mean().clamp_min(1e-9) + torch.eye(len(x), dtype=x.dtype)
-    level = score.mean()
-    smooth = kernel @ torch.linalg.solve(kernel + torch.diag(0.2 / 0.04 / count), score - level) + level
-    prices = torch.tensor([0.0, *PRICES], dtype=torch.float64)[:, None]
-    rank = (smooth - prices * usd).argsort(descending=True).argsort().amin(0)
-    kept = rank.argsort(stable=True)[:num].sort().values
+    seen = record.seen[:, columns]
+    score = crossed(agents, record.x, record.scores[:, columns], seen)
+    usd = (record.usd[:, columns] * seen).sum(0) / seen.sum(0).clamp_min(1)
+    worth = torch.stack([score - price * usd for price in (0.0, *PRICES)])
+    share = (worth / CHOICE).softmax(-1).mean((0, 1))
+    kept = share.argsort(descending=True, stable=True)[:num].sort().values
     return [agents[i] for i in kept.tolist()]

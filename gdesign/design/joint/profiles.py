@@ -6,14 +6,16 @@ and the profiles as keys, says how much each of them counts; its scale is the er
 questions it has not seen. So what cannot be told from the text does not count, and nobody says which questions are of
 one kind.
 
-An agent that was asked only some of the questions is taken to have replied to the others as its replies so far, what
-all others replied there, and the text let expect: right, wrong like most who are wrong, or wrong in its own way, each
-with its probability.
+An agent that was asked only some of the questions is taken to have replied to the others as is to be expected: right,
+wrong like most who are wrong, or wrong in its own way, each with its probability. Where few were asked everything,
+that goes by agents that have something in common with it (gdesign.design.joint.crossed); for one that was added later,
+by its replies so far, what all others replied to the question, and the text.
 
 Shape letters: T past questions, B new ones, C candidates, D text features, R numbers of a profile, L designs, K places
 of a shape, Q prices of cost, V ways to reply, F numbers that are told.
 """
 
+from collections.abc import Sequence
 from copy import copy
 from typing import NamedTuple
 
@@ -23,8 +25,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from gdesign.design.base import Expected
+from gdesign.design.joint.crossed import crossed
 from gdesign.design.joint.vocabulary import compose
-from gdesign.types import Design
+from gdesign.types import Agent, Design
 
 CHUNK = 1 << 22
 """Outcomes composed at once; bounds the memory that takes."""
@@ -40,6 +43,7 @@ class Profiles:
     """Single replies of C agents to T questions, attended to by the predicted profile of a new one.
 
     Args:
+        agents: The candidates.
         ids: Equal for equal answers to one question; -1 for an unreadable one. What is not named is as in `Record`.
         usd: Of each agent alone, USD for 1,000 questions.
         seen: Which replies are known; all, of some agents.
@@ -52,6 +56,7 @@ class Profiles:
     def __init__(
         self,
         *,
+        agents: Sequence[Agent],
         x: Float[Tensor, "T D"],
         ids: Int[Tensor, "T C"],
         scores: Float[Tensor, "T C"],
@@ -67,7 +72,8 @@ class Profiles:
         text_weight: float = 3.0,
     ) -> None:
         whole = seen.all(0)
-        ways = _Ways.of(x, ids, scores, usd, seen, text_weight)
+        self.added = torch.zeros_like(whole) if added is None else added
+        ways = _Ways.of(agents, x, ids, scores, usd, seen, self.added, text_weight)
         outcomes = torch.cat([ways.right, cost_weight * (ways.usd + 1e-6).log()], dim=1).double()
         mean = outcomes.mean(0)
         centred = outcomes - mean
@@ -92,7 +98,6 @@ class Profiles:
         fresh = (unseen_scores + mean[: len(whole)]).clamp(0.0, 1.0).to(x)
         steady = _steady(scores, again, fresh) if again is not None else 1.0
         self.ids, self.scores = ways.drawn(fresh, steady)
-        self.added = torch.zeros_like(whole) if added is None else added
         self.weight = weight / weight.sum()
         self.keys: Tensor = keys.to(x)
         self.map = weights.to(x)
@@ -184,14 +189,16 @@ class _Ways(NamedTuple):
     @classmethod
     def of(
         cls,
+        agents: Sequence[Agent],
         x: Float[Tensor, "T D"],
         ids: Int[Tensor, "T C"],
         scores: Float[Tensor, "T C"],
         usd: Float[Tensor, "T C"],
         seen: Bool[Tensor, "T C"],
+        added: Bool[Tensor, " C"],
         text_weight: float,
     ) -> "_Ways":
-        """Expect what was not seen, by what those who were asked everything replied, and the text."""
+        """Expect what was not seen."""
         whole = seen.all(0)
         right, popular = (_commonest(ids[:, whole], keep) for keep in (scores[:, whole] > 0, scores[:, whole] == 0))
         right[right < 0] = torch.iinfo(ids.dtype).max  # a right answer that nobody gave
@@ -199,9 +206,12 @@ class _Ways(NamedTuple):
         with_most = (wrong & (ids == popular[:, None]) & (ids >= 0)).sum(0) / wrong.sum(0).clamp_min(1)
         expected, usd = scores.clone(), usd.clone()
         told, known_usd = torch.cat([scores[:, whole], text_weight * x], dim=1), usd[:, whole]
+        if bool((~whole & ~added).any()):
+            expected = torch.where(seen, scores, crossed(agents, x, scores, seen))
         for c in (~whole).nonzero()[:, 0].tolist():
             unasked = ~seen[:, c]
-            expected[unasked, c] = _logistic(told, scores[:, c], seen[:, c])[unasked]
+            if added[c]:
+                expected[unasked, c] = _logistic(told, scores[:, c], seen[:, c])[unasked]
             usd[unasked, c] = _ridge_of_logs(known_usd, usd[:, c], seen[:, c])[unasked]
         return cls(ids, scores, seen, expected, usd, torch.stack([right, popular], dim=1), with_most)
 

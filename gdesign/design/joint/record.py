@@ -126,7 +126,7 @@ class Record:
             )
         columns = [self.agents.index(a) for a in agents]
         by_agent = {name: getattr(self, name)[:, columns] for name in ("ids", "scores", "usd", "seen", "again")}
-        return by_agent | {"x": self.x, "added": self.added[columns], "weight": self.weight}
+        return by_agent | {"agents": agents, "x": self.x, "added": self.added[columns], "weight": self.weight}
 
     def state(self) -> dict[str, Any]:
         """Return tensors, lists and strings, which a checkpoint may hold."""

@@ -2,6 +2,9 @@ import torch
 
 from gdesign.design.joint.profiles import Profiles
 from gdesign.design.joint.vocabulary import SHAPES
+from gdesign.types import Agent
+
+AGENTS = tuple(Agent(role="assistant", llm=f"llm-{i}", operator="answer") for i in range(3))
 
 
 def two_kinds(num: int = 60) -> tuple[torch.Tensor, torch.Tensor]:
@@ -16,6 +19,7 @@ def evidence(x: torch.Tensor, kind: torch.Tensor) -> Profiles:
     """Agent 0 is right on questions of kind 0, agent 1 on those of kind 1."""
     scores = torch.stack([kind == 0, kind == 1], dim=1).float()
     return Profiles(
+        agents=AGENTS[:2],
         x=x,
         ids=(scores - 1).to(torch.int16) * torch.tensor([1, 2], dtype=torch.int16),
         scores=scores,
@@ -68,11 +72,13 @@ def partly_asked(num_asked: int) -> tuple[Profiles, torch.Tensor]:
     seen[num_asked:, 2] = False
     ids = torch.stack([1 - kind, 2 * kind, 1 - kind], dim=1).to(torch.int16)  # right: 1 and 2; wrong: 0 and 0
     known = Profiles(
+        agents=AGENTS,
         x=x,
         ids=ids * seen,
         scores=scores * seen,
         usd=torch.tensor([1.0, 2.0, 3.0]).expand(60, 3) * seen,
         seen=seen,
+        added=torch.tensor([False, False, True]),
         weight=torch.ones(60),
     )
     return known, kind
@@ -108,6 +114,7 @@ def test_copies_of_an_agent_that_wavers_are_worth_more_when_they_vote():
     generator = torch.Generator().manual_seed(0)
     first, second = ((torch.rand(300, 2, generator=generator) < 0.7).float() for _ in range(2))
     known = Profiles(
+        agents=AGENTS[:2],
         x=torch.ones(300, 1),
         ids=first.to(torch.int16) - 1,
         scores=first,
@@ -129,6 +136,13 @@ def test_an_agent_that_was_always_right_is_expected_to_be():
     seen = right > 0
     seen[10:, 1] = False
     known = Profiles(
-        x=x, ids=right.to(torch.int16), scores=right * seen, usd=right * seen, seen=seen, weight=torch.ones(60)
+        agents=AGENTS[:2],
+        x=x,
+        ids=right.to(torch.int16),
+        scores=right * seen,
+        usd=right * seen,
+        seen=seen,
+        added=torch.tensor([False, True]),
+        weight=torch.ones(60),
     )
     assert known.outcomes(SHAPES["single"].skeleton, torch.tensor([[1]])).score.mean() > 0.95
