@@ -8,10 +8,11 @@ questions have in common (the intrinsic model of coregionalization; Bonilla et a
 where g is everybody, the role, the LLM, the operator, role and LLM, and the agent itself, x are text features, and h
 is how hard a question is for all. A few hundred replies then tell of hundreds of agents who is good at what.
 
-Shape letters: T questions, C agents.
+Shape letters: T questions, C agents, S replies that were seen.
 """
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -37,46 +38,72 @@ TOLERANCE = 1e-4
 """How exactly the linear system is solved."""
 
 
-def crossed(
-    agents: Sequence[Agent], x: Float[Tensor, "T D"], scores: Float[Tensor, "T C"], seen: Bool[Tensor, "T C"]
-) -> Float[Tensor, "T C"]:
-    """Return the score in [0, 1] expected of every agent on every question.
+class Crossed:
+    """What is expected of some agents on some questions.
 
     Args:
         x: Text features of the questions.
-        scores: Of replies; what was not seen does not count.
-        seen: Who was asked what; somebody something.
     """
-    from scipy.sparse.linalg import LinearOperator, cg  # slow to import, and needed for large pools alone
 
-    x = x.double()
-    x = x - x.mean(0)
-    like = x @ x.mT
-    like = like / like.diagonal().mean().clamp_min(1e-9)
-    level = torch.zeros(len(agents), len(agents), dtype=torch.float64)
-    by_text = torch.zeros_like(level)
-    for key, m, t in GROUPS:
-        keys = [key(a) for a in agents]
-        number = {k: i for i, k in enumerate(dict.fromkeys(keys))}
-        group = torch.tensor([number[k] for k in keys])
-        share = (group[:, None] == group).double()
-        level, by_text = level + m * share, by_text + t * share
-    row, column = seen.nonzero().T
-    mean = scores[seen].double().mean()
+    def __init__(self, agents: Sequence[Agent], x: Float[Tensor, "T D"]) -> None:
+        x = x.double()
+        x = x - x.mean(0)
+        like = x @ x.mT
+        self.like = like / like.diagonal().mean().clamp_min(1e-9)
+        self.level = torch.zeros(len(agents), len(agents), dtype=torch.float64)
+        self.by_text = torch.zeros_like(self.level)
+        for key, m, t in GROUPS:
+            keys = [key(a) for a in agents]
+            number = {k: i for i, k in enumerate(dict.fromkeys(keys))}
+            group = torch.tensor([number[k] for k in keys])
+            share = (group[:, None] == group).double()
+            self.level += m * share
+            self.by_text += t * share
 
-    def covariance(weights: np.ndarray) -> Float[Tensor, "T C"]:
-        table = torch.zeros(seen.shape, dtype=torch.float64)
-        table[row, column] = torch.from_numpy(np.array(weights, dtype=np.float64)).flatten()
-        return (table @ level).sum(0) + like @ table @ by_text + HARDNESS * table.sum(1, keepdim=True)
+    def mean(self, scores: Float[Tensor, "T C"], seen: Bool[Tensor, "T C"]) -> Float[Tensor, "T C"]:
+        """Return the score in [0, 1] expected of every agent on every question.
 
-    def system(weights: np.ndarray) -> np.ndarray:
-        return covariance(weights)[row, column].numpy() + NOISE * weights.ravel()
+        Args:
+            scores: Of replies; what was not seen does not count.
+            seen: Who was asked what; somebody something.
+        """
+        level = scores[seen].double().mean()
+        return (self._told((scores[seen].double() - level), seen) + level).clamp(0.0, 1.0).to(scores)
 
-    size = (len(row), len(row))
-    weights, _ = cg(
-        LinearOperator(size, matvec=system, dtype=np.float64),
-        (scores[row, column].double() - mean).numpy(),
-        rtol=TOLERANCE,
-        maxiter=1000,
-    )
-    return (covariance(weights) + mean).clamp(0.0, 1.0).to(scores)
+    def drawn(
+        self, scores: Float[Tensor, "T C"], seen: Bool[Tensor, "T C"], generator: torch.Generator
+    ) -> Float[Tensor, "T C"]:
+        """Return a draw of what may be expected, given what was seen (Matheron's rule; Wilson et al., ICML 2020)."""
+
+        def normal(*shape: int) -> Tensor:
+            return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+        num, num_agents = seen.shape
+        prior = self._roots[0] @ normal(num_agents) + self._roots[1] @ normal(num, num_agents) @ self._roots[2].mT
+        prior = prior + HARDNESS**0.5 * normal(num, 1)
+        replies = prior[seen] + NOISE**0.5 * normal(int(seen.sum()))
+        level = scores[seen].double().mean()
+        return (prior + self._told(scores[seen].double() - level - replies, seen) + level).to(scores)
+
+    @cached_property
+    def _roots(self) -> list[Tensor]:
+        found = [torch.linalg.eigh(k) for k in (self.level, self.like, self.by_text)]
+        return [vectors * values.clamp_min(0.0).sqrt() for values, vectors in found]
+
+    def _told(self, replies: Float[Tensor, " S"], seen: Bool[Tensor, "T C"]) -> Float[Tensor, "T C"]:
+        from scipy.sparse.linalg import LinearOperator, cg  # slow to import, and needed for large pools alone
+
+        def covariance(weights: np.ndarray) -> Float[Tensor, "T C"]:
+            table = torch.zeros(seen.shape, dtype=torch.float64)
+            table[seen] = torch.from_numpy(np.array(weights, dtype=np.float64)).flatten()
+            shared = (table @ self.level).sum(0) + self.like @ table @ self.by_text
+            return shared + HARDNESS * table.sum(1, keepdim=True)
+
+        def system(weights: np.ndarray) -> np.ndarray:
+            told: np.ndarray = covariance(weights)[seen].numpy() + NOISE * weights.ravel()
+            return told
+
+        num = len(replies)
+        matrix = LinearOperator((num, num), matvec=system, dtype=np.float64)
+        weights, _ = cg(matrix, replies.numpy(), rtol=TOLERANCE, maxiter=1000)
+        return covariance(weights)

@@ -7,19 +7,18 @@ this one (gdesign.design.joint.profiles). Nothing is trained by gradient. docs/m
 Shape letters: T problems in a batch, P past questions, A agents, L listed designs, D text features.
 """
 
-import math
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch_geometric.data import Batch
 
 from gdesign.agents import teams
 from gdesign.design.base import Expected, Searched, Trials
 from gdesign.design.joint.catalogue import Catalogue
-from gdesign.design.joint.crossed import crossed
+from gdesign.design.joint.crossed import Crossed
 from gdesign.design.joint.listed import Listed, Look
 from gdesign.design.joint.profiles import Profiles
 from gdesign.design.joint.record import Record, Replied
@@ -30,12 +29,10 @@ from gdesign.types import Agent, Design, Job, Outcome, Run, Task
 
 PRICES = (0.005, 0.02, 0.05, 0.1)
 """Prices of cost that designs are proposed at before anything is trained."""
-SURVIVE = 4
-"""One agent in so many goes on to the next round of questions where not all can be asked everything."""
+BATCH = 100
+"""Runs after which it is chosen anew who is asked what, where not all can be asked everything."""
 REPEATED = 10
 """One question in so many is asked again where copies may be drawn."""
-CHOICE = 0.05
-"""How much less, in utility, an agent is expected to be worth that would be chosen e times more seldom."""
 
 
 class Evidence(Listed, Searched):
@@ -47,7 +44,8 @@ class Evidence(Listed, Searched):
     Args:
         num_probes: How many training questions each agent is asked alone at most, None for all.
         max_probes: How many such runs there are in all; where not every agent can be asked all of these questions,
-            every agent is asked a few, the better ones more, and the best all. None for no limit.
+            each is asked once, and then those that may be the best for a question at some price (Thompson sampling:
+            Thompson, Biometrika 1933). None for no limit.
         num_factors: How many numbers the profile of a past question has at most.
         cost_weight: What a unit of log cost counts in a profile beside a unit of score.
         ridge: Strength of the penalty on the maps from text to profile, and to each agent's score.
@@ -75,6 +73,8 @@ class Evidence(Listed, Searched):
         super().__init__(space=space, shapes=shapes, reuse=reuse, temperature=temperature, explored=explored)
         self.num_probes = num_probes
         self.max_probes = max_probes
+        if max_probes is not None and (num_probes is None or len(set(space.agents)) * num_probes > max_probes):
+            self.num_runs = max_probes + max_probes // REPEATED * reuse
         self._settings: dict[str, Any] = {
             "num_factors": num_factors,
             "cost_weight": cost_weight,
@@ -162,18 +162,20 @@ class Evidence(Listed, Searched):
                 "the new ones reply could be compared; keep the task and seed of the run that start names"
             )
         chosen = fit[torch.randperm(len(fit), generator=generator)[: self.num_probes]]
-        rounds = budget(len(new), len(chosen), self.max_probes)
         if record is None:
-            chosen = chosen[: rounds[-1][1]].sort().values
+            chosen = chosen.sort().values
             weight = torch.tensor([tasks[i].weight for i in chosen.tolist()])
             record = Record.empty(tasks=[names[i] for i in chosen.tolist()], x=x[chosen], weight=weight)
             rows[chosen] = torch.arange(len(chosen))
-        record, asked = record.joined(new), list(new)
+        record = record.joined(new)
         task = {row: tasks[i] for row, i in zip(rows[chosen].tolist(), chosen.tolist(), strict=True)}
-        for num_agents, num in rounds:
-            asked = best_of(record, asked, num_agents)
-            cells = unseen(record, asked, rows[chosen], num)
-            again = [cell for cell in cells if self.reuse and cell[0] < -(-len(chosen) // REPEATED)]
+        left = len(new) * len(task)
+        if self.max_probes is not None:
+            left = min(left, max(self.max_probes, len(new)))
+        while left > 0:
+            cells = next_asked(record, new, list(task), left, generator)
+            left -= len(cells)
+            again = [cell for cell in cells if self.reuse and cell[0] < -(-len(task) // REPEATED)]
             jobs = [Job(teams.single([agent]), task[row], 0) for row, agent in cells]
             jobs += [Job(teams.single([agent]), task[row], 1) for row, agent in again]
             results = yield jobs
@@ -228,53 +230,36 @@ class Attended(Look):
         return Expected((attention * score.mT).sum(-1), (attention * usd.mT).sum(-1))
 
 
-def budget(num_agents: int, num_questions: int, max_runs: int | None) -> list[tuple[int, int]]:
-    """Return rounds of questions: how many agents are asked, up to which question; all agents first, fewer then.
+def next_asked(
+    record: Record, agents: Sequence[Agent], rows: Sequence[int], num: int, generator: torch.Generator
+) -> list[tuple[int, Agent]]:
+    """Return which questions of the record to ask which agents next, by question.
 
-    Each round has as many runs as any other (successive halving, with a quarter for a half).
-    """
-    if max_runs is None or num_agents * num_questions <= max_runs:
-        return [(num_agents, num_questions)]
-    num_rounds = max(1, round(math.log(num_agents / 8, SURVIVE)) + 1)
-    rounds, last = [], 0
-    for r in range(num_rounds):
-        left = max(1, num_agents // SURVIVE**r)
-        last = min(num_questions, last + max(3, max_runs // num_rounds // left))
-        rounds.append((left, last))
-    return rounds
-
-
-def unseen(record: Record, agents: Sequence[Agent], rows: Int[Tensor, " Q"], num: int) -> list[tuple[int, Agent]]:
-    """Return which agent is asked what, so that each has been asked so many of the questions in the end.
-
-    Each begins where the one before it ended, so that every question is asked about as often as any other.
+    Everything, if that is what the budget is; else each agent something, and when that is done, for some questions the
+    agent that is best alone in a draw of what may be expected, at a price of cost that is drawn, too. So what is asked
+    next depends on what was said, and a specialist is found although it is poor at most questions.
 
     Args:
         rows: The questions, by their places in the record.
-        num: How many of these each agent will have been asked.
+        num: How many runs are left.
+        generator: Draws.
     """
-    cells, start = [], 0
-    for agent in agents:
-        seen = record.seen[rows, record.agents.index(agent)].roll(-start)
-        left = rows.roll(-start)[~seen][: max(0, num - int(seen.sum()))]
-        cells += [(row, agent) for row in left.tolist()]
-        start = (start + len(left)) % len(rows)
-    return sorted(cells, key=lambda cell: cell[0])
+    columns = torch.tensor([record.agents.index(agent) for agent in agents])
+    seen = record.seen[:, columns][rows]
+    if int((~seen).sum()) <= num:
+        return [(row, agents[c]) for row, unasked in zip(rows, ~seen, strict=True) for c in _places(unasked)]
+    never = _places(~seen.any(0))
+    if never:
+        return sorted(((rows[i % len(rows)], agents[c]) for i, c in enumerate(never)), key=lambda cell: cell[0])
+    likely = Crossed(record.agents, record.x).drawn(record.scores, record.seen, generator)
+    usd = (record.usd * record.seen).sum(0) / record.seen.sum(0).clamp_min(1)
+    num_asked = min(num, len(rows), BATCH)
+    order = torch.randperm(len(rows), generator=generator)[:num_asked].sort().values
+    price = torch.tensor((0.0, *PRICES))[torch.randint(1 + len(PRICES), (num_asked, 1), generator=generator)]
+    worth = (likely[torch.tensor(rows)[order]] - price * usd)[:, columns].masked_fill(seen[order], -torch.inf)
+    best = worth.argmax(1).tolist()
+    return [(rows[i], agents[c]) for i, c in zip(order.tolist(), best, strict=True) if not seen[i].all()]
 
 
-def best_of(record: Record, agents: Sequence[Agent], num: int) -> list[Agent]:
-    """Return the agents that look best so far, each on some questions at some price of cost, in the order given.
-
-    An agent counts by how often it would be chosen alone, at several prices; of those that never would, by how near
-    they come. So a specialist goes on although it is poor at most.
-    """
-    if num >= len(agents):
-        return list(agents)
-    columns = [record.agents.index(agent) for agent in agents]
-    seen = record.seen[:, columns]
-    score = crossed(agents, record.x, record.scores[:, columns], seen)
-    usd = (record.usd[:, columns] * seen).sum(0) / seen.sum(0).clamp_min(1)
-    worth = torch.stack([score - price * usd for price in (0.0, *PRICES)])
-    share = (worth / CHOICE).softmax(-1).mean((0, 1))
-    kept = share.argsort(descending=True, stable=True)[:num].sort().values
-    return [agents[i] for i in kept.tolist()]
+def _places(where: Bool[Tensor, " N"]) -> list[int]:
+    return [int(i) for i in where.nonzero()[:, 0]]

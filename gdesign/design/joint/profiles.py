@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from gdesign.design.base import Expected
-from gdesign.design.joint.crossed import crossed
+from gdesign.design.joint.crossed import Crossed
 from gdesign.design.joint.vocabulary import compose
 from gdesign.types import Agent, Design
 
@@ -200,14 +200,15 @@ class _Ways(NamedTuple):
     ) -> "_Ways":
         """Expect what was not seen."""
         whole = seen.all(0)
-        right, popular = (_commonest(ids[:, whole], keep) for keep in (scores[:, whole] > 0, scores[:, whole] == 0))
+        known = seen & ~added
+        right, popular = (_commonest(ids, known & keep) for keep in (scores > 0, scores == 0))
         right[right < 0] = torch.iinfo(ids.dtype).max  # a right answer that nobody gave
         wrong = seen & (scores == 0)
         with_most = (wrong & (ids == popular[:, None]) & (ids >= 0)).sum(0) / wrong.sum(0).clamp_min(1)
         expected, usd = scores.clone(), usd.clone()
         told, known_usd = torch.cat([scores[:, whole], text_weight * x], dim=1), usd[:, whole]
         if bool((~whole & ~added).any()):
-            expected = torch.where(seen, scores, crossed(agents, x, scores, seen))
+            expected = torch.where(seen, scores, Crossed(agents, x).mean(scores, seen))
         for c in (~whole).nonzero()[:, 0].tolist():
             unasked = ~seen[:, c]
             if added[c]:

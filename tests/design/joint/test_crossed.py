@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gdesign.design.joint.crossed import crossed
+from gdesign.design.joint.crossed import Crossed
 from gdesign.types import Agent
 
 ROLES, LLMS = ("mathematician", "historian"), ("small", "large", "larger")
@@ -22,7 +22,7 @@ def test_an_agent_hardly_asked_is_judged_by_those_of_its_role():
     x, scores = of_two_kinds()
     seen = torch.ones_like(scores, dtype=torch.bool)
     seen[4:, 2] = seen[4:, 5] = False
-    expected = crossed(AGENTS, x, scores * seen, seen)
+    expected = Crossed(AGENTS, x).mean(scores * seen, seen)
     unasked = ~seen
     assert ((expected > 0.5) == (scores > 0.5))[unasked].all()
 
@@ -31,7 +31,7 @@ def test_what_was_not_seen_does_not_count():
     x, scores = of_two_kinds()
     seen = torch.rand(scores.shape, generator=torch.Generator().manual_seed(0)) < 0.3
     other = torch.where(seen, scores, 1 - scores)
-    assert torch.equal(crossed(AGENTS, x, scores, seen), crossed(AGENTS, x, other, seen))
+    assert torch.equal(Crossed(AGENTS, x).mean(scores, seen), Crossed(AGENTS, x).mean(other, seen))
 
 
 def test_it_is_the_mean_of_the_gaussian_process():
@@ -57,4 +57,19 @@ def test_it_is_the_mean_of_the_gaussian_process():
     y = scores.flatten()[known].double()
     noise = NOISE * torch.eye(int(known.sum()), dtype=torch.float64)
     mean = y.mean() + k[:, known] @ torch.linalg.solve(k[known][:, known] + noise, y - y.mean())
-    assert crossed(AGENTS, x, scores, seen).flatten().tolist() == pytest.approx(mean.clamp(0, 1).tolist(), abs=1e-3)
+    assert Crossed(AGENTS, x).mean(scores, seen).flatten().tolist() == pytest.approx(
+        mean.clamp(0, 1).tolist(), abs=1e-3
+    )
+
+
+def test_draws_vary_about_the_mean_less_where_more_was_seen():
+    x, scores = of_two_kinds(20)
+    seen = torch.zeros_like(scores, dtype=torch.bool)
+    seen[:, :3] = seen[:2, 3:] = True
+    process = Crossed(AGENTS, x)
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.stack([process.drawn(scores, seen, generator) for _ in range(200)])
+    # the mean is kept within [0, 1], draws are not
+    torch.testing.assert_close(draws.mean(0).clamp(0, 1), process.mean(scores, seen), atol=0.05, rtol=0)
+    spread = draws.std(0)
+    assert spread[:, :3].mean() < spread[5:, 3:].mean()
