@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -208,7 +209,7 @@ class JSONL:
         else:
             raise DataError(f"{where}: the grader code needs tests, a text such as 'assert f(1) == 2'; got {tests!r}")
         self._grader[task.id], self._where[task.id] = kind, where
-        return task
+        return replace(task, wants_program=kind == "code")
 
 
 def _stem(task: Task) -> tuple[bool, str]:
