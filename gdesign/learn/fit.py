@@ -85,7 +85,8 @@ def fit(
     if isinstance(designer, Searched) and not resumes:
         _search(module, designer, [item.task for item in (*data.train, *(() if trains else data.validation))])
     if (isinstance(designer, Searched) and not resumes) or not learns(designer):
-        checkpoint.save(designer, folder / checkpoint.BEST, seconds=perf_counter() - began)
+        module.seconds = perf_counter() - began
+        checkpoint.save(designer, folder / checkpoint.BEST, seconds=module.seconds)
     if trains:
         last, best = folder / checkpoint.LAST, Path(checkpoint.BEST).stem
         callbacks: list[Callback] = [
