@@ -85,6 +85,9 @@ def parser() -> argparse.ArgumentParser:
         help="what every method is tested against: a method as the table names it, a designer or a run folder",
     )
 
+    pool = _add(commands, "pool", "list the agents of a pool, by the names that designer.agents takes, with prices")
+    pool.add_argument("pool", metavar="NAME|FILE", help="a built-in pool or a YAML file")
+
     _add_calls(_add(commands, "calls", "look after recorded calls"))
     _add(commands, "sandbox", "say which sandbox keeps programs in that models write")
 

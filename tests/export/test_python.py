@@ -156,7 +156,8 @@ def test_a_long_message_is_cut_as_ours_is():
 
 def test_the_words_of_a_users_own_prompts_are_exported_too(tmp_path):
     words = tmp_path / "words.yaml"
-    words.write_text("place: user\ntitles: {question: 'Asked:', heard: 'Said:'}\nforms: {words: 'End with `Answer: X`.'}")
+    own = "place: user\ntitles: {question: 'Asked:', heard: 'Said:'}\nforms: {words: 'End with `Answer: X`.'}"
+    words.write_text(own)
     pool = replace(POOL, prompts=read_prompts(words))
     team = loaded(to_python(DESIGNS["complete"], pool=pool))
     task = tasks(1)[0]
