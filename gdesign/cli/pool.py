@@ -12,8 +12,8 @@ def run(options: Namespace) -> None:
     rows = [("slot", "agent", "USD per 1M in", "out", "asked at")]
     for i, candidate in enumerate(pool.candidates):
         llm = pool.llm(candidate.llm)
-        prices = f"{llm.usd_per_1M_input:g}", f"{llm.usd_per_1M_output:g}"
-        rows.append((str(i), "/".join(candidate), *prices, llm.base_url or "llm.base_url"))
+        asked, written = f"{llm.usd_per_1M_input:g}", f"{llm.usd_per_1M_output:g}"
+        rows.append((str(i), "/".join(candidate), asked, written, llm.base_url or "llm.base_url"))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for slot, agent, *prices, place in rows:
         told = "  ".join(f"{price:>{width}}" for price, width in zip(prices, widths[2:], strict=False))

@@ -113,7 +113,7 @@ def _as_notebook(source: str, names: dict[str, Any]) -> bool:
     import _ast
     import io
 
-    tree = compile(source, "program.py", "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
+    tree: Any = compile(source, "program.py", "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
     last = tree.body[-1] if tree.body else None
     if not isinstance(last, _ast.Expr) or (isinstance(last.value, _ast.Constant) and type(last.value.value) is str):
         return False
@@ -125,12 +125,13 @@ def _as_notebook(source: str, names: dict[str, Any]) -> bool:
             Watched.silent = False
             return super().write(text)
 
-    sys.stdout = sys.__stdout__ = Watched(sys.stdout.detach(), encoding="utf-8", errors="replace")
+    system: Any = sys
+    system.stdout = system.__stdout__ = Watched(system.stdout.detach(), encoding="utf-8", errors="replace")
     before = _ast.Module(tree.body[:-1], [])
     exec(compile(before, "program.py", "exec", dont_inherit=True), names)
     value = eval(compile(_ast.Expression(last.value), "program.py", "eval", dont_inherit=True), names)
     if Watched.silent and value is not None:
-        sys.__stdout__.write(f"{value}\n")
+        system.__stdout__.write(f"{value}\n")
     return True
 
 
