@@ -69,16 +69,11 @@ def fit(
         resume: Go on from `checkpoint/last.ckpt` if it is there, to the same numbers as without the stop.
 
     Raises:
-        ConfigError: The trainer ended before the first validation, no call was answered, or latency has a price for
-            a designer that asks for runs of its own.
+        ConfigError: The trainer ended before the first validation, no call was answered, or tokens or seconds have a
+            price and USD have none, for a designer that asks for runs of its own.
         DataError: There is a checkpoint to go on from and it cannot be read.
     """
     designer = module.designer
-    if isinstance(designer, Searched) and module.reward.second_weight:
-        raise ConfigError(
-            f"{type(designer).__name__} weighs designs by score and USD alone, and reward.second_weight is "
-            f"{module.reward.second_weight:g}; set it to 0, or choose a designer that learns from the utility itself"
-        )
     began = perf_counter()
     resumes = resume and (folder / checkpoint.LAST).is_file()
     trains = any(p.requires_grad for p in designer.parameters())
@@ -123,7 +118,7 @@ def _search(module: DesignModule, designer: Searched, tasks: Sequence[Task]) -> 
     )
     jobs = next(steps, None)
     while jobs is not None:
-        results = module.execute(jobs, phase="fit:search")
+        results = [(run, module.reward.in_usd(outcome)) for run, outcome in module.execute(jobs, phase="fit:search")]
         try:
             jobs = steps.send(results)
         except StopIteration:

@@ -12,10 +12,16 @@ import torch
 
 from gdesign.agents.teams import chain
 from gdesign.design.fixed import Fixed
+from gdesign.design.joint.evidence import Evidence
 from gdesign.design.joint.joint import Joint
 from gdesign.design.learned.gdesigner import GDesigner
 from gdesign.design.learned.swarm import Swarm
+from gdesign.design.routers.kernel import Kernel
+from gdesign.design.routers.knn import NearestNeighbors
+from gdesign.design.routers.ridge import Ridge
 from gdesign.design.searches.exhaustive import Search
+from gdesign.design.searches.random import RandomSearch
+from gdesign.design.searches.tree import TreeSearch
 from gdesign.errors import BudgetExceededError, ConfigError
 from gdesign.execute.reward import Reward
 from gdesign.learn.data import items
@@ -159,8 +165,42 @@ def test_what_was_paid_for_training_is_told_also_of_runs_of_earlier_versions(tmp
     assert spent(tmp_path) == {"runs": 4, "calls": 4, "usd": 2.0, "paid_usd": 1.25, "faults": 2, "seconds": 0.0}
 
 
-def test_a_designer_that_does_not_look_at_latency_is_given_no_price_of_it(tmp_path):
-    with pytest.raises(ConfigError, match=r"reward\.second_weight is 0\.1"):
+class Swift:
+    """All but the last agent are right; the first takes its time."""
+
+    async def __call__(self, request):
+        number = int(request.llm.removeprefix("llm-"))
+        right = request.origin.task_id.removeprefix("q") if number < 2 else "wrong"
+        usage = Usage(prompt_tokens=10, completion_tokens=5)
+        return Reply(text=f"Answer: {right}", usage=usage, label=Label.LIVE, seconds=0.1 if number else 5.0)
+
+
+METHODS = {
+    "search": search,
+    "random_search": lambda space: RandomSearch(space=space, num_runs=200, max_agents=1),
+    "tree_search": lambda space: TreeSearch(space=space, num_runs=100, max_agents=1),
+    "knn": lambda space: NearestNeighbors(space=space),
+    "ridge": lambda space: Ridge(space=space),
+    "kernel": lambda space: Kernel(space=space),
+    "evidence": lambda space: Evidence(space=space),
+    "joint": lambda space: Joint(space=space, gnn=worlds.gnn(8)),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_seconds_have_a_price_for_designers_that_know_score_and_usd_alone(tmp_path, name):
+    settings = {"estimator": critic} if name == "joint" else {}
+    reward = Reward(usd_weight=0.01, second_weight=0.1)
+    module = train(tmp_path, make=METHODS[name], llm=Swift(), reward=reward, **settings)
+    problem = module.problems(worlds.tasks(4), usd_weight=0.01)
+    best = module.designer.eval()(problem, greedy=True).designs
+    assert {agent.llm for design in best for agent in design.agents} == {"llm-1"}
+    paid = {row["usd"] for row in read_runs(tmp_path / "runs.jsonl") if len(row["design"]["agents"]) == 1}
+    assert paid == {3e-6, 3e-5, 3e-4}  # what is written down are USD
+
+
+def test_seconds_cannot_be_told_in_usd_that_have_no_weight(tmp_path):
+    with pytest.raises(ConfigError, match=r"give USD a weight too"):
         train(tmp_path, make=search, reward=Reward(second_weight=0.1))
 
 
