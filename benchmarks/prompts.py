@@ -112,11 +112,11 @@ def asked(config: Any, benchmark: Benchmark, tasks: Sequence[Task]) -> dict[Agen
 
 
 def in_turns(configs: Sequence[Any], benchmark: Benchmark, tasks: Sequence[Task]) -> list[dict[Agent, Cell]]:
-    """Return what each agent made of the questions with each set, asked in turns of ten questions."""
+    """Return what each agent made of the questions with each set, asked in turns of five questions."""
     found: list[dict[Agent, list[tuple[Run, Outcome]]]] = [{} for _ in configs]
-    for begin in range(0, len(tasks), 10):
+    for begin in range(0, len(tasks), 5):
         for runs, config in zip(found, configs, strict=True):
-            for agent, results in asked(config, benchmark, tasks[begin : begin + 10]).items():
+            for agent, results in asked(config, benchmark, tasks[begin : begin + 5]).items():
                 runs.setdefault(agent, []).extend(results)
     return [{agent: Cell(runs=results) for agent, results in runs.items()} for runs in found]
 

@@ -10,6 +10,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins import TorchCheckpointIO
+from tqdm import tqdm
 
 from gdesign.design.base import Designer, Searched
 from gdesign.errors import ConfigError
@@ -117,9 +118,12 @@ def _search(module: DesignModule, designer: Searched, tasks: Sequence[Task]) -> 
         tasks, problems=module.problems, usd_weight=module.reward.usd_weight, generator=module.generator
     )
     jobs = next(steps, None)
-    while jobs is not None:
-        results = [(run, module.reward.in_usd(outcome)) for run, outcome in module.execute(jobs, phase="fit:search")]
-        try:
-            jobs = steps.send(results)
-        except StopIteration:
-            jobs = None
+    with tqdm(total=designer.num_runs, desc="search", unit="run", leave=False, disable=None) as bar:
+        while jobs is not None:
+            if designer.num_runs is None:  # then all that it asks for is what it asks for first
+                bar.total = bar.n + len(dict.fromkeys(jobs))
+            found = module.execute(jobs, phase="fit:search", tell=bar.update)
+            try:
+                jobs = steps.send([(run, module.reward.in_usd(outcome)) for run, outcome in found])
+            except StopIteration:
+                jobs = None

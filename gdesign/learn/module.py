@@ -287,12 +287,17 @@ class DesignModule(L.LightningModule):
             teacher_log_prob=log_prob,
         )
 
-    def execute(self, jobs: Sequence[Job], *, phase: str) -> list[Result]:
-        """Run designs on tasks with seeds, and keep in mind what a critic goes over again."""
+    def execute(self, jobs: Sequence[Job], *, phase: str, tell: Callable[[], object] = lambda: None) -> list[Result]:
+        """Run designs on tasks with seeds, and keep in mind what a critic goes over again.
+
+        Args:
+            tell: Is called at the end of each run.
+        """
         step = self.global_step
 
         def on_run(run: Run, outcome: Outcome) -> None:
             self.num_runs += 1
+            tell()
             if self.replay is not None and phase == "fit:train":
                 self.replay.add(run, outcome, step=step)
 
