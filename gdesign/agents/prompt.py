@@ -127,6 +127,14 @@ def read_prompts(path: str | Path) -> Mapping[str, Any]:
     words = _replaced(PROMPTS, {} if data is None else data, str(path))
     if words["place"] not in PLACES:
         raise PoolError(f"{path}: place is {words['place']!r}; expected {' or '.join(PLACES)}")
+    for name, text in words["turns"].items():
+        try:
+            text.format(why="", wrong="", report="")
+        except (LookupError, ValueError):
+            raise PoolError(
+                f"{path}: turns: {name} has braces that name nothing; there are {{why}}, {{wrong}} and {{report}}, and "
+                "{{ and }} for others"
+            ) from None
     return words
 
 

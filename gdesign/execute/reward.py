@@ -46,19 +46,18 @@ class Reward:
         tokens, seconds = rate * self.token_weight, rate * self.second_weight
         return Reward(usd_weight=usd_weight, token_weight=tokens, second_weight=seconds)
 
-    def in_usd(self, outcome: Outcome) -> Outcome:
-        """Return an outcome whose USD hold what its tokens and seconds are worth.
-
-        Raises:
-            ConfigError: USD have no weight, so nothing can be told in them.
-        """
-        if not (self.token_weight or self.second_weight):
-            return outcome
-        if not self.usd_weight:
+    def refuse_untold(self) -> None:
+        """Raise ConfigError where tokens or seconds have a price and USD have none, so that `in_usd` cannot tell it."""
+        if (self.token_weight or self.second_weight) and not self.usd_weight:
             raise ConfigError(
                 f"reward.token_weight is {self.token_weight:g} and reward.second_weight {self.second_weight:g}, which "
                 "this designer is told in USD; give USD a weight too, such as reward.usd_weight=0.03"
             )
+
+    def in_usd(self, outcome: Outcome) -> Outcome:
+        """Return an outcome whose USD hold what its tokens and seconds are worth."""
+        if not (self.token_weight or self.second_weight):
+            return outcome
         other = self.token_weight * (outcome.prompt_tokens + outcome.completion_tokens)
         other += self.second_weight * outcome.seconds
         return replace(outcome, usd=outcome.usd + other / (1000 * self.usd_weight))

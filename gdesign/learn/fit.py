@@ -75,6 +75,8 @@ def fit(
         DataError: There is a checkpoint to go on from and it cannot be read.
     """
     designer = module.designer
+    if isinstance(designer, Searched):
+        module.reward.refuse_untold()
     began = perf_counter()
     resumes = resume and (folder / checkpoint.LAST).is_file()
     trains = any(p.requires_grad for p in designer.parameters())

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from gdesign.runs.log import read_runs, with_earlier
+from gdesign.runs.log import read_runs, with_repeats
 
 Line = Mapping[str, Any]
 Stage = Literal["training", "evaluation"]
@@ -70,8 +70,8 @@ def read_tally(folder: Path, *, split: str | None, num_samples: int = 1) -> Tall
     found = Tally()
     if not (folder / "runs.jsonl").is_file():
         return found
-    for line, earlier in with_earlier(read_runs(folder / "runs.jsonl")):
-        if earlier is None:
+    for line, before in with_repeats(read_runs(folder / "runs.jsonl")):
+        if before is None:
             found.add(line)
         if line["phase"] == split and line["seed"] < num_samples:
             found.latest[line["benchmark"], line["task"], line["seed"]] = line

@@ -151,25 +151,28 @@ def read_runs(path: str | Path, *, phase: str | None = None) -> Iterator[dict[st
                 yield renewed(row)
 
 
-def with_earlier(rows: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any] | None]]:
-    """Yield lines, each with the first one that it repeats; None where it repeats none.
+def with_repeats(rows: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], float | None]]:
+    """Yield lines, each with what the same run `took` when it was done before; None where it was not.
 
     A training that goes on does again what it did after its last checkpoint, and one that begins anew all of it. Within
     one command nothing is a repetition.
     """
-    lines: dict[tuple[object, ...], list[dict[str, Any]]] = {}
-    now: Counter[tuple[object, ...]] = Counter()
+    took: dict[int, list[float]] = {}
+    done: Counter[int] = Counter()  # by this command
     for row in rows:
         if row.get("begins"):
-            now.clear()
-        key = *(row.get(name) for name in ("phase", "step", "benchmark", "task", "seed")), str(row.get("design"))
-        found, nth = lines.setdefault(key, []), now[key]
-        now[key] += 1
-        if nth < len(found):
-            yield row, found[nth]
+            done.clear()
+        names = ("phase", "step", "benchmark", "task", "seed", "design")
+        key = hash(tuple(str(row.get(name)) for name in names))
+        before, nth = took.setdefault(key, []), done[key]
+        done[key] += 1
+        now = row.get("took", 0.0)
+        if nth < len(before):
+            yield row, before[nth]
+            before[nth] = now
         else:
-            found.append(row)
             yield row, None
+            before.append(now)
 
 
 def renewed(row: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from gdesign.llm.cost import Allowance
 from gdesign.llm.options import BASE_URL
 from gdesign.runs import checkpoint
 from gdesign.runs.config import live_clients
-from gdesign.runs.log import read_runs, with_earlier
+from gdesign.runs.log import read_runs, with_repeats
 from gdesign.types import AgentPool
 
 LIMITS = ("question", "agent", "longest_reply")
@@ -94,20 +94,18 @@ def spent(folder: Path) -> dict[str, int | float]:
     total: dict[str, int | float] = dict(NOTHING_SPENT)
     path = folder / "runs.jsonl"
     once: list[dict[str, Any]] = []
-    paid_again = 0.0
-    took_again: dict[int, float] = {}  # the last time
-    for row, earlier in with_earlier(read_runs(path)) if path.is_file() else ():
+    paid_again = saved = 0.0
+    for row, before in with_repeats(read_runs(path)) if path.is_file() else ():
         if not row["phase"].startswith("fit:") or row["phase"] == COMPARISON:
             continue
-        if earlier is None:
+        if before is None:
             once.append(row)
         else:
             paid_again += bill([row])["paid_usd"]
-            took_again[id(earlier)] = row.get("took", 0.0)
+            saved += before - row.get("took", 0.0)
     if once:
         total |= bill(once)
         total["paid_usd"] += paid_again
-    saved = sum(row.get("took", 0.0) - took_again[id(row)] for row in once if id(row) in took_again)
     written = [folder / name for name in (checkpoint.LAST, checkpoint.BEST) if (folder / name).is_file()]
     if written:
         total["seconds"] = checkpoint.read(written[0], "seconds") + saved

@@ -204,6 +204,7 @@ def test_words_of_a_users_own_replace_those_that_they_name(tmp_path):
         ("operators: {prayer: Pray.}", "operators has the unknown key 'prayer'; expected answer, cot"),
         ("forms: Shout.", "forms is 'Shout.'; expected a mapping with any of words, program"),
         ("titles: {heard: 3}", "heard is '3'; expected a text"),
+        ("turns: {improve: 'As {json}.'}", "improve has braces that name nothing; there are {why}, "),
         ("[", "is not YAML"),
     ],
 )

@@ -142,7 +142,7 @@ def _show(error: BaseException, program: str) -> None:
 
     linecache.cache["program.py"] = (len(program), None, program.splitlines(keepends=True), "program.py")
     trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename != "program.py":
+    while trace is not None and trace.tb_frame.f_code.co_filename == "sandbox":
         trace = trace.tb_next
     sys.stderr.write("".join(traceback.format_exception(type(error), error, trace)))
 
