@@ -21,7 +21,7 @@ from gdesign.learn.fit import learns, refuse_all
 from gdesign.report.page import reported, write_page
 from gdesign.runs.checkpoint import BEST, assemble, restore, save
 from gdesign.runs.config import read_config, refuse_unnamed_endpoints
-from gdesign.runs.estimate import estimate_evaluation
+from gdesign.runs.estimate import estimate_evaluation, time_calls
 from gdesign.runs.folder import (
     as_typed,
     default_folder,
@@ -91,7 +91,12 @@ def evaluate(config: DictConfig, *, command: str) -> None:
     if urls := endpoints(config.llm, pool):
         rival = None if standing is None else standing.best(config.reward.usd_weight, "single")
         estimate = estimate_evaluation(
-            designer, problems, tasks, config=config, rival=None if rival is None else rival.worth.design
+            designer,
+            problems,
+            tasks,
+            config=config,
+            rival=None if rival is None else rival.worth.design,
+            timed=time_calls(llm, tasks, pool=pool, config=config),
         )
         agree(str(estimate), urls=urls, settled=config.yes or bool(config.llm.get("budget")))
     if folder != Path(config.checkpoint or ""):

@@ -21,7 +21,7 @@ from gdesign.learn.fit import fit, learns, refuse_all
 from gdesign.learn.rivals import compare
 from gdesign.report.page import reported, write_page
 from gdesign.runs.checkpoint import BEST, assemble, restore
-from gdesign.runs.estimate import epochs_left, estimate_training, write_estimate
+from gdesign.runs.estimate import epochs_left, estimate_training, time_calls, write_estimate
 from gdesign.runs.folder import as_typed, default_folder, open_folder, refuse_seen, write_command, write_splits
 from gdesign.runs.log import RunsFile
 from gdesign.runs.money import endpoints, limits_of, spent
@@ -84,6 +84,7 @@ def train(config: DictConfig, *, command: str) -> None:
                 test=splits[config.split] if config.split else [],
                 config=config,
                 num_epochs=epochs_left(folder, config, num_train=len(splits["train"])),
+                timed=time_calls(llm, splits["train"], pool=pool, config=config) if urls else {},
             )
         if urls:
             agree(str(estimate), urls=urls, settled=config.yes or bool(config.llm.get("budget")))

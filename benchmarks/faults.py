@@ -42,7 +42,14 @@ SETTINGS = (
     "trainer.enable_progress_bar=false",
     "patience=null",
 )
-OVER_HTTP = ("llm=openai", "llm.record=null", "+llm.timeout=1", "+llm.backoff=0.05", "yes=true")
+OVER_HTTP = (
+    "llm=openai",
+    "llm.record=null",
+    "+llm.timeout=1",
+    "+llm.backoff=0.05",
+    "yes=true",
+    "+llm.max_concurrent=64",
+)
 SIMULATE = ("--latency", "10", "--jitter", "5")
 FAULTS = ("--faults", "0.2", "--retry-after", "0.1")
 WAYS = ("same process", "HTTP", "HTTP, 20 % faults")

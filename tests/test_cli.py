@@ -56,6 +56,12 @@ def test_what_lost_to_a_single_agent_is_told_beside_a_design_on_stderr(question,
     assert "0.5000 worse" in capsys.readouterr().err
 
 
+def test_the_agents_of_a_pool_are_listed_by_name_with_prices(capsys):
+    main(["pool", "simulated"])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[1] == ["0", "assistant/small/answer", "0.1", "0.4", "llm.base_url"]
+
+
 def test_a_design_can_be_had_as_json_and_as_mermaid(run_folder, question, capsys):
     main(["design", "--json", "--checkpoint", str(run_folder), question])
     design = design_from_json(json.loads(capsys.readouterr().out))

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from gdesign.agents.prompt import ATTACKS, OPERATORS
+from gdesign.agents.prompt import ATTACKS, OPERATORS, read_prompts
 from gdesign.errors import MissingDataError, PoolError
 from gdesign.files import read_sheet, text_of
 from gdesign.types import LLM, AgentPool, Candidate, Role
@@ -25,14 +25,15 @@ SIZE = re.compile(r"(\d+(?:x\d+)?(?:\.\d+)?)b\b", re.IGNORECASE)
 SMALL, LARGE = ("mini", "haiku", "flash"), ("large", "opus", "pro")
 
 
-def load(path: str | Path, *, attacks: Mapping[str, str] | None = None) -> AgentPool:
+def load(path: str | Path, *, attacks: Mapping[str, str] | None = None, prompts: str | Path | None = None) -> AgentPool:
     """Read a pool from a YAML file; the file's stem is its name.
 
-    `attacks` turns agents, as `attacked` does.
+    `attacks` turns agents, as `attacked` does; `prompts` is a file with the words of prompts, as in `read_prompts`.
 
     The file holds `roles: [{name, profile, domain?, attack?}]`, `llms: [{name, usd_per_1M_input,
-    usd_per_1M_output, usd_per_1M_cached_input?, profile?, base_url?, api_key_env?}]` and may hold `operators: [name]`,
-    `anchor: [[role, role]]` and `candidates: [{role, llm, operator?}]`.
+    usd_per_1M_output, usd_per_1M_cached_input?, profile?, base_url?, api_key_env?, context?}]` and may hold
+    `operators: [name]`, `anchor: [[role, role]]`, `candidates: [{role, llm, operator?}]` and `prompts: path`, which
+    begins at the folder of the file. Operators are those of the candidates where these are given alone.
 
     Raises:
         MissingDataError: There is no such file.
@@ -43,13 +44,13 @@ def load(path: str | Path, *, attacks: Mapping[str, str] | None = None) -> Agent
     path = Path(path)
     if not path.is_file():
         raise MissingDataError(f"there is no pool file {path}; give the path of a YAML file with roles and llms")
-    return attacked(_parse(text_of(path), name=path.stem, source=str(path)), attacks or {})
+    return _dressed(_parse(text_of(path), name=path.stem, source=str(path), folder=path.parent), attacks, prompts)
 
 
-def builtin(name: str, *, attacks: Mapping[str, str] | None = None) -> AgentPool:
+def builtin(name: str, *, attacks: Mapping[str, str] | None = None, prompts: str | Path | None = None) -> AgentPool:
     """Return a pool that ships with the package, such as `mathematics`, `code` or `knowledge`.
 
-    `attacks` turns agents, as `attacked` does.
+    `attacks` turns agents, as `attacked` does; `prompts` is a file with the words of prompts, as in `read_prompts`.
 
     Raises:
         PoolError: There is no such pool, role or attack; the message lists those there are.
@@ -61,7 +62,12 @@ def builtin(name: str, *, attacks: Mapping[str, str] | None = None) -> AgentPool
             f"there is no built-in pool {name!r}; there are {', '.join(names)} (a file of your own: `load`)"
         )
     text = (folder / f"{name}.yaml").read_text(encoding="utf-8")
-    return attacked(_parse(text, name=name, source=f"built-in pool {name}"), attacks or {})
+    return _dressed(_parse(text, name=name, source=f"built-in pool {name}", folder=Path()), attacks, prompts)
+
+
+def _dressed(pool: AgentPool, attacks: Mapping[str, str] | None, prompts: str | Path | None) -> AgentPool:
+    pool = attacked(pool, attacks or {})
+    return pool if prompts is None else replace(pool, prompts=read_prompts(prompts))
 
 
 def named(name: str) -> AgentPool:
@@ -181,22 +187,28 @@ _Loader.add_implicit_resolver(
 )  # 1e-3 is a number in YAML 1.2, and a text in the 1.1 that PyYAML reads
 
 
-def _parse(text: str, *, name: str, source: str) -> AgentPool:
+def _parse(text: str, *, name: str, source: str, folder: Path) -> AgentPool:
     try:
         data = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise PoolError(f"{source} is not YAML: {error}; mend the line it names") from None
     except (ValueError, RecursionError) as error:  # a date that is none, brackets by the thousand
         raise PoolError(f"{source} is not YAML with the text of a pool: {error}") from None
-    top = _entry(data, source, {"roles": list, "llms": list}, {"operators": list, "anchor": list, "candidates": list})
+    lists = {"operators": list, "anchor": list, "candidates": list}
+    top = _entry(data, source, {"roles": list, "llms": list}, {**lists, "prompts": str})
+    candidates = _candidates(top.get("candidates"), f"{source}: candidates")
+    used = list(dict.fromkeys(c.operator for c in candidates)) or ["answer"]
+    named = "operators" in top
+    given = (top["operators"], f"{source}: operators") if named else (used, f"{source}: operators of candidates")
     try:
         return AgentPool(
             name=name,
             roles=tuple(_role(x, f"{source}: roles[{i}]") for i, x in enumerate(top["roles"])),
             llms=tuple(_llm(x, f"{source}: llms[{i}]") for i, x in enumerate(top["llms"])),
-            operators=_operators(top.get("operators", ["answer"]), f"{source}: operators"),
+            operators=_operators(*given),
             anchor=_anchor(top.get("anchor", []), f"{source}: anchor"),
-            candidates=_candidates(top.get("candidates"), f"{source}: candidates"),
+            candidates=candidates,
+            prompts=read_prompts(folder / top["prompts"]) if "prompts" in top else None,
         )
     except PoolError as error:
         raise error if str(error).startswith(source) else PoolError(f"{source}: {error}") from None
@@ -245,7 +257,8 @@ def _llm(data: object, where: str) -> LLM:
                 )
     prices = {"usd_per_1M_input": int | float, "usd_per_1M_output": int | float}
     texts = {"profile": str, "base_url": str, "api_key_env": str}
-    return LLM(**_entry(data, where, {"name": str, **prices}, {"usd_per_1M_cached_input": int | float, **texts}))
+    others = {"usd_per_1M_cached_input": int | float, "context": int, **texts}
+    return LLM(**_entry(data, where, {"name": str, **prices}, others))
 
 
 def _operators(data: list[object], where: str) -> tuple[str, ...]:

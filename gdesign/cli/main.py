@@ -1,6 +1,7 @@
 """The `gdesign` command: its command line, and how it ends."""
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     """Run a command; its module is imported only now, so that --help and `gdesign data` need not wait for torch."""
+    gc.disable()  # a tenth of the time would go into looking for garbage among what is imported
     try:
         command = import_module(f"gdesign.cli.{options.command}")
     except ModuleNotFoundError as error:
@@ -40,6 +42,8 @@ def _run(options: argparse.Namespace) -> None:
         raise ConfigError(
             f"gdesign {options.command} needs the package {error.name}; install the extra: pip install 'gdesign[serve]'"
         ) from None
+    finally:
+        gc.enable()
     command.run(options)
 
 
@@ -84,6 +88,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="what every method is tested against: a method as the table names it, a designer or a run folder",
     )
+
+    pool = _add(commands, "pool", "list the agents of a pool, by the names that designer.agents takes, with prices")
+    pool.add_argument("pool", metavar="NAME|FILE", help="a built-in pool or a YAML file")
 
     _add_calls(_add(commands, "calls", "look after recorded calls"))
     _add(commands, "sandbox", "say which sandbox keeps programs in that models write")

@@ -45,6 +45,8 @@ class Fixed(Constant):
 
     Args:
         topology: Makes the design out of the chosen agents: a function of this module, or `macnet`.
+        agents: The agents by name, `role/LLM/operator` (`gdesign pool` lists them), in this order; one may be named
+            more than once.
         slots: The agents by slot index, in this order; a slot may be named more than once.
         llms: The agents by the names of their LLMs, in this order, each in its first free slot.
         llm: Keep only the agents with this LLM.
@@ -63,6 +65,7 @@ class Fixed(Constant):
         *,
         space: Space,
         topology: Callable[..., Design],
+        agents: Sequence[str] | None = None,
         slots: Sequence[int] | None = None,
         llms: Sequence[str] | None = None,
         llm: str | None = None,
@@ -73,8 +76,10 @@ class Fixed(Constant):
         **options: Any,
     ) -> None:
         super().__init__(space=space)
-        if sum(x is not None for x in (slots, llms, llm)) > 1:
-            raise ConfigError("choose agents by slots, by llms or by llm, not by several of them at once")
+        if sum(x is not None for x in (agents, slots, llms, llm)) > 1:
+            raise ConfigError("choose agents by agents, by slots, by llms or by llm, not by several of them at once")
+        if agents is not None:
+            slots = _named(space, agents)
         chosen = _choose(space, slots=slots, llms=llms, llm=llm, role=role, operator=operator)
         if num_agents is not None:
             if num_agents < 1 or (num_agents > len(chosen) and not repeat):
@@ -117,6 +122,15 @@ def _choose(
         free = [i for i in chosen if i not in picked]
         picked.append(_keep(free, [space.slots[i].llm for i in free], name, "LLM")[0])
     return picked
+
+
+def _named(space: Space, agents: Sequence[str]) -> list[int]:
+    slots: dict[str, int] = {}
+    for i, slot in enumerate(space.slots):
+        slots.setdefault("/".join(slot), i)
+    if unknown := [name for name in agents if name not in slots]:
+        raise ConfigError(f"there is no agent {unknown[0]!r}; there are {', '.join(slots)}")
+    return [slots[name] for name in agents]
 
 
 def _keep(chosen: list[int], names: list[str], wanted: str, kind: str) -> list[int]:

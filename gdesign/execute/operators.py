@@ -12,13 +12,14 @@ import builtins
 import itertools
 import re
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
-from gdesign.agents.prompt import TURNS, quoted
+from gdesign.agents.prompt import fitted, quoted, words_of
 from gdesign.errors import LLMError, UnsupportedRequestError
 from gdesign.sandbox import Result, Sandbox
-from gdesign.tasks.answers.programs import parsed, program, uses
+from gdesign.tasks.answers.marked import after_cue, stated
+from gdesign.tasks.answers.programs import parsed, program, uses, without_programs
 from gdesign.tasks.answers.thoughts import without_thoughts
 from gdesign.tasks.base import Benchmark, RunsPrograms
 from gdesign.types import AgentPool, Label, Message, Reply, Request, Task, Usage
@@ -51,13 +52,16 @@ def tools_of(benchmark: Benchmark, pool: AgentPool) -> Sandbox | None:
     return sandbox
 
 
-async def work(request: Request, *, operator: str, task: Task, ask: Ask, tools: Sandbox | None) -> Reply:
+async def work(
+    request: Request, *, operator: str, task: Task, pool: AgentPool, ask: Ask, tools: Sandbox | None
+) -> Reply:
     """Let an agent take its turn and return its last words, with what all its calls cost.
 
     Where a call after the first one fails, what was said before stands.
 
     Args:
         task: The question; its reference answer is not looked at.
+        pool: Knows the words of prompts, and the LLM's context.
         tools: Where programs run; None for nowhere.
 
     Raises:
@@ -68,19 +72,21 @@ async def work(request: Request, *, operator: str, task: Task, ask: Ask, tools: 
     if operator not in MOST_CALLS:
         return await ask(request)
     if operator == "self_refine":
-        return await _refined(_Talk(request, ask))
+        return await _refined(_Talk(request, ask, pool))
     if tools is None:
         raise UnsupportedRequestError(
             f"the operator {operator} runs what a model wrote, and nobody said where: hand in tools=Sandbox()"
         )
     act = {"program": _computed, "test": _tested, "reflect": _reflected}[operator]
-    return await act(_Talk(request, ask), task, tools)
+    return await act(_Talk(request, ask, pool), task, tools)
 
 
 class _Talk:
-    def __init__(self, request: Request, ask: Ask) -> None:
+    def __init__(self, request: Request, ask: Ask, pool: AgentPool) -> None:
         self._first = request
         self._ask = ask
+        self._context = pool.llm(request.llm).context
+        self.turns: Mapping[str, str] = words_of(pool)["turns"]
         self._replies: list[Reply] = []
         self._faults: tuple[str, ...] = ()
         self.said = ""
@@ -92,7 +98,7 @@ class _Talk:
 
     async def go_on(self, words: str) -> str:
         messages = (*self._last.messages, Message("assistant", self.said), Message("user", words))
-        return await self._put(replace(self._first, messages=messages))
+        return await self._put(replace(self._first, messages=fitted(messages, context=self._context)))
 
     async def _put(self, request: Request) -> str:
         reply = await self._ask(request)
@@ -143,24 +149,33 @@ async def _computed(talk: _Talk, task: Task, tools: Sandbox) -> Reply:
             written = program(text)
             if written is None:
                 return talk.end(text)
-            done = await _run(written, tools)
+            done = await _run(written, tools, notebook=True)
             printed = _same_each_time(done.stdout).strip()
             if done.ok and printed:
                 answer = printed.splitlines()[-1].strip()
                 return talk.end(f"{text}\n\nThe program prints:\n{quoted(printed)}\n\nAnswer: {answer}")
+            why = "nothing printed" if done.ok else done.why
             wrong = _last_lines(done.stderr) or done.detail or "It prints nothing."
-            text = f"{text}\n\nThe program does not work ({done.why}):\n{quoted(wrong)}"
+            text = _failed(text, why, wrong)
             if not last:
-                await talk.go_on(TURNS["program_failed"].format(why=done.why, wrong=quoted(wrong)))
+                await talk.go_on(talk.turns["program_failed"].format(why=why, wrong=quoted(wrong)))
     except LLMError as error:
         talk.fail(error)
     return talk.end(text)
 
 
-async def _run(source: str, tools: Sandbox) -> Result:
+def _failed(text: str, why: str, wrong: str) -> str:
+    """Return what an agent says whose program failed: quoted, for no number of a program that failed is an answer."""
+    beside = without_programs(text)
+    guess = stated(beside) or after_cue(beside)
+    words = f"{quoted(text)}\n\nThe program does not work ({why}):\n{quoted(wrong)}"
+    return f"{words}\n\nAnswer: {guess}" if guess else words
+
+
+async def _run(source: str, tools: Sandbox, *, notebook: bool = False) -> Result:
     stop = threading.Event()
     try:
-        return await asyncio.to_thread(tools.run, source, stop=stop)
+        return await asyncio.to_thread(tools.run, source, stop=stop, notebook=notebook)
     finally:
         stop.set()  # a thread cannot be cancelled, and at its end the event loop waits for it
 
@@ -184,14 +199,14 @@ async def _tested(talk: _Talk, task: Task, tools: Sandbox) -> Reply:
         tests = shown_tests(task.question)
         written = program(text, _names(tests))
         if written is not None and not tests:
-            tests = shown_tests(await talk.go_on(TURNS["own_tests"]))
+            tests = shown_tests(await talk.go_on(talk.turns["own_tests"]))
         for left in reversed(range(NUM_REPAIRS + 1)):
             if written is None or not tests:
                 break
             report = await _trial(written, tests, tools)
             if not report or not left:
                 break
-            text = await talk.go_on(TURNS["repair"].format(report=quoted(report)))
+            text = await talk.go_on(talk.turns["repair"].format(report=quoted(report)))
             written, report = program(text, _names(tests)), ""
     except LLMError as error:
         talk.fail(error)
@@ -266,7 +281,6 @@ async def _trial(written: str, tests: Sequence[str], tools: Sandbox) -> str:
 
 # --------------------------------------------------------------------------- second thoughts
 
-LESSON = "# What you learned from an earlier try"
 SATISFIED = "no fault found"
 
 
@@ -274,8 +288,8 @@ async def _refined(talk: _Talk) -> Reply:
     text = ""
     try:
         text = await talk.begin()
-        if SATISFIED not in (await talk.go_on(TURNS["criticise"])).lower():
-            text = await talk.go_on(TURNS["improve"])
+        if SATISFIED not in (await talk.go_on(talk.turns["criticise"])).lower():
+            text = await talk.go_on(talk.turns["improve"])
     except LLMError as error:
         talk.fail(error)
     return talk.end(text)
@@ -290,16 +304,17 @@ async def _reflected(talk: _Talk, task: Task, tools: Sandbox) -> Reply:
         for _ in range(NUM_REPAIRS):
             written = program(text, _names(tests)) if tests else None
             if written is None:
-                lesson = await talk.go_on(TURNS["criticise"])
+                lesson = await talk.go_on(talk.turns["criticise"])
                 if SATISFIED in lesson.lower():
                     break
             else:
                 report = await _trial(written, tests, tools)
                 if not report:
                     break
-                lesson = await talk.go_on(TURNS["reflect"].format(report=quoted(report)))
+                lesson = await talk.go_on(talk.turns["reflect"].format(report=quoted(report)))
             lessons.append(lesson)
-            text = await talk.begin("", LESSON, *(line for lesson in lessons for line in ("", quoted(lesson))))
+            told = (line for lesson in lessons for line in ("", quoted(lesson)))
+            text = await talk.begin("", talk.turns["lesson"], *told)
     except LLMError as error:
         talk.fail(error)
     return talk.end(text)

@@ -1,7 +1,7 @@
 """What a run is worth: its score, its cost, and the utility that weighs both."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from gdesign.errors import ConfigError
 from gdesign.types import LLM, AgentPool, Grade, Label, Outcome, Run, Usage
@@ -15,6 +15,9 @@ class Reward:
         usd_weight: lambda for USD per 1,000 questions.
         token_weight: lambda for tokens (prompt and completion) per question.
         second_weight: lambda for seconds of latency per question.
+
+    Methods that know score and USD alone are told tokens and seconds in USD, by `in_usd`: at this lambda a second is
+    worth second_weight / usd_weight USD per 1,000 questions, and keeps that rate at every other (`at`).
     """
 
     usd_weight: float = 0.0
@@ -34,6 +37,30 @@ class Reward:
     def of(self, *, score: float, usd: float, tokens: float, seconds: float) -> float:
         """Return what a score is worth that cost so much."""
         return score - (self.usd_weight * 1000 * usd + self.token_weight * tokens + self.second_weight * seconds)
+
+    def at(self, usd_weight: float) -> "Reward":
+        """Return it at another price of cost, at which tokens and seconds are worth as many USD as before."""
+        if usd_weight == self.usd_weight:
+            return self
+        rate = usd_weight / self.usd_weight if self.usd_weight else 1.0
+        tokens, seconds = rate * self.token_weight, rate * self.second_weight
+        return Reward(usd_weight=usd_weight, token_weight=tokens, second_weight=seconds)
+
+    def refuse_untold(self) -> None:
+        """Raise ConfigError where tokens or seconds have a price and USD have none, so that `in_usd` cannot tell it."""
+        if (self.token_weight or self.second_weight) and not self.usd_weight:
+            raise ConfigError(
+                f"reward.token_weight is {self.token_weight:g} and reward.second_weight {self.second_weight:g}, which "
+                "this designer is told in USD; give USD a weight too, such as reward.usd_weight=0.03"
+            )
+
+    def in_usd(self, outcome: Outcome) -> Outcome:
+        """Return an outcome whose USD hold what its tokens and seconds are worth."""
+        if not (self.token_weight or self.second_weight):
+            return outcome
+        other = self.token_weight * (outcome.prompt_tokens + outcome.completion_tokens)
+        other += self.second_weight * outcome.seconds
+        return replace(outcome, usd=outcome.usd + other / (1000 * self.usd_weight))
 
 
 def account(run: Run, *, grade: Grade, pool: AgentPool) -> Outcome:

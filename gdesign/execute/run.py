@@ -70,7 +70,7 @@ async def run(
             if whole_turns:
                 reply = await ask(request)
             else:
-                reply = await work(request, operator=agent.operator, task=task, ask=ask, tools=tools)
+                reply = await work(request, operator=agent.operator, task=task, pool=pool, ask=ask, tools=tools)
         except LLMError as error:
             return Turn(agent=i, round=r, error=str(error), start=start, end=perf_counter() - began)
         answer = extract(task, reply.text)

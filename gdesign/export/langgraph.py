@@ -79,7 +79,9 @@ def state_graph(
                 previous=None if previous is None else previous.reply,
             )
             try:
-                reply = await work(request, operator=design.agents[i].operator, task=task, ask=llm, tools=tools)
+                reply = await work(
+                    request, operator=design.agents[i].operator, task=task, pool=pool, ask=llm, tools=tools
+                )
             except LLMError as error:
                 return {"turns": [Turn(agent=i, round=r, error=str(error))]}
             return {"turns": [Turn(agent=i, round=r, reply=reply, answer=extract(task, reply.text))]}

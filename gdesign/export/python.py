@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from gdesign import __version__
-from gdesign.agents.prompt import DATA, MAX_QUOTED, SEVERAL_CALLS, prompt, quoted
+from gdesign.agents.prompt import MAX_QUOTED, SEVERAL_CALLS, cut, form_of, prompt, quoted, words_of
 from gdesign.errors import ConfigError
 from gdesign.execute.plan import Plan
 from gdesign.export.steps import steps
@@ -50,11 +50,13 @@ def to_python(design: Design, *, pool: AgentPool) -> str:
     template = environment.from_string(files("gdesign.export").joinpath("team.py.jinja").read_text(encoding="utf-8"))
     unrolled = steps(design, plan)
     decision = design.decision
+    words = words_of(pool)
     return template.render(
         version=__version__,
         most_quoted=f"{MAX_QUOTED:_}",
-        heard=DATA,
-        quoted=inspect.getsource(quoted).strip(),
+        quotes=words["quotes"],
+        titles=words["titles"],
+        quoted="\n\n\n".join(inspect.getsource(function).strip() for function in (quoted, cut)),
         thoughts=inspect.getsource(thoughts).split("import re\n", 1)[1].strip(),
         agents=[_agent(i, agent, plan, pool) for i, agent in enumerate(design.agents)],
         decision={"kind": decision.kind}
@@ -69,7 +71,10 @@ def to_python(design: Design, *, pool: AgentPool) -> str:
 def _agent(i: int, agent: Agent, plan: Plan, pool: AgentPool) -> dict[str, Any]:
     request = plan.request(i, _NOTHING, seed=0, heard=(), previous=None)
     system = prompt(agent, _NOTHING, pool=pool)[0].content.splitlines(keepends=True)
-    return {"role": agent.role, "llm": pool.llm(agent.llm), "seed": seed_of(request.sample), "system": system}
+    words = words_of(pool)
+    form = form_of(agent.operator, _NOTHING, words) if words["place"] == "user" else ""
+    seed = seed_of(request.sample)
+    return {"role": agent.role, "llm": pool.llm(agent.llm), "seed": seed, "system": system, "form": form}
 
 
 def _literal(value: Any) -> str:

@@ -10,6 +10,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins import TorchCheckpointIO
+from tqdm import tqdm
 
 from gdesign.design.base import Designer, Searched
 from gdesign.errors import ConfigError
@@ -69,23 +70,21 @@ def fit(
         resume: Go on from `checkpoint/last.ckpt` if it is there, to the same numbers as without the stop.
 
     Raises:
-        ConfigError: The trainer ended before the first validation, no call was answered, or latency has a price for
-            a designer that asks for runs of its own.
+        ConfigError: The trainer ended before the first validation, no call was answered, or tokens or seconds have a
+            price and USD have none, for a designer that asks for runs of its own.
         DataError: There is a checkpoint to go on from and it cannot be read.
     """
     designer = module.designer
-    if isinstance(designer, Searched) and module.reward.second_weight:
-        raise ConfigError(
-            f"{type(designer).__name__} weighs designs by score and USD alone, and reward.second_weight is "
-            f"{module.reward.second_weight:g}; set it to 0, or choose a designer that learns from the utility itself"
-        )
+    if isinstance(designer, Searched):
+        module.reward.refuse_untold()
     began = perf_counter()
     resumes = resume and (folder / checkpoint.LAST).is_file()
     trains = any(p.requires_grad for p in designer.parameters())
     if isinstance(designer, Searched) and not resumes:
         _search(module, designer, [item.task for item in (*data.train, *(() if trains else data.validation))])
     if (isinstance(designer, Searched) and not resumes) or not learns(designer):
-        checkpoint.save(designer, folder / checkpoint.BEST, seconds=perf_counter() - began)
+        module.seconds = perf_counter() - began
+        checkpoint.save(designer, folder / checkpoint.BEST, seconds=module.seconds)
     if trains:
         last, best = folder / checkpoint.LAST, Path(checkpoint.BEST).stem
         callbacks: list[Callback] = [
@@ -121,9 +120,12 @@ def _search(module: DesignModule, designer: Searched, tasks: Sequence[Task]) -> 
         tasks, problems=module.problems, usd_weight=module.reward.usd_weight, generator=module.generator
     )
     jobs = next(steps, None)
-    while jobs is not None:
-        results = module.execute(jobs, phase="fit:search")
-        try:
-            jobs = steps.send(results)
-        except StopIteration:
-            jobs = None
+    with tqdm(total=designer.num_runs, desc="search", unit="run", leave=False, disable=None) as bar:
+        while jobs is not None:
+            if designer.num_runs is None:  # then all that it asks for is what it asks for first
+                bar.total = bar.n + len(dict.fromkeys(jobs))
+            found = module.execute(jobs, phase="fit:search", tell=bar.update)
+            try:
+                jobs = steps.send([(run, module.reward.in_usd(outcome)) for run, outcome in found])
+            except StopIteration:
+                jobs = None

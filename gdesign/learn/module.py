@@ -4,7 +4,6 @@ Shape letters: T tasks in a batch, K designs drawn for each, B = T * K.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -230,7 +229,7 @@ class DesignModule(L.LightningModule):
         tasks = [item.task for item in batch for _ in range(k)]
         replayed = self._replay()
         results = self.execute(list(map(Job, draft.designs, tasks, seeds)), phase="fit:train")
-        rewards = [replace(self.reward, usd_weight=price) for price in prices for _ in range(k)]
+        rewards = [self.reward.at(price) for price in prices for _ in range(k)]
         worth = [reward.utility(outcome) for reward, (_, outcome) in zip(rewards, results, strict=True)]
         self._drawn.update(results, worth, weighted=False)
         return Rollouts(
@@ -256,9 +255,11 @@ class DesignModule(L.LightningModule):
         score, usd = self.designer.expect(problem, [done.design for done in runs], of=task)
         task = task.to(score.device)
         price = torch.tensor(prices, device=score.device)[task]
+        at = [self.reward.at(prices[place]) for place in task.tolist()]
+        weights = torch.tensor([[r.token_weight, r.second_weight] for r in at], device=score.device).T
         columns = [[d.score, 1000 * d.usd, d.tokens, d.seconds] for d in runs]
         got, paid, tokens, seconds = torch.tensor(columns, device=score.device).T
-        cost = price * paid + self.reward.token_weight * tokens + self.reward.second_weight * seconds
+        cost = price * paid + weights[0] * tokens + weights[1] * seconds
         return Replayed(
             expected=score - price * usd,
             utility=got - cost,
@@ -286,12 +287,17 @@ class DesignModule(L.LightningModule):
             teacher_log_prob=log_prob,
         )
 
-    def execute(self, jobs: Sequence[Job], *, phase: str) -> list[Result]:
-        """Run designs on tasks with seeds, and keep in mind what a critic goes over again."""
+    def execute(self, jobs: Sequence[Job], *, phase: str, tell: Callable[[], object] = lambda: None) -> list[Result]:
+        """Run designs on tasks with seeds, and keep in mind what a critic goes over again.
+
+        Args:
+            tell: Is called at the end of each run.
+        """
         step = self.global_step
 
         def on_run(run: Run, outcome: Outcome) -> None:
             self.num_runs += 1
+            tell()
             if self.replay is not None and phase == "fit:train":
                 self.replay.add(run, outcome, step=step)
 

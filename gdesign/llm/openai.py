@@ -8,7 +8,7 @@ from typing import Any
 
 from gdesign.errors import ConfigError, CreditError, PoolError
 from gdesign.llm.endpoint import Endpoint
-from gdesign.llm.options import BASE_URL, expect, key_for, plain, variable_of, whole_url
+from gdesign.llm.options import BASE_URL, expect, key_for, plain, terms_of, variable_of, whole_url
 from gdesign.llm.replies import Fault
 from gdesign.types import AgentPool, Reply, Request
 
@@ -47,10 +47,12 @@ class OpenAIClient:
             127.0.0.1, ::1), which needs none; any other endpoint's must be named.
         pool: Whose LLMs are asked, each where it says; None for any LLM at the client's own endpoint.
         max_retries: How often a call is tried again.
-        timeout: Seconds that one try may take, from sending to the reply's last byte.
+        timeout: Seconds that one try may take, from sending to the reply's last byte; None for 120, and 600 where the
+            endpoint is on this machine.
         backoff: Seconds of the longest first wait; each further one is twice as long.
         max_wait: Seconds of the longest wait, by backoff or by what an endpoint asks for.
-        max_concurrent: How many calls may be in flight at a time, for each endpoint.
+        max_concurrent: How many calls may be in flight at a time, for each endpoint; None for 64, and 4 where the
+            endpoint is on this machine.
         max_per_minute: How many calls may begin in a minute, for each endpoint, evenly spaced; None for any number.
         token_limit: What the field is called that carries a request's `max_tokens`.
         system: `merge` puts the system prompt before the user's, for models that know no system role.
@@ -70,10 +72,10 @@ class OpenAIClient:
         api_key_env: str | None = None,
         pool: AgentPool | None = None,
         max_retries: int = 8,
-        timeout: float = 120.0,
+        timeout: float | None = None,
         backoff: float = 1.0,
         max_wait: float = 60.0,
-        max_concurrent: int = 64,
+        max_concurrent: int | None = None,
         max_per_minute: float | None = None,
         token_limit: str = "max_tokens",
         system: str = "keep",
@@ -93,8 +95,7 @@ class OpenAIClient:
                 f"max_retries is {max_retries}, backoff {backoff} s and max_wait {max_wait} s; expected 0 or more each"
             )
         common: dict[str, Any] = {
-            "timeout": timeout,
-            "max_concurrent": max_concurrent,
+            **{name: v for name, v in (("timeout", timeout), ("max_concurrent", max_concurrent)) if v is not None},
             "max_per_minute": max_per_minute,
             "token_limit": token_limit,
             "system": system,
@@ -109,7 +110,11 @@ class OpenAIClient:
                 made[where] = Endpoint(
                     base_url=where[0],
                     key=key_for(*where, whose=whose),
-                    **{**common, **{name: own[where[0]][name] for name in OWN_TERMS if name in own.get(where[0], {})}},
+                    **{
+                        **terms_of(where[0]),
+                        **common,
+                        **{name: own[where[0]][name] for name in OWN_TERMS if name in own.get(where[0], {})},
+                    },
                 )
             return made[where]
 

@@ -13,6 +13,11 @@ API_KEY_ENV = "OPENAI_API_KEY"
 OPENAI_HOST = "api.openai.com"
 """Who gets the key in API_KEY_ENV without being asked to."""
 
+TIMEOUT, MAX_CONCURRENT = 120.0, 64
+"""Seconds that one try may take, and calls in flight, of an endpoint elsewhere."""
+OWN_TIMEOUT, OWN_MAX_CONCURRENT = 600.0, 4
+"""The same of one on this machine, which mostly answers few calls at a time, and slowly."""
+
 KINDS: Mapping[str, Any] = {"a number": int | float, "a whole number": int, "a text": str, "a mapping": Mapping}
 """Kinds of values that a command line may give; with ` or null` behind it, each may also be None."""
 
@@ -72,6 +77,15 @@ def is_loopback(base_url: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def terms_of(base_url: str) -> dict[str, float | int]:
+    """Return the `timeout` and `max_concurrent` of an endpoint that nobody gave any."""
+    here = is_loopback(base_url)
+    return {
+        "timeout": OWN_TIMEOUT if here else TIMEOUT,
+        "max_concurrent": OWN_MAX_CONCURRENT if here else MAX_CONCURRENT,
+    }
 
 
 def key_for(base_url: str, variable: str | None, *, whose: str) -> str:

@@ -1,8 +1,9 @@
 """Which runs there are: those that were evaluated, and those that lack something, with what it is."""
 
 import json
+import os
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -60,6 +61,8 @@ class Incomplete:
 def find_evaluations(paths: Iterable[Path]) -> tuple[list[Evaluation], list[Incomplete]]:
     """Return the evaluations in some folders and below, and the run folders without one; each folder once.
 
+    Links to folders are followed.
+
     A run whose training went on after it was evaluated counts as not evaluated.
 
     Raises:
@@ -69,7 +72,7 @@ def find_evaluations(paths: Iterable[Path]) -> tuple[list[Evaluation], list[Inco
     incomplete: list[Incomplete] = []
     seen: set[Path] = set()
     for path in paths:
-        configs = sorted(path.rglob(CONFIG))
+        configs = sorted(_configs(path))
         if not configs:
             raise MissingDataError(
                 f"{path} holds no run folder; train.py and eval.py write them, by default under runs/"
@@ -84,6 +87,18 @@ def find_evaluations(paths: Iterable[Path]) -> tuple[list[Evaluation], list[Inco
             else:
                 incomplete.append(look)
     return done, incomplete
+
+
+def _configs(path: Path) -> Iterator[Path]:
+    been: set[Path] = set()  # links may lead back
+    for folder, below, files in os.walk(path, followlinks=True):
+        real = Path(folder).resolve()
+        if real in been:
+            below.clear()
+            continue
+        been.add(real)
+        if CONFIG in files:
+            yield Path(folder) / CONFIG
 
 
 def read_evaluation(folder: Path) -> Evaluation:

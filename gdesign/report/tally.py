@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from gdesign.runs.log import read_runs
+from gdesign.runs.log import read_runs, with_repeats
 
 Line = Mapping[str, Any]
 Stage = Literal["training", "evaluation"]
@@ -63,13 +63,16 @@ def amounts(line: Line) -> dict[str, Any]:
 def read_tally(folder: Path, *, split: str | None, num_samples: int = 1) -> Tally:
     """Return what the runs.jsonl of a run folder sums up to; nothing where there is none.
 
+    What a stopped or repeated command did again counts once.
+
     `latest` holds the first `num_samples` seeds of the split; later ones are left over from another evaluation.
     """
     found = Tally()
     if not (folder / "runs.jsonl").is_file():
         return found
-    for line in read_runs(folder / "runs.jsonl"):
-        found.add(line)
+    for line, before in with_repeats(read_runs(folder / "runs.jsonl")):
+        if before is None:
+            found.add(line)
         if line["phase"] == split and line["seed"] < num_samples:
             found.latest[line["benchmark"], line["task"], line["seed"]] = line
     return found

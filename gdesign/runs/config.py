@@ -10,7 +10,6 @@ import yaml
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from torch_geometric.nn import MessagePassing
 
 from gdesign.errors import ConfigError, DataError, MissingDataError
 from gdesign.llm.options import BASE_URL, is_loopback, variable_of
@@ -132,6 +131,8 @@ def _is_own(target: str, *, source: str) -> bool:
             "version that commands.jsonl beside it names"
         ) from error
     if convolution:
+        from torch_geometric.nn import MessagePassing
+
         return isinstance(found, type) and issubclass(found, MessagePassing)
     # the module says where a thing is made; a name alone may lead through a module's own imports
     module = str(getattr(found, "__module__", ""))

@@ -1,8 +1,9 @@
 """About what a training or an evaluation will cost, by the designs that a designer draws now."""
 
+import asyncio
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
 from statistics import fmean
@@ -12,15 +13,20 @@ import torch
 from omegaconf import DictConfig
 
 from gdesign.agents import teams
-from gdesign.agents.prompt import prompt
+from gdesign.agents.prompt import OPERATORS, prompt
 from gdesign.design.base import Designer, Searched
 from gdesign.design.choose import greedy
 from gdesign.encode.problem import ProblemEncoder
+from gdesign.errors import LLMError
 from gdesign.execute.operators import MOST_CALLS
+from gdesign.execute.plan import Plan
+from gdesign.llm.base import LLMClient
+from gdesign.llm.options import BASE_URL, is_loopback, terms_of
 from gdesign.llm.recording import Recording
 from gdesign.runs import checkpoint
+from gdesign.runs.config import live_clients
 from gdesign.runs.money import MOST_QUESTIONS, SEEN, comparison_runs
-from gdesign.types import AgentPool, Design, Job, Task
+from gdesign.types import Agent, AgentPool, Design, Job, Reply, Request, Task
 
 ESTIMATE = "estimate.txt"
 """What a run folder calls what its training was estimated to cost."""
@@ -41,6 +47,9 @@ class Spending:
     Attributes:
         runs: Number of executions of a design.
         usd: At the pool's prices.
+        recorded: Calls that a recording holds, as far as that can be told beforehand: of agents that hear nobody.
+        seconds: What the calls that are not recorded take, with as many in flight as each endpoint is asked at a time;
+            of LLMs whose seconds are not known it is 0.
     """
 
     runs: float = 0.0
@@ -48,6 +57,8 @@ class Spending:
     prompt_tokens: float = 0.0
     completion_tokens: float = 0.0
     usd: float = 0.0
+    recorded: float = 0.0
+    seconds: float = 0.0
 
     def __add__(self, other: "Spending") -> "Spending":
         return Spending(**{name: value + getattr(other, name) for name, value in asdict(self).items()})
@@ -77,10 +88,15 @@ class Estimate:
         rows = [(name, cost) for name, cost in self.parts.items() if cost.runs]
         if len(rows) > 1:
             rows.append(("together", self.total))
-        lines = [f"{'about':12} {'runs':>10} {'calls':>10} {'prompt tokens':>14} {'completion tokens':>18} {'USD':>12}"]
+        recorded, timed = self.total.recorded > 0, self.total.seconds > 0
+        lines = [
+            f"{'about':12} {'runs':>10} {'calls':>10} {'prompt tokens':>14} {'completion tokens':>18} {'USD':>12}"
+            + f" {'recorded':>10}" * recorded
+            + f" {'minutes':>10}" * timed
+        ]
         lines += [
             f"{name:12} {c.runs:>10,.0f} {c.calls:>10,.0f} {c.prompt_tokens:>14,.0f} {c.completion_tokens:>18,.0f} "
-            f"{c.usd:>12,.4f}"
+            f"{c.usd:>12,.4f}" + f" {c.recorded:>10,.0f}" * recorded + f" {c.seconds / 60:>10,.1f}" * timed
             for name, c in rows
         ]
         return "\n".join([*lines, *(f"- {note}" for note in self.notes)])
@@ -95,6 +111,7 @@ def estimate_training(
     test: Sequence[Task],
     config: DictConfig,
     num_epochs: int,
+    timed: Mapping[str, float] = {},
 ) -> Estimate:
     """Return about what a training will cost, with the comparison and the evaluation that follow.
 
@@ -102,9 +119,11 @@ def estimate_training(
         config: Has `learner` and `reward`; says of the client what is recorded and how long replies are, and how often
             a test is run.
         num_epochs: How many epochs are still to come.
+        timed: What `time_calls` found.
     """
     trains = any(p.requires_grad for p in designer.parameters())
-    lengths, pool = _Lengths.of(config), problems.space.pool
+    pool = problems.space.pool
+    lengths = _Lengths.of(config, pool, timed)
     notes = list(lengths.notes(pool))
     asked: list[tuple[Design, Task]] = []
     parts = {}
@@ -157,12 +176,18 @@ def estimate_evaluation(
     *,
     config: DictConfig,
     rival: Design | None = None,
+    timed: Mapping[str, float] = {},
 ) -> Estimate:
-    """Return about what an evaluation will cost, with that of a design that the designer is compared with."""
+    """Return about what an evaluation will cost, with that of a design that the designer is compared with.
+
+    Args:
+        rival: The other design.
+        timed: What `time_calls` found.
+    """
     some = _spread(tasks)
     designs = greedy(designer, problems, some, usd_weight=config.reward.usd_weight)
-    lengths = _Lengths.of(config)
     pool = problems.space.pool
+    lengths = _Lengths.of(config, pool, timed)
     mean = _mean_cost(list(zip(designs, some, strict=True)), pool=pool, lengths=lengths)
     notes = (*lengths.notes(pool), f"by the designs of {len(some)} of the {len(tasks)} questions")
     runs = len(tasks) * config.num_test_samples
@@ -170,6 +195,36 @@ def estimate_evaluation(
     if rival is not None:
         parts["rival"] = _mean_cost([(rival, task) for task in some], pool=pool, lengths=lengths) * runs
     return Estimate(parts=parts, notes=notes)
+
+
+def time_calls(llm: LLMClient, tasks: Sequence[Task], *, pool: AgentPool, config: DictConfig) -> dict[str, float]:
+    """Return the seconds of a call to each LLM on this machine that no recording tells of, one after the other.
+
+    An agent of each is asked the first two questions, as the run itself will ask, and the recording keeps what it says;
+    without one nobody is asked.
+    """
+    known = _Lengths.of(config, pool, {})
+    if known.path is None:
+        return {}
+    found: dict[str, float] = {}
+    for node in live_clients(config.llm):
+        for model in pool.llms:
+            here = is_loopback(model.base_url or str(node.get("base_url", BASE_URL)))
+            agent = next((c for c in pool.candidates if c.llm == model.name and c.operator in OPERATORS), None)
+            if not here or agent is None or known.seconds.get(model.name):
+                continue
+            plan = Plan(teams.single([Agent(**agent._asdict())]), pool=pool)
+            for task in tasks[:2]:  # a model may be loaded at its first call
+                try:
+                    reply = asyncio.run(_ask(llm, plan.request(0, task, seed=0, heard=(), previous=None)))
+                except LLMError:
+                    break
+                found[model.name] = reply.seconds
+    return found
+
+
+async def _ask(llm: LLMClient, request: Request) -> Reply:
+    return await llm(request)
 
 
 def write_estimate(folder: Path, estimate: Estimate) -> None:
@@ -184,23 +239,38 @@ def write_estimate(folder: Path, estimate: Estimate) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Lengths:
-    """How long replies are: as recorded, and else as assumed."""
+    """How long replies are and take: as recorded, and else as assumed."""
 
     recorded: Mapping[str, float]
+    seconds: Mapping[str, float]
+    in_flight: Mapping[str, int]
+    recording: Recording | None
+    temperature: float
     max_tokens: int | None
     path: Path | None
 
     @classmethod
-    def of(cls, config: DictConfig) -> "_Lengths":
+    def of(cls, config: DictConfig, pool: AgentPool, timed: Mapping[str, float]) -> "_Lengths":
         path = Path(config.llm.record) if config.llm.get("record") else None
-        found: dict[str, list[int]] = {}
-        if path is not None and path.is_file():
-            recording = Recording(path)
-            for call in islice(recording, NUM_RECORDED):
-                found.setdefault(call.request.llm, []).append(call.reply.usage.completion_tokens)
-            recording.close()
-        means = {llm: fmean(tokens) for llm, tokens in found.items()}
-        return cls(recorded=means, max_tokens=config.llm.get("max_tokens"), path=path)
+        found: dict[str, list[tuple[int, float]]] = {}
+        recording = Recording(path) if path is not None and path.is_file() else None
+        for call in islice(recording, NUM_RECORDED) if recording is not None else ():
+            found.setdefault(call.request.llm, []).append((call.reply.usage.completion_tokens, call.reply.seconds))
+        return cls(
+            recorded={llm: fmean(tokens for tokens, _ in calls) for llm, calls in found.items()},
+            seconds={**timed, **{llm: fmean(seconds for _, seconds in calls) for llm, calls in found.items()}},
+            # what was timed alone says nothing of several at a time
+            in_flight=_in_flight(config, pool) | {llm: 1 for llm in timed if llm not in found},
+            recording=recording,
+            temperature=config.llm.get("temperature", 0.0),
+            max_tokens=config.llm.get("max_tokens"),
+            path=path,
+        )
+
+    def holds(self, request: Request) -> bool:
+        """Return whether a call is recorded."""
+        sent = replace(request, temperature=self.temperature, max_tokens=self.max_tokens)
+        return self.recording is not None and self.recording.get(sent) is not None
 
     def __call__(self, llm: str) -> float:
         tokens = self.recorded.get(llm, float(COMPLETION_TOKENS))
@@ -220,7 +290,31 @@ class _Lengths:
             "as often as its operator may"
         )
         if self.path is not None:
-            yield f"calls that {self.path} holds already cost nothing"
+            yield f"calls that {self.path} holds already cost nothing" + (
+                "; recorded are those of agents that hear nobody, and more may be" if self.recording is not None else ""
+            )
+        timed = [m.name for m in pool.llms if self.seconds.get(m.name)]
+        if timed:
+            yield "minutes by what calls took: " + ", ".join(
+                f"{name} {self.seconds[name]:.1f} s, {self.in_flight[name]} in flight" for name in timed
+            )
+        if self.in_flight and len(timed) < len(pool.llms):
+            others = [m.name for m in pool.llms if m.name not in timed]
+            yield f"how long {', '.join(others[:5])}{' and others' * (len(others) > 5)} take is not known yet" + (
+                ", and not in the minutes" if timed else "; once some of their calls are recorded (llm.record), it is"
+            )
+
+
+def _in_flight(config: DictConfig, pool: AgentPool) -> dict[str, int]:
+    """Return how many calls of each LLM are asked at a time; nothing where none is asked live."""
+    found: dict[str, int] = {}
+    for node in live_clients(config.llm):
+        own = {str(terms["base_url"]).rstrip("/"): terms for terms in node.get("endpoints") or ()}
+        for llm in pool.llms:
+            url = (llm.base_url or str(node.get("base_url", BASE_URL))).rstrip("/")
+            told = own.get(url, {}).get("max_concurrent") or node.get("max_concurrent")
+            found[llm.name] = int(told or terms_of(url)["max_concurrent"])
+    return found
 
 
 def _drawn(
@@ -258,7 +352,8 @@ def _mean_cost(sample: Sequence[tuple[Design, Task]], *, pool: AgentPool, length
 def _cost_of(design: Design, task: Task, *, pool: AgentPool, lengths: _Lengths) -> Spending:
     """Return about what one execution costs in which every agent speaks in every round, and asks as often as it may."""
     completion = [lengths(agent.llm) for agent in design.agents]
-    calls, prompt_tokens, completion_tokens, usd = 0.0, 0.0, 0.0, 0.0
+    calls, prompt_tokens, completion_tokens, usd, recorded, seconds = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    plan = Plan(design, pool=pool, recorded=True)
     for r in range(1, design.num_rounds + 1):
         heard = [(*spatial, *temporal) for spatial, temporal in design.heard(r)]
         for i, agent in enumerate(design.agents):
@@ -272,13 +367,26 @@ def _cost_of(design: Design, task: Task, *, pool: AgentPool, lengths: _Lengths) 
             sent = sum(len(m.content.encode()) for m in messages) / BYTES_PER_TOKEN
             sent += sum(completion[j] for j in heard[i]) + (completion[i] if r > 1 else 0)
             price = pool.llm(agent.llm)
+            held = not heard[i] and r == 1 and lengths.holds(plan.request(i, task, seed=0, heard=(), previous=None))
+            takes = lengths.seconds.get(agent.llm, 0.0) / lengths.in_flight.get(agent.llm, 1)
             for again in range(MOST_CALLS.get(agent.operator, 1)):
+                known = held and not again
+                recorded += known
+                seconds += 0.0 if known else takes
                 prompted = sent + again * completion[i]  # each goes on with what was said
                 calls += 1.0
                 prompt_tokens += prompted
                 completion_tokens += completion[i]
                 usd += (prompted * price.usd_per_1M_input + completion[i] * price.usd_per_1M_output) / 1e6
-    return Spending(runs=1.0, calls=calls, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens, usd=usd)
+    return Spending(
+        runs=1.0,
+        calls=calls,
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
+        usd=usd,
+        recorded=recorded,
+        seconds=seconds,
+    )
 
 
 def epochs_left(folder: Path, config: DictConfig, *, num_train: int) -> int:

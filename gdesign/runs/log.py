@@ -8,12 +8,15 @@ what is not deployed), `step` and `weight` where there is one, `benchmark`, `tas
 `turns`: `[agent, round, answer]` for each. Outside training a turn goes on with its text and error, and
 the `question` is there too. Where they are not zero: `paid_usd` (of `usd`, what was asked live), `latency` (seconds of
 the slowest chain of calls; `seconds` is the time that passed here), `faults` (survived by asking again), `counted`
-(turns whose tokens were counted here) and `agent_usd` (what of `usd` each agent took, to six digits).
+(turns whose tokens were counted here) and `agent_usd` (what of `usd` each agent took, to six digits). In training
+`took` is what of `seconds` passed since the line before; `begins` marks the first line that a command wrote.
 """
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Self, TextIO
 
 from gdesign.errors import DataError, MissingDataError
@@ -36,6 +39,8 @@ class RunsFile:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._file: TextIO | None = None
+        self._wrote = False
+        self._last = perf_counter()
 
     def append(
         self, run: Run, outcome: Outcome, *, phase: str, step: int | None = None, words: bool | None = None
@@ -46,7 +51,12 @@ class RunsFile:
             words: Whether to write what each agent said, not only its answer; None for where nobody is trained.
         """
         words = not phase.startswith("fit:") if words is None else words
-        line = json.dumps(self._row(run, outcome, phase, step, words), separators=(",", ":"))
+        now = perf_counter()
+        marks: dict[str, Any] = {} if self._wrote else {"begins": True}
+        if phase.startswith("fit:"):
+            marks["took"] = round(min(run.seconds, now - self._last), 6)
+        self._last, self._wrote = now, True
+        line = json.dumps(self._row(run, outcome, phase, step, words) | marks, separators=(",", ":"))
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             mend_last_line(self.path)
@@ -139,6 +149,30 @@ def read_runs(path: str | Path, *, phase: str | None = None) -> Iterator[dict[st
                 raise DataError(f"{path}:{number}: not JSON ({error})") from error
             if phase is None or row["phase"] == phase:
                 yield renewed(row)
+
+
+def with_repeats(rows: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], float | None]]:
+    """Yield lines, each with what the same run `took` when it was done before; None where it was not.
+
+    A training that goes on does again what it did after its last checkpoint, and one that begins anew all of it. Within
+    one command nothing is a repetition.
+    """
+    took: dict[int, list[float]] = {}
+    done: Counter[int] = Counter()  # by this command
+    for row in rows:
+        if row.get("begins"):
+            done.clear()
+        names = ("phase", "step", "benchmark", "task", "seed", "design")
+        key = hash(tuple(str(row.get(name)) for name in names))
+        before, nth = took.setdefault(key, []), done[key]
+        done[key] += 1
+        now = row.get("took", 0.0)
+        if nth < len(before):
+            yield row, before[nth]
+            before[nth] = now
+        else:
+            yield row, None
+            before.append(now)
 
 
 def renewed(row: dict[str, Any]) -> dict[str, Any]:

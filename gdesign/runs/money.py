@@ -12,7 +12,7 @@ from gdesign.llm.cost import Allowance
 from gdesign.llm.options import BASE_URL
 from gdesign.runs import checkpoint
 from gdesign.runs.config import live_clients
-from gdesign.runs.log import read_runs
+from gdesign.runs.log import read_runs, with_repeats
 from gdesign.types import AgentPool
 
 LIMITS = ("question", "agent", "longest_reply")
@@ -86,16 +86,29 @@ def comparison_runs(*, training: int, candidates: int, validation: int) -> int:
 
 
 def spent(folder: Path) -> dict[str, int | float]:
-    """Return what training cost, as docs/metrics.md says of `training`; faults only where there were some."""
+    """Return what training cost, as docs/metrics.md says of `training`; faults only where there were some.
+
+    What a stopped or repeated training did again counts once, with the seconds that it took the first time; of
+    `paid_usd` all is told.
+    """
     total: dict[str, int | float] = dict(NOTHING_SPENT)
-    if (folder / "runs.jsonl").is_file():
-        rows = [
-            r for r in read_runs(folder / "runs.jsonl") if r["phase"].startswith("fit:") and r["phase"] != COMPARISON
-        ]
-        total |= bill(rows)
+    path = folder / "runs.jsonl"
+    once: list[dict[str, Any]] = []
+    paid_again = saved = 0.0
+    for row, before in with_repeats(read_runs(path)) if path.is_file() else ():
+        if not row["phase"].startswith("fit:") or row["phase"] == COMPARISON:
+            continue
+        if before is None:
+            once.append(row)
+        else:
+            paid_again += bill([row])["paid_usd"]
+            saved += before - row.get("took", 0.0)
+    if once:
+        total |= bill(once)
+        total["paid_usd"] += paid_again
     written = [folder / name for name in (checkpoint.LAST, checkpoint.BEST) if (folder / name).is_file()]
     if written:
-        total["seconds"] = checkpoint.read(written[0], "seconds")
+        total["seconds"] = checkpoint.read(written[0], "seconds") + saved
     return total
 
 

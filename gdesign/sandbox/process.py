@@ -57,11 +57,12 @@ def execute(
     tests: dict[str, object] | None = None,
     stdin: str = "",
     stop: threading.Event | None = None,
+    notebook: bool = False,
 ) -> Result:
     """Execute a program in a process of its own.
 
     The judge executes `tests` (`source`, `names` and `before`) once it has ended; without any it is a script. Setting
-    `stop` ends it.
+    `stop` ends it; `notebook` prints the value of its last expression where it prints nothing.
 
     Raises:
         OSError: The process cannot be started.
@@ -69,6 +70,7 @@ def execute(
     began = monotonic()
     python = str(Path(sys.executable).resolve())
     job: dict[str, Any] = {"program": program, "before": before, "tested": tests is not None, "limits": dict(limits)}
+    job["notebook"] = notebook
     job["confine"] = {"capabilities": isolation == "none", "syscalls": b"" if isolation == "none" else syscall_filter()}
     file_bytes = int(limits["file_bytes"])
     with ExitStack() as stack:

@@ -83,7 +83,9 @@ class Sandbox:
         """
         return _in_force(self._isolation, os.environ.get("GDESIGN_SANDBOX", ""), shutil.which("bwrap"))
 
-    def run(self, program: str, *, stdin: str = "", stop: threading.Event | None = None) -> Result:
+    def run(
+        self, program: str, *, stdin: str = "", stop: threading.Event | None = None, notebook: bool = False
+    ) -> Result:
         """Run a program as a script.
 
         Its result is `ok` also where it says `sys.exit(0)`.
@@ -92,13 +94,15 @@ class Sandbox:
             program: Its source.
             stdin: What it can read from standard input.
             stop: Ends it (`killed`) once it is set, by another thread; None for never.
+            notebook: Whether the value of a last statement that is an expression is printed, where the program prints
+                nothing itself.
 
         Raises:
             ConfigError: See `isolation`.
         """
         isolation = self.isolation
         with self._room:
-            return execute(program, isolation=isolation, limits=self.limits, stdin=stdin, stop=stop)
+            return execute(program, isolation=isolation, limits=self.limits, stdin=stdin, stop=stop, notebook=notebook)
 
     def check(self, program: str, *, tests: str, names: Sequence[str], before: str = "") -> Result:
         """Execute a program and hold it to tests that it can neither read nor answer for.

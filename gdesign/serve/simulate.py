@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from gdesign.agents.pool import SOLVER
-from gdesign.agents.prompt import prompt
+from gdesign.agents.prompt import prompt, words_of
 from gdesign.errors import ConfigError, UnsupportedRequestError
 from gdesign.llm.seeds import sample_of
 from gdesign.llm.simulated.client import SimulatedClient, World
@@ -47,7 +47,6 @@ FAULTS = ("429", "500", "connection", "timeout", "malformed", "no_choices")
 """
 
 _WINDOW = 60.0
-_PROMPT = "# Question\n"
 _CHARS_PER_TOKEN = 4
 
 
@@ -255,7 +254,8 @@ class Simulation:
             reason = error
         asked = next((m.content.strip() for m in reversed(messages) if m.role == "user"), "")
         # gdesign's own prompt for a role that this pool lacks: a neutral answer would pass for that role's
-        if not asked.startswith(_PROMPT):
+        form = words_of(self._pool)["forms"]["words"]
+        if not any(form in m.content for m in messages):
             agent = Agent(role=SOLVER.name, llm=chat.model)
             task = Task(id="", question=asked, answer="", benchmark="")
             try:

@@ -1,6 +1,7 @@
 """What a benchmark is, and how its questions are split."""
 
 import hashlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -136,7 +137,8 @@ def read(text: str, grader: str, options: Sequence[str]) -> str | None:
 
     Args:
         text: What was written.
-        grader: `number`, `choice`, `formula`, `literal`, else `exact`.
+        grader: `number`, `choice`, `formula`, `literal`, `contains` (a text that may stand in a longer one), else
+            `exact`.
         options: What can be chosen; without any, the letters A to Z can be.
     """
     match grader:
@@ -148,22 +150,31 @@ def read(text: str, grader: str, options: Sequence[str]) -> str | None:
             return formula(text)
         case "literal":
             return literal(text)
+        case "contains":
+            return exact(text, sentence=False)
     return exact(text)
 
 
 def agrees(reference: str, answer: str, grader: str, options: Sequence[str]) -> bool:
     """Return whether an answer is the reference, both read by `read`; an unreadable one agrees with nothing.
 
-    Where the grader is `exact`, brackets and the like around the answer may be dress (see `same_text`). Formulas are
-    compared by what they mean, and a reference is one without marks around it.
+    Where the grader is `exact`, brackets and the like around the answer may be dress (see `same_text`). Where it is
+    `contains`, the reference stands in the answer, as whole words. Formulas are compared by what they mean, and a
+    reference is one without marks around it.
     """
+    if grader in ("exact", "contains"):
+        gold, words = exact(reference, sentence=False), exact(answer, sentence=False)
+        if gold is None or words is None:
+            return False
+        within = grader == "contains" and re.search(rf"(?<!\w){re.escape(gold)}(?!\w)", words) is not None
+        return within or same_text(gold, words)
     if grader == "formula":
         gold = read(_reply(reference, grader), grader, options)
         return gold is not None and equivalent(gold, answer)
     right, said = read(reference, grader, options), read(answer, grader, options)
     if right is None or said is None:
         return False
-    return same_text(right, said) if grader == "exact" else right == said
+    return right == said
 
 
 def _reply(reference: str, grader: str) -> str:
@@ -174,6 +185,7 @@ def _reply(reference: str, grader: str) -> str:
 
 _PLAIN = {
     "exact": "write a text",
+    "contains": "write a text",
     "number": "write one number alone, such as 1234.5 or 2/3",
     "choice": "write its letter, or an option word for word",
     "formula": "write one formula alone",

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from gdesign.tasks.programs import Suite, grader
 from gdesign.tasks.suites import fault, suite_of
 from gdesign.types import Task
 
-GRADERS = ("exact", "number", "choice", "formula", "literal", "code")
+GRADERS = ("exact", "contains", "number", "choice", "formula", "literal", "code")
 KEYS = ("id", "question", "answer", "options", "choices", "domain", "group", "grader", "tests")
 _ASKS = re.compile(
     r"((?:sub)?(?:context|passage|paragraph|article|document|story|background|premise|hypothesis|dialogue|conversation"
@@ -39,15 +40,14 @@ log = logging.getLogger(__name__)
 class JSONL:
     """Questions from JSON Lines files: `{id, question, answer, options?, domain?, group?, grader?, tests?}`.
 
-    The grader says what the answer is: `exact` (a text; case, white space and Markdown do not matter), `number`,
-    `choice` (a letter, or one of the options; without options a letter from A to Z), `formula`, `literal` (a Python
-    value) or `code`. Without one it is `code` for a question with tests, `choice` for one with options, `number` for an
-    answer that is a number in JSON, else `exact`. `choices` is another name of `options`. Keys that begin with `_` are
-    left alone; others are named once in a warning (`level`, `source`) and not used, but refused where they look like
-    one
-    of these written wrong, or would be part of the question, the options or the tests (`context`, `image`). An
-    answer that its own grader cannot read, or not in a reply that states it, is
-    refused.
+    The grader says what the answer is: `exact` (a text; case, white space and Markdown do not matter), `contains` (a
+    text that stands in what the reply states, or in all of it where it states nothing), `number`, `choice` (a letter,
+    or one of the options; without options a letter from A to Z), `formula`, `literal` (a Python value) or `code`.
+    Without one it is `code` for a question with tests, `choice` for one with options, `number` for an answer that is a
+    number in JSON, else `exact`. `choices` is another name of `options`. Keys that begin with `_` are left alone;
+    others are named once in a warning (`level`, `source`) and not used, but refused where they look like one of these
+    written wrong, or would be part of the question, the options or the tests (`context`, `image`). An answer that its
+    own grader cannot read, or not in a reply that states it, is refused.
 
     With the grader `code` the answer is a program that is right and `tests` is Python that raises where a program is
     wrong, such as lines `assert f(1) == 2`; `suite_of` says what else is run. Tests use names that the answer defines,
@@ -208,7 +208,7 @@ class JSONL:
         else:
             raise DataError(f"{where}: the grader code needs tests, a text such as 'assert f(1) == 2'; got {tests!r}")
         self._grader[task.id], self._where[task.id] = kind, where
-        return task
+        return replace(task, wants_program=kind == "code")
 
 
 def _stem(task: Task) -> tuple[bool, str]:

@@ -3,7 +3,7 @@
 import ast
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from gdesign.errors import DataError
@@ -59,6 +59,9 @@ class Programs(Published):
         super().__post_init__()
         if self.sandbox is None:
             object.__setattr__(self, "sandbox", Sandbox())
+
+    def _task(self, key: object, question: str, answer: str, options: Sequence[str] = (), domain: str = "") -> Task:
+        return replace(super()._task(key, question, answer, options, domain), wants_program=True)
 
     @cached_property
     def _run(self) -> Callable[[Suite, str], float]:

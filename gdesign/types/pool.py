@@ -1,13 +1,17 @@
 """The roles, LLMs and operators that a designer may choose from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gdesign.errors import PoolError
 from gdesign.types.design import Agent
 
 MAX_PRICE = 1e10
 """USD for a million tokens; what is dearer is a slip of the keyboard, and sums of it would be endless."""
+
+MIN_CONTEXT = 256
+"""Tokens; less holds no question and reply."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,8 @@ class LLM:
         profile: What encoders read of it: family, size, price. Never a score from evaluation questions.
         base_url: The endpoint that serves it; None for the client's own.
         api_key_env: Name of the environment variable that holds the key; None for the client's own.
+        context: Tokens that it takes, prompt and reply together; what an agent hears is cut so that it fits. None
+            for no limit.
     """
 
     name: str
@@ -47,6 +53,7 @@ class LLM:
     base_url: str | None = None
     api_key_env: str | None = None
     usd_per_1M_cached_input: float | None = None
+    context: int | None = None
 
     def usd(self, *, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
         """Return the price of one call in USD; `cached_tokens` are those of the prompt that a cache held."""
@@ -76,6 +83,7 @@ class AgentPool:
         anchor: Pairs of role names; the first is worth hearing for the second. An empty anchor
             means that no pair is preferred.
         candidates: The agents on offer; every role with every LLM and operator unless given.
+        prompts: The words of its agents' prompts (`gdesign.agents.prompt.read_prompts`); None for the package's own.
     """
 
     name: str
@@ -84,6 +92,7 @@ class AgentPool:
     operators: tuple[str, ...] = ("answer",)
     anchor: tuple[tuple[str, str], ...] = ()
     candidates: tuple[Candidate, ...] = ()
+    prompts: Mapping[str, Any] | None = field(default=None, repr=False, hash=False)
     _roles: dict[str, Role] = field(init=False, repr=False, compare=False)
     _llms: dict[str, LLM] = field(init=False, repr=False, compare=False)
 
@@ -97,6 +106,11 @@ class AgentPool:
         set_(self, "_roles", {r.name: r for r in self.roles})
         set_(self, "_llms", {m.name: m for m in self.llms})
         for llm in self.llms:
+            if llm.context is not None and llm.context < MIN_CONTEXT:
+                raise PoolError(
+                    f"LLM {llm.name!r} in pool {self.name!r} has a context of {llm.context} tokens; give "
+                    f"{MIN_CONTEXT} or more, or leave it out for no limit"
+                )
             cached = () if llm.usd_per_1M_cached_input is None else (llm.usd_per_1M_cached_input,)
             for price in (llm.usd_per_1M_input, llm.usd_per_1M_output, *cached):
                 if not isinstance(price, int | float) or not 0 <= price <= MAX_PRICE:

@@ -15,6 +15,7 @@ class Task:
         options: The choices of a multiple-choice question, in order; empty otherwise.
         group: What questions share that no split may part, such as one problem in several languages; empty where the
             question stands for itself.
+        wants_program: Whether a right answer is a program; else agents are asked for words or a number.
         weight: What the task counts in means and in training; 1 unless a mixture says otherwise.
     """
 
@@ -25,4 +26,5 @@ class Task:
     domain: str = ""
     options: tuple[str, ...] = ()
     group: str = ""
+    wants_program: bool = False
     weight: float = 1.0

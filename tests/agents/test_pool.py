@@ -88,7 +88,11 @@ def test_a_file_may_list_its_candidates(written):
         (GOOD + "candidates: []", "candidates is empty"),
         (GOOD + "candidates: [{role: solver, llm: large}]", "no LLM 'large'"),
         (GOOD + "candidates: [{role: nobody, llm: own}]", "no role 'nobody'"),
-        (GOOD + "candidates: [{role: solver, llm: own, operator: cot}]", "no operator 'cot'"),
+        (GOOD + "operators: [answer]\ncandidates: [{role: solver, llm: own, operator: cot}]", "no operator 'cot'"),
+        (GOOD + "candidates: [{role: solver, llm: own, operator: guess}]", "operators of candidates.* is 'guess'"),
+        (GOOD.replace(".15", ".15, context: 100"), "a context of 100 tokens; give 256 or more"),
+        (GOOD.replace(".15", ".15, context: many"), "context is 'many'; expected a number"),
+        (GOOD + "prompts: 3", "prompts is 3; expected a text"),
         (GOOD + "candidates: [{role: solver}]", r"candidates\[0\] lacks llm"),
         (GOOD + "candidates: [{role: solver, llm: own}, {role: solver, llm: own, operator: answer}]", "twice"),
     ],
@@ -283,3 +287,20 @@ def test_an_attack_on_nobody_or_by_nothing_is_refused():
 def test_no_pool_of_the_package_attacks_unless_asked():
     names = ("code", "knowledge", "llmrouter", "mathematics", "simulated", "simulated_large")
     assert not any(r.attack for name in names for r in builtin(name).roles)
+
+
+def test_operators_follow_from_candidates(written):
+    pool = load(written(GOOD + "candidates: [{role: solver, llm: own, operator: cot}, {role: critic, llm: own}]"))
+    assert pool.operators == ("cot", "answer")
+
+
+def test_a_pool_brings_the_words_of_its_prompts_and_its_context(written, tmp_path):
+    (tmp_path / "words.yaml").write_text("operators: {cot: Go slowly.}", encoding="utf-8")
+    (tmp_path / "others.yaml").write_text("operators: {cot: Go fast.}", encoding="utf-8")
+    path = written(GOOD.replace(".15", ".15, context: 4096") + "operators: [cot]\nprompts: words.yaml")
+    task = Task(id="1", question="What?", answer="", benchmark="b")
+    for pool, words in ((load(path), "Go slowly."), (load(path, prompts=tmp_path / "others.yaml"), "Go fast.")):
+        assert words in prompt(Agent(role="solver", llm="own", operator="cot"), task, pool=pool)[0].content
+        assert pool.llm("small").context == 4096
+    with pytest.raises(MissingDataError, match="no file of prompts"):
+        load(path, prompts=tmp_path / "none.yaml")

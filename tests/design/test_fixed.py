@@ -175,6 +175,14 @@ def test_agents_are_chosen_by_llm_in_the_order_named():
     assert taken(llms=["llm-2", "llm-0", "llm-2"]) == [("0", "2"), ("0", "0"), ("1", "2")]
 
 
+def test_agents_are_chosen_by_name_in_the_order_named():
+    assert taken(agents=["role-1/llm-2/answer", "role-0/llm-0/answer", "role-1/llm-2/answer"]) == [
+        ("1", "2"),
+        ("0", "0"),
+        ("1", "2"),
+    ]
+
+
 def test_agents_are_chosen_by_role():
     assert taken(role="role-1", llms=["llm-1", "llm-0"]) == [("1", "1"), ("1", "0")]
 
@@ -203,6 +211,7 @@ def test_the_first_of_those_chosen_are_taken():
         ({"num_agents": 7}, "num_agents=7, and 6 agents fit"),
         ({"num_agents": 0}, "num_agents=0"),
         ({"slots": [0], "llm": "llm-0"}, "not by several"),
+        ({"agents": ["role-0/llm-9/answer"]}, "no agent 'role-0/llm-9/answer'; there are role-0/llm-0/answer, "),
     ],
 )
 def test_agents_that_do_not_exist_are_refused_with_what_exists(choice, message):

@@ -23,7 +23,7 @@ from gdesign.types import (
 
 POOL = AgentPool(
     name="p",
-    roles=tuple(Role(name=f"r{i}", profile="r") for i in range(6)),
+    roles=tuple(Role(name=f"r{i}", profile=27 * "r") for i in range(6)),
     llms=(LLM(name="m", usd_per_1M_input=1.0, usd_per_1M_output=2.0),),
 )
 TASK = Task(id="t", question="q", answer="a", benchmark="b")
@@ -104,7 +104,7 @@ def test_an_agent_has_its_own_limit_over_its_rounds():
 
 
 def test_tokens_are_counted_as_they_were_used():
-    done = go(rounds(6), Client(), agent=Allowance(tokens=400), longest_reply=20)
+    done = go(rounds(6), Client(), agent=Allowance(tokens=385), longest_reply=20)
     assert sum(t.reply is not None for t in done.turns) == 2 * 3  # by what might be used it would be one each
 
 

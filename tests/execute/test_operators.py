@@ -4,7 +4,7 @@ from time import monotonic
 
 import pytest
 
-from gdesign.agents.prompt import OPERATORS, SEVERAL_CALLS
+from gdesign.agents.prompt import OPERATORS, SEVERAL_CALLS, quoted
 from gdesign.errors import LLMError, UnsupportedRequestError
 from gdesign.execute.limits import Limits
 from gdesign.execute.operators import MOST_CALLS, shown_tests, tools_of
@@ -15,6 +15,7 @@ from gdesign.llm.simulated.client import SimulatedClient
 from gdesign.sandbox import Sandbox
 from gdesign.tasks.answers import program
 from gdesign.tasks.answers.numbers import number
+from gdesign.tasks.base import read
 from gdesign.tasks.mbpp import MBPP
 from gdesign.tasks.synthetic import Synthetic
 from gdesign.types import LLM, Agent, AgentPool, Design, Label, Reply, Role, Task, Usage
@@ -93,6 +94,38 @@ def test_a_program_that_fails_is_shown_its_error_once(tools):
     assert turn.answer == "4"  # its own guess, since the program prints nothing
     assert "> It prints nothing." in turn.reply.text
     assert len(asked) == 2
+
+
+def test_a_program_that_ends_with_an_expression_prints_its_value(tools):
+    for source in ("x = 2\nx + 3", "2 + 3", "def f(x):\n    return x + 3\n\nf(2)", "import math\nmath.sqrt(25)"):
+        assert turn_of("program", SUM, f"```python\n{source}\n```", tools=tools)[0].answer == "5"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "x = 17\nprint(x / 0)",
+        "x = 17 +",
+        "x = 17",
+        "# Question\nWhat is 17 + 4?\nprint(17 + 4)",
+        "print(17)\nraise SystemExit(1)",
+        "# Answer: 17\nimport sys\nsys.exit(3)",
+    ],
+)
+@pytest.mark.parametrize("reader", ["number", "exact"])
+@pytest.mark.parametrize("dress", ["```python\n{}\n```\nThat is all.", "I compute it.\n```python\n{}"])
+def test_no_number_of_a_program_that_failed_is_its_answer(source, reader, dress, tools):
+    says = [dress.format(source)] * 2
+    turn, asked = turn_of("program", SUM, *says, tools=tools, read=lambda task, text: read(text, reader, ()))
+    assert turn.answer in (None, "the program does not work (error):", "the program does not work (nothing printed):")
+    assert "does not work" in turn.reply.text
+    assert len(asked) == 2
+
+
+def test_what_is_said_beside_a_program_that_failed_stands(tools):
+    for guess in ("Answer: 5", "**Answer:** 5", "So the answer is 5."):
+        says = [f"```python\nprint(17 / 0)  # Answer: 9\n```\n{guess}"] * 2
+        assert turn_of("program", SUM, *says, tools=tools)[0].answer == "5"
 
 
 def test_an_agent_that_writes_no_program_is_taken_at_its_word(tools):
@@ -212,7 +245,7 @@ def test_after_a_failure_an_agent_begins_anew_with_what_it_learned(tools):
     assert turn.answer == "def double(x):\n    return 2 * x"
     assert [len(messages) for messages in asked] == [2, 4, 2]
     assert asked[2][1].content.startswith(asked[0][1].content)
-    assert asked[2][1].content.endswith("# What you learned from an earlier try\n\n> I added.\n> Answer: 9")
+    assert asked[2][1].content.endswith("What you learned from an earlier try:\n\n> I added.\n> Answer: 9")
     turn, asked = turn_of("reflect", SUM, "Answer: 6", "No fault found.", tools=tools)
     assert (turn.answer, len(asked)) == ("6", 2)
 
@@ -220,7 +253,7 @@ def test_after_a_failure_an_agent_begins_anew_with_what_it_learned(tools):
 @pytest.mark.parametrize("operator", SEVERAL_CALLS)
 def test_where_a_later_call_fails_what_was_said_before_stands(operator, tools):
     turn, _ = turn_of(operator, DOUBLE, WRONG, LLMError("down", faults=("timeout",)), tools=tools)
-    assert WRONG in turn.reply.text
+    assert (quoted(WRONG) if operator == "program" else WRONG) in turn.reply.text
     assert turn.reply.faults == ("429", "timeout", "failed")
     turn, _ = turn_of(operator, DOUBLE, LLMError("down"), tools=tools)
     assert (turn.reply, turn.error) == (None, "down")

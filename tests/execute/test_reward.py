@@ -197,3 +197,12 @@ def test_utility_weighs_score_against_cost_per_thousand_questions():
 def test_a_price_below_nothing_is_refused(name, value):
     with pytest.raises(ConfigError, match=f"{name} is .*; expected 0 or more"):
         Reward(**{name: value})
+
+
+def test_seconds_are_told_in_usd_and_keep_their_rate_at_every_price_of_cost():
+    reward = Reward(usd_weight=0.02, token_weight=0.001, second_weight=0.1)
+    outcome = worth(spoken(TWO, replace(reply(), seconds=2.0), reply()))
+    for at in (reward, reward.at(0.04)):
+        assert Reward(usd_weight=at.usd_weight).utility(at.in_usd(outcome)) == pytest.approx(at.utility(outcome))
+    assert reward.at(0.04) == Reward(usd_weight=0.04, token_weight=0.002, second_weight=0.2)
+    assert Reward().in_usd(outcome) is outcome

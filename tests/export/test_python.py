@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from threading import Barrier
 from types import ModuleType
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from langgraph.checkpoint.memory import InMemorySaver
 
 from gdesign.agents.pool import attacked
-from gdesign.agents.prompt import prompt
+from gdesign.agents.prompt import prompt, read_prompts
 from gdesign.errors import ConfigError, PoolError
 from gdesign.execute.run import run
 from gdesign.export.langgraph import state_graph
@@ -151,6 +152,19 @@ def test_a_long_message_is_cut_as_ours_is():
     chat = prompt(DESIGNS["complete"].agents[1], task, pool=POOL, heard=[("assistant", words)])
     told = team.messages(1, {"question": task.question}, [{"agent": 0, "text": words}], None)
     assert told[1]["content"] == chat[1].content
+
+
+def test_the_words_of_a_users_own_prompts_are_exported_too(tmp_path):
+    words = tmp_path / "words.yaml"
+    own = "place: user\ntitles: {question: 'Asked:', heard: 'Said:'}\nforms: {words: 'End with `Answer: X`.'}"
+    words.write_text(own)
+    pool = replace(POOL, prompts=read_prompts(words))
+    team = loaded(to_python(DESIGNS["complete"], pool=pool))
+    task = tasks(1)[0]
+    chat = prompt(DESIGNS["complete"].agents[1], task, pool=pool, heard=[("assistant", "5")], previous="6")
+    told = team.messages(1, {"question": task.question}, [{"agent": 0, "text": "5"}], "6")
+    assert told == [{"role": m.role, "content": m.content} for m in chat]
+    assert told[1]["content"].endswith("> 6\n\nEnd with `Answer: X`.")
 
 
 def test_copies_of_an_agent_are_asked_for_different_answers():

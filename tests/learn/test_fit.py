@@ -12,10 +12,16 @@ import torch
 
 from gdesign.agents.teams import chain
 from gdesign.design.fixed import Fixed
+from gdesign.design.joint.evidence import Evidence
 from gdesign.design.joint.joint import Joint
 from gdesign.design.learned.gdesigner import GDesigner
 from gdesign.design.learned.swarm import Swarm
+from gdesign.design.routers.kernel import Kernel
+from gdesign.design.routers.knn import NearestNeighbors
+from gdesign.design.routers.ridge import Ridge
 from gdesign.design.searches.exhaustive import Search
+from gdesign.design.searches.random import RandomSearch
+from gdesign.design.searches.tree import TreeSearch
 from gdesign.errors import BudgetExceededError, ConfigError
 from gdesign.execute.reward import Reward
 from gdesign.learn.data import items
@@ -25,6 +31,7 @@ from gdesign.learn.fit import fit, learns
 from gdesign.learn.replay import ReplayBuffer
 from gdesign.learn.teachers import best_runs
 from gdesign.llm.wrappers import Budget
+from gdesign.report.tally import read_tally
 from gdesign.runs import checkpoint
 from gdesign.runs.log import RunsFile, read_runs
 from gdesign.runs.metrics import read_metrics
@@ -74,7 +81,10 @@ def test_two_epochs_and_two_more_are_four_epochs_bit_for_bit(tmp_path):
     for name, value in straight["state_dict"].items():
         assert torch.equal(value, resumed["state_dict"][name]), name
     rows = [
-        [{k: v for k, v in row.items() if k != "seconds"} for row in read_runs(tmp_path / name / "runs.jsonl")]
+        [
+            {k: v for k, v in row.items() if k not in ("seconds", "took", "begins")}
+            for row in read_runs(tmp_path / name / "runs.jsonl")
+        ]
         for name in ("straight", "stopped")
     ]
     assert rows[0] == rows[1]
@@ -155,8 +165,42 @@ def test_what_was_paid_for_training_is_told_also_of_runs_of_earlier_versions(tmp
     assert spent(tmp_path) == {"runs": 4, "calls": 4, "usd": 2.0, "paid_usd": 1.25, "faults": 2, "seconds": 0.0}
 
 
-def test_a_designer_that_does_not_look_at_latency_is_given_no_price_of_it(tmp_path):
-    with pytest.raises(ConfigError, match=r"reward\.second_weight is 0\.1"):
+class Swift:
+    """All but the last agent are right; the first takes its time."""
+
+    async def __call__(self, request):
+        number = int(request.llm.removeprefix("llm-"))
+        right = request.origin.task_id.removeprefix("q") if number < 2 else "wrong"
+        usage = Usage(prompt_tokens=10, completion_tokens=5)
+        return Reply(text=f"Answer: {right}", usage=usage, label=Label.LIVE, seconds=0.1 if number else 5.0)
+
+
+METHODS = {
+    "search": search,
+    "random_search": lambda space: RandomSearch(space=space, num_runs=200, max_agents=1),
+    "tree_search": lambda space: TreeSearch(space=space, num_runs=100, max_agents=1),
+    "knn": lambda space: NearestNeighbors(space=space),
+    "ridge": lambda space: Ridge(space=space),
+    "kernel": lambda space: Kernel(space=space),
+    "evidence": lambda space: Evidence(space=space),
+    "joint": lambda space: Joint(space=space, gnn=worlds.gnn(8)),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_seconds_have_a_price_for_designers_that_know_score_and_usd_alone(tmp_path, name):
+    settings = {"estimator": critic} if name == "joint" else {}
+    reward = Reward(usd_weight=0.01, second_weight=0.1)
+    module = train(tmp_path, make=METHODS[name], llm=Swift(), reward=reward, **settings)
+    problem = module.problems(worlds.tasks(4), usd_weight=0.01)
+    best = module.designer.eval()(problem, greedy=True).designs
+    assert {agent.llm for design in best for agent in design.agents} == {"llm-1"}
+    paid = {row["usd"] for row in read_runs(tmp_path / "runs.jsonl") if len(row["design"]["agents"]) == 1}
+    assert paid == {3e-6, 3e-5, 3e-4}  # what is written down are USD
+
+
+def test_seconds_cannot_be_told_in_usd_that_have_no_weight(tmp_path):
+    with pytest.raises(ConfigError, match=r"give USD a weight too"):
         train(tmp_path, make=search, reward=Reward(second_weight=0.1))
 
 
@@ -228,6 +272,56 @@ def test_ctrl_c_keeps_what_was_done_and_the_same_training_goes_on(tmp_path):
     assert after[: len(before)] == before
     assert last(tmp_path)["global_step"] == 16
     assert [int(row["step"]) for row in read_metrics(tmp_path / "metrics.csv") if row["val/utility"]] == [3, 7, 11, 15]
+
+
+class Slow:
+    """Answers after a moment what is asked for the first time, and at once what was recorded; may end a training."""
+
+    def __init__(self, stop=None):
+        self.recorded = set()
+        self.stop = stop
+        self.asked = 0
+
+    async def __call__(self, request):
+        known = request in self.recorded
+        if not known:
+            self.asked += 1
+            await asyncio.sleep(0.02 + 0.01 * (self.asked % 4))
+            if len(self.recorded) == self.stop:
+                self.stop = None
+                raise BudgetExceededError("enough")
+            self.recorded.add(request)
+        label = Label.REPLAYED if known else Label.LIVE
+        return Reply(text=right_first(request), usage=Usage(prompt_tokens=10, completion_tokens=5), label=label)
+
+
+@pytest.mark.parametrize(
+    ("make", "stop"),
+    [(search, 13), (GDesigner, 7), (lambda space: Joint(space=space, num_probes=20, gnn=worlds.gnn(8)), 9)],
+)
+def test_what_training_cost_is_the_same_however_often_it_was_stopped_and_said_again(tmp_path, make, stop):
+    settings = {"make": make, "max_epochs": 3}
+    if make not in (search, GDesigner):
+        settings["estimator"] = critic
+    train(tmp_path / "straight", llm=Slow(), **settings)
+    straight = spent(tmp_path / "straight")
+    llm = Slow(stop=stop)
+    with pytest.raises(BudgetExceededError):
+        train(tmp_path / "stopped", llm=llm, **settings)
+    assert llm.recorded
+    train(tmp_path / "stopped", llm=llm, **settings)
+    stopped = spent(tmp_path / "stopped")
+    train(tmp_path / "stopped", llm=llm, **settings)
+    again = spent(tmp_path / "stopped")
+    tally = read_tally(tmp_path / "stopped", split=None)
+    runs, usd = (sum(sums[name] for sums in tally.phases.values()) for name in ("runs", "usd"))
+    assert (runs, usd) == (straight["runs"], pytest.approx(straight["usd"]))
+    for cost in (stopped, again):
+        for name in ("runs", "calls", "usd"):
+            assert cost[name] == pytest.approx(straight[name]), name
+        assert 0 < cost["paid_usd"] <= straight["paid_usd"] * (1 + 1e-9)  # of runs that were broken off nothing is told
+        assert straight["seconds"] > 0.05
+        assert 0.6 < cost["seconds"] / straight["seconds"] < 1.6
 
 
 def test_the_best_recorded_design_of_each_task_is_imitated(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 
 from gdesign.errors import ConfigError, PoolError
 from gdesign.llm.openai import OpenAIClient
+from gdesign.llm.options import terms_of
 from gdesign.types import Request
 from tests.llm.asking import REQUEST, ask, authorization, made, once, pool
 from tests.llm.chat_server import Raw, chat_server
@@ -61,7 +62,8 @@ def test_an_endpoint_that_asks_one_call_to_wait_is_left_alone_by_all():
     assert times[1] - times[0] > 0.29
 
 
-def test_no_more_calls_are_in_flight_than_allowed():
+@pytest.mark.parametrize(("settings", "allowed"), [({"max_concurrent": 3}, 3), ({}, 4)])
+def test_no_more_calls_are_in_flight_than_allowed(settings, allowed):
     lock, now, most = threading.Lock(), [0], [0]
 
     def answer(body):
@@ -74,13 +76,13 @@ def test_no_more_calls_are_in_flight_than_allowed():
         return "Answer: 4"
 
     with chat_server(answer) as url:
-        client = made(url, max_concurrent=3)
+        client = made(url, **settings)
 
         async def batch():
             await asyncio.gather(*[client(REQUEST) for _ in range(12)])
 
         asyncio.run(batch())
-    assert most[0] == 3
+    assert most[0] == allowed
 
 
 def test_so_many_calls_begin_in_a_minute_evenly_spaced():
@@ -257,3 +259,16 @@ def test_a_closed_client_opens_again_when_it_is_asked():
             return await client(REQUEST)
 
         assert asyncio.run(twice()).text == "Answer: 4"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "terms"),
+    [
+        ("http://127.0.0.1:8080/v1", (600.0, 4)),
+        ("http://localhost:11434/v1", (600.0, 4)),
+        ("http://192.168.0.7:8080/v1", (120.0, 64)),
+        ("https://api.openai.com/v1", (120.0, 64)),
+    ],
+)
+def test_an_endpoint_on_this_machine_gets_more_time_and_fewer_calls(base_url, terms):
+    assert tuple(terms_of(base_url).values()) == terms

@@ -36,6 +36,15 @@ def test_a_folder_that_is_found_twice_is_listed_once(tmp_path, monkeypatch):
     assert [i.folder for i in incomplete] == [Path("runs/b")]
 
 
+def test_links_to_folders_are_followed_and_may_lead_back(tmp_path):
+    write(tmp_path / "elsewhere/a")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/back").symlink_to(tmp_path / "runs")
+    done, _ = find_evaluations([tmp_path / "runs"])
+    assert [e.folder for e in done] == [tmp_path / "runs/linked/a"]
+
+
 def test_a_training_that_stopped_is_told_how_to_go_on(tmp_path):
     folder = unfinished(tmp_path / "a", phases=["fit:train"], metrics=[9, 19])
     found = look_at(folder)

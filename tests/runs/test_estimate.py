@@ -10,8 +10,10 @@ from gdesign.design.learned.gdesigner import GDesigner
 from gdesign.design.searches.exhaustive import Search
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.encode.text import HashEncoder
+from gdesign.errors import LLMError
+from gdesign.execute.plan import Plan
 from gdesign.llm.recording import Recording
-from gdesign.runs.estimate import epochs_left, estimate_evaluation, estimate_training
+from gdesign.runs.estimate import epochs_left, estimate_evaluation, estimate_training, time_calls
 from gdesign.types import Label, Message, Reply, Request, Usage
 from tests import worlds
 from tests.runs.parts import config_of
@@ -97,6 +99,63 @@ def test_replies_are_taken_to_be_as_long_as_those_of_the_recording(tmp_path):
     assert estimate.parts["test"].completion_tokens == 4 * 200
     assert "llm-0 200 tokens" in str(estimate)
     assert "holds already cost nothing" in str(estimate)
+
+
+def test_minutes_are_told_by_what_recorded_calls_took_and_recorded_calls_are_counted(tmp_path):
+    problems, task = worlds.encoder(), worlds.tasks(4)[0]
+    alone = single([problems.space.agents[0]])
+    asked = Plan(alone, pool=problems.space.pool).request(0, task, seed=0, heard=(), previous=None)
+    recording = Recording(tmp_path / "calls.sqlite", create=True)
+    for request, seconds in ((asked, 20.0), (replace(asked, sample=7), 40.0)):
+        usage = Usage(prompt_tokens=1, completion_tokens=5)
+        recording.put(request, Reply(text="", usage=usage, label=Label.LIVE, seconds=seconds))
+    recording.close()
+    live = {"_target_": "gdesign.llm.live.endpoint", "record": str(tmp_path / "calls.sqlite")}
+    estimate = of_evaluation(single, llm=live | {"base_url": "http://127.0.0.1:9/v1"})
+    part = estimate.parts["test"]
+    assert (part.calls, part.recorded, part.seconds) == (4, 1, 3 * 30.0 / 4)
+    assert "recorded    minutes" in str(estimate)
+    assert "llm-0 30.0 s, 4 in flight" in str(estimate)
+    assert "how long llm-1, llm-2 take is not known yet, and not in the minutes" in str(estimate)
+    elsewhere = of_evaluation(single, llm=live | {"base_url": "https://example.org/v1", "max_concurrent": 2})
+    assert elsewhere.parts["test"].seconds == 3 * 30.0 / 2
+
+
+def test_where_nothing_is_known_of_seconds_no_minutes_are_told():
+    text = str(of_evaluation(single))
+    assert "minutes" not in text
+    assert "how long llm-0, llm-1, llm-2 take is not known yet; once some" in text
+
+
+class Timed:
+    """Takes longer to answer each time; of the last LLM there is no answer."""
+
+    def __init__(self):
+        self.asked = []
+
+    async def __call__(self, request):
+        if request.llm == "llm-2":
+            raise LLMError("down")
+        self.asked.append((request.llm, request.origin.task_id))
+        usage = Usage(prompt_tokens=1, completion_tokens=1)
+        return Reply(text="", usage=usage, label=Label.LIVE, seconds=float(len(self.asked)))
+
+
+def test_a_model_on_this_machine_is_asked_two_questions_to_know_its_seconds(tmp_path):
+    pool, llm = worlds.pool(), Timed()
+    record = str(tmp_path / "calls.sqlite")
+    here = config_of(llm={"base_url": "http://127.0.0.1:9/v1", "record": record})
+    timed = time_calls(llm, worlds.tasks(4), pool=pool, config=here)
+    assert llm.asked == [(f"llm-{i}", f"q{k}") for i in range(2) for k in range(2)]
+    assert timed == {"llm-0": 2.0, "llm-1": 4.0}
+    others = ({"record": record}, {"base_url": "http://127.0.0.1:9/v1"})  # calls cost money, or would be lost
+    assert [time_calls(llm, worlds.tasks(4), pool=pool, config=config_of(llm=x)) for x in others] == [{}, {}]
+    assert len(llm.asked) == 4
+    problems = worlds.encoder()
+    designer = Fixed(space=problems.space, topology=single, num_agents=1)
+    estimate = estimate_evaluation(designer, problems, worlds.tasks(4), config=here, timed=timed)
+    assert estimate.total.seconds == 4 * 2.0
+    assert "llm-0 2.0 s, 1 in flight" in str(estimate)
 
 
 def test_many_questions_are_estimated_by_some():

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 
 from gdesign.errors import DataError, MissingDataError
 from gdesign.export.schema import design_from_json, design_to_json
-from gdesign.runs.log import RunsFile, read_runs
+from gdesign.runs.log import RunsFile, read_runs, with_repeats
 from gdesign.types import Agent, Decision, Design, Edge, Gate, Outcome, Run, Task
 from tests import strategies
 
@@ -117,3 +117,16 @@ def test_a_broken_line_in_the_middle_is_named(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(MissingDataError, match=r"runs\.jsonl is not there"):
         list(read_runs(tmp_path / "runs.jsonl"))
+
+
+def test_what_a_command_did_again_is_told_with_what_it_took_before():
+    a, b = {"phase": "fit:train", "task": "a"}, {"phase": "fit:train", "task": "b"}
+    rows = [
+        {**a, "begins": True, "took": 5.0},
+        {**a, "took": 4.0},  # twice in one command is no repetition
+        {**a, "begins": True, "took": 1.0},
+        {**b, "took": 2.0},
+        {**a, "took": 3.0},
+        {**a, "begins": True, "took": 0.5},
+    ]
+    assert [before for _, before in with_repeats(rows)] == [None, None, 5.0, None, 4.0, 1.0]

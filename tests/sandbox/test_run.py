@@ -106,3 +106,30 @@ def test_a_weaker_setting_is_taken_from_the_environment_alone(monkeypatch):
 def test_a_limit_is_above_zero(limit):
     with pytest.raises(ConfigError, match=f"{limit} of the sandbox is 0"):
         Sandbox(**{limit: 0})
+
+
+@pytest.mark.parametrize(
+    ("program", "printed"),
+    [
+        ("x = 2\nx + 3", "5\n"),
+        ("'five'", ""),  # a program that is a text is a docstring
+        ("x = 'five'\nx", "five\n"),
+        ("print(1)\n2", "1\n"),
+        ("import sys\nsys.stdout.write('17')", "17"),
+        ("def f():\n    print(5)\n    return True\n\nf()", "5\n"),
+        ("[].append(1)", ""),
+        ("from __future__ import annotations\ndef f(x: int) -> y:\n    return x\n\nf(5)", "5\n"),
+        ("if True:\n    5", ""),
+        ("print = 5\nprint", "5\n"),
+        ("", ""),
+    ],
+)
+def test_as_a_notebook_a_program_shows_its_last_value_where_it_prints_nothing(box, program, printed):
+    result = box.run(program, notebook=True)
+    assert (result.why, result.stdout) == ("ok", printed)
+
+
+def test_a_script_shows_no_value_and_a_notebook_fails_as_a_script_does(box):
+    assert box.run("5").stdout == ""
+    for program in ("def f():\n    return 1 / 0\n\n\nf()", "1 +", "raise SystemExit(3)", "x = 1\nx.y"):
+        assert box.run(program, notebook=True) == box.run(program)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdesign.errors import ConfigError
-from gdesign.tasks.base import SPLITS, agrees, first, normalised, select, select_upstream, split_of, why_unfit
+from gdesign.tasks.base import SPLITS, agrees, first, normalised, read, select, select_upstream, split_of, why_unfit
 from gdesign.types import Task
 
 TASKS = [Task(id=str(i), question=f"What is {i} + {i}?", answer=str(2 * i), benchmark="b") for i in range(4000)]
@@ -154,3 +154,25 @@ def test_a_group_lies_on_one_side_of_every_split():
         assert len(sides) == len(tasks)
         assert all(len({sides[f"{i}-{k}"] for k in range(3)}) == 1 for i in range(300))
         assert set(sides.values()) == set(PARTS)
+
+
+def test_one_sentence_answers_a_text():
+    said = read("The capital of Peru is Lima.", "exact", ())
+    assert said is not None
+    assert agrees("Lima", said, "exact", ())
+    assert not agrees("Lima", read("The capital of Peru is not Lima.", "exact", ()), "exact", ())
+    assert agrees("The Sun is a star.", read("Answer: the sun is a star", "exact", ()), "exact", ())
+
+
+@pytest.mark.parametrize(
+    ("reply", "right"),
+    [
+        ("Lima", True),
+        ("The capital of Peru is Lima, a large city.", True),
+        ("It lies at the sea. I think of LIMA. It is old.", True),
+        ("It may be Cuzco or Lima.\nAnswer: Cuzco", False),
+        ("The people of Limache.", False),
+    ],
+)
+def test_a_text_may_be_contained_in_what_a_reply_states(reply, right):
+    assert agrees("Lima", read(reply, "contains", ()), "contains", ()) == right

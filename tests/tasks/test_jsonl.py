@@ -98,7 +98,7 @@ def test_a_test_question_among_the_training_ones_is_refused(write):
         ([line(grader="code", tests="assert", answer="def f(x): pass")], DataError, "the tests cannot be read"),
         ([line(grader="code", tests="assert g(1)", answer="def f(x): pass")], DataError, "use nothing"),
         ([line(grader="code", tests=OWN, answer="def f(x): return 1")], DataError, "use nothing"),
-        ([line(grader="fuzzy")], ConfigError, "exact, number, choice, formula, literal, code"),
+        ([line(grader="fuzzy")], ConfigError, "exact, contains, number, choice, formula, literal, code"),
         ([line(grader=["exact"])], ConfigError, "expected exact"),
         ([line(grader="number")], DataError, ':1: the answer "so" is not one that the grader number can read; write'),
         ([line(grader="literal")], DataError, "that the grader literal can read"),

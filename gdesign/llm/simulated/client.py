@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from gdesign.agents.prompt import ATTACKS, FORMAT, OPERATORS, SEVERAL_CALLS
+from gdesign.agents.prompt import OWN_FORM, SEVERAL_CALLS, words_of
 from gdesign.errors import ConfigError, DataError, PoolError, UnsupportedRequestError
 from gdesign.llm.simulated.transition import SLM_GSM, Opinion, Transition
 from gdesign.tasks.synthetic import DIFFICULTIES, FACTS, Question, read, read_answer
@@ -142,9 +142,11 @@ class SimulatedClient:
         self._roles = sorted(pool.roles, key=lambda role: -len(role.profile))
         if len({role.profile for role in pool.roles}) < len(pool.roles):
             raise PoolError(f"two roles of pool {pool.name!r} share a profile, so nobody can tell their agents apart")
+        self._words = words_of(pool)
         self._key = blake2b(f"world {world.seed}".encode(), digest_size=32).digest()
         # The same texts come again and again: in rounds, in copies, in every design tried on a question.
         self._system = lru_cache(maxsize=4096)(self._read_system)
+        self._user = lru_cache(maxsize=16384)(self._read_user)
         self._own = lru_cache(maxsize=65536)(self._draw_own)
         self._transition = lru_cache(maxsize=4096)(self._shifted)
 
@@ -163,7 +165,7 @@ class SimulatedClient:
             )
         system, user = _texts(request.messages)
         role, operator, attack = self._system(system)
-        said = _read_user(user)
+        said = self._user(user)
         try:
             question = read(said.question)
         except DataError as error:
@@ -184,7 +186,7 @@ class SimulatedClient:
                 answer = self._own(request.llm, role, operator, said.question, request.sample)
             if said.heard:
                 before = answer
-                answer = self._hear(request, said, question, operator, before)
+                answer = self._hear(request, said, question, role, operator, before)
                 words = _WORDS["kept"] if answer == before else _WORDS["changed"]
         tokens = round(
             ability.tokens
@@ -207,22 +209,51 @@ class SimulatedClient:
 
     def _read_system(self, system: str) -> tuple[Role, str, str]:
         """Return role, operator and attack (empty for none) of who is told so."""
+        words = self._words
+        operators: Mapping[str, str] = words["operators"]
         for role in self._roles:
-            if system.startswith(role.profile + "\n"):
-                rest = system[len(role.profile) + 1 :]
-                for operator, instruction in OPERATORS.items():
-                    if rest.startswith(f"{instruction}\n{FORMAT}"):
-                        if operator in SEVERAL_CALLS:
-                            raise UnsupportedRequestError(
-                                f"simulated agents write no programs and criticise nothing, so none works by "
-                                f"{operator}; offer {', '.join(o for o in OPERATORS if o not in SEVERAL_CALLS)}"
-                            )
-                        attacks = (name for name, text in ATTACKS.items() if system.endswith(f"\n{text}"))
-                        return role, operator, next(attacks, "liar" if role.name in self._world.adversaries else "")
+            if not system.startswith(role.profile + "\n"):
+                continue
+            rest = system[len(role.profile) + 1 :]
+            for operator, instruction in operators.items():
+                if f"{rest}\n".startswith(self._opening(operator, instruction)):
+                    if operator in SEVERAL_CALLS:
+                        raise UnsupportedRequestError(
+                            f"simulated agents write no programs and criticise nothing, so none works by "
+                            f"{operator}; offer {', '.join(o for o in operators if o not in SEVERAL_CALLS)}"
+                        )
+                    attacks = (name for name, text in words["attacks"].items() if system.endswith(f"\n{text}"))
+                    return role, operator, next(attacks, "liar" if role.name in self._world.adversaries else "")
         raise UnsupportedRequestError(
             "the system message is none that gdesign writes for a role of this pool; expected the profile of "
             f"{', '.join(sorted(r.name for r in self._roles))}, then an operator, then the answer format; "
             f"got {system[:80]!r}"
+        )
+
+    def _opening(self, operator: str, instruction: str) -> str:
+        """Return what follows the profile in the system message of an agent that works by an operator."""
+        asks = self._words["place"] == "system" and operator not in OWN_FORM
+        return f"{instruction}\n" + (f"{self._words['forms']['words']}\n" if asks else "")
+
+    def _read_user(self, user: str) -> "_Said":
+        words, titles = self._words, self._words["titles"]
+        first = f"{titles['question']}\n" if titles["question"] else ""
+        if not user.startswith(first):
+            raise UnsupportedRequestError(f"the user message must begin with {first!r}; got {user[:80]!r}")
+        rest = user.removeprefix(first)
+        if words["place"] == "user":
+            rest = rest.removesuffix(f"\n\n{words['forms']['words']}")
+        rest, before, previous = rest.partition(f"\n\n{titles['previous']}\n\n")
+        question, _, heard = rest.partition(f"\n\n{titles['heard']}\n\n")
+        blocks = heard.split("\n\n") if heard else []
+        drawn_by = _DRAWN_BY["user"].format(question=question, heard=heard)
+        return _Said(
+            question=question,
+            heard=tuple(_quoted_answer(block) for block in blocks),
+            heard_chars=sum(min(len(block), _MOST_DILUTING) for block in blocks) + max(0, 2 * len(blocks) - 2),
+            spoke_before=bool(before),
+            previous=_quoted_answer(previous),
+            drawn_by=drawn_by + (_DRAWN_BY["before"].format(previous=previous) if before else ""),
         )
 
     def _uniform(self, *key: str) -> tuple[float, float, float]:
@@ -269,8 +300,11 @@ class SimulatedClient:
         neutral = world.transition.neutral()
         return replace(neutral, intercept=neutral.intercept + shift)
 
-    def _hear(self, request: Request, said: "_Said", question: Question, operator: str, own: str | None) -> str:
-        system, user = _texts(request.messages)
+    def _hear(
+        self, request: Request, said: "_Said", question: Question, role: Role, operator: str, own: str | None
+    ) -> str:
+        system = _DRAWN_BY["system"].format(profile=role.profile, operator=_DRAWN_BY["operators"][operator])
+        user = said.drawn_by
         right = own == question.answer
         doubts, level = operator == "refine" and not right, DIFFICULTIES.index(question.difficulty)
         transition = self._transition(request.llm, doubts, level, said.heard_chars)
@@ -295,16 +329,13 @@ _NORMAL = NormalDist()
 _WRONG = 23  # wrong answers that differ: a prime below the number of made-up facts
 _CHARS_PER_TOKEN = 4
 _MOST_DILUTING = 2_000  # characters; the slope was meant for messages far shorter, and only a babbler's are longer
-_QUESTION = "# Question\n"
-_HEARD = "\n\n# What other agents said\n\n"
-_BEFORE = "\n\n# Your own earlier answer\n\n"
 
 
 class _Said(NamedTuple):
     """What a user message says.
 
     Where there is no answer to read, in a message that is quoted (`heard`) or in its own of the round before
-    (`previous`), it is None. Of no message more counts to `heard_chars` than dilutes.
+    (`previous`), it is None. Of no message more counts to `heard_chars` than dilutes. Chance goes by `drawn_by`.
     """
 
     question: str
@@ -312,6 +343,7 @@ class _Said(NamedTuple):
     heard_chars: int
     spoke_before: bool
     previous: str | None
+    drawn_by: str
 
 
 def _babble(endless: int, max_tokens: int | None, prompt_chars: int) -> Reply:
@@ -336,22 +368,6 @@ def _texts(messages: tuple[Message, ...]) -> tuple[str, str]:
 
 
 @lru_cache(maxsize=16384)
-def _read_user(user: str) -> _Said:
-    if not user.startswith(_QUESTION):
-        raise UnsupportedRequestError(f"the user message must begin with {_QUESTION!r}; got {user[:80]!r}")
-    rest, before, previous = user[len(_QUESTION) :].partition(_BEFORE)
-    question, _, heard = rest.partition(_HEARD)
-    blocks = heard.split("\n\n") if heard else []
-    return _Said(
-        question=question,
-        heard=tuple(_quoted_answer(block) for block in blocks),
-        heard_chars=sum(min(len(block), _MOST_DILUTING) for block in blocks) + max(0, 2 * len(blocks) - 2),
-        spoke_before=bool(before),
-        previous=_quoted_answer(previous),
-    )
-
-
-@lru_cache(maxsize=16384)
 def _quoted_answer(block: str) -> str | None:
     return read_answer(_QUOTE.sub("", block))
 
@@ -359,3 +375,4 @@ def _quoted_answer(block: str) -> str | None:
 _QUOTE = re.compile(r"^> ", re.MULTILINE)
 
 _WORDS: Mapping[str, Any] = yaml.safe_load(Path(__file__).with_name("words.yaml").read_bytes())
+_DRAWN_BY: Mapping[str, Any] = _WORDS["drawn_by"]

@@ -74,8 +74,9 @@ def perform(job: dict[str, Any], peer: Peer) -> NoReturn:
     sys.argv = ["program.py"]
     code = 0
     try:
-        for source, name in ((job["before"], "given.py"), (job["program"], "program.py")):
-            exec(compile(source, name, "exec", dont_inherit=True), vars(module))
+        exec(compile(job["before"], "given.py", "exec", dont_inherit=True), vars(module))
+        if not job["notebook"] or not _as_notebook(job["program"], vars(module)):
+            exec(compile(job["program"], "program.py", "exec", dont_inherit=True), vars(module))
         kind, words = "ok", ""
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
@@ -104,6 +105,36 @@ def perform(job: dict[str, Any], peer: Peer) -> NoReturn:
     os._exit(code & 255)
 
 
+def _as_notebook(source: str, names: dict[str, Any]) -> bool:
+    """Execute a program whose last statement is an expression, and print its value where nothing else was printed.
+
+    Return whether it is such a program; one that is not is not executed.
+    """
+    import _ast
+    import io
+
+    tree: Any = compile(source, "program.py", "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
+    last = tree.body[-1] if tree.body else None
+    if not isinstance(last, _ast.Expr) or (isinstance(last.value, _ast.Constant) and type(last.value.value) is str):
+        return False
+
+    class Watched(io.TextIOWrapper):
+        silent = True
+
+        def write(self, text: str) -> int:
+            Watched.silent = False
+            return super().write(text)
+
+    system: Any = sys
+    system.stdout = system.__stdout__ = Watched(system.stdout.detach(), encoding="utf-8", errors="replace")
+    before = _ast.Module(tree.body[:-1], [])
+    exec(compile(before, "program.py", "exec", dont_inherit=True), names)
+    value = eval(compile(_ast.Expression(last.value), "program.py", "eval", dont_inherit=True), names)
+    if Watched.silent and value is not None:
+        system.__stdout__.write(f"{value}\n")
+    return True
+
+
 def _show(error: BaseException, program: str) -> None:
     """Print a traceback as Python would, without the lines of this file."""
     import linecache
@@ -111,7 +142,9 @@ def _show(error: BaseException, program: str) -> None:
 
     linecache.cache["program.py"] = (len(program), None, program.splitlines(keepends=True), "program.py")
     trace = error.__traceback__
-    sys.stderr.write("".join(traceback.format_exception(type(error), error, trace and trace.tb_next)))
+    while trace is not None and trace.tb_frame.f_code.co_filename == "sandbox":
+        trace = trace.tb_next
+    sys.stderr.write("".join(traceback.format_exception(type(error), error, trace)))
 
 
 # --------------------------------------------------------------------------- the judge

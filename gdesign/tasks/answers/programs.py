@@ -68,6 +68,14 @@ def program(text: str, names: Collection[str] = ()) -> str | None:
     return "\n\n\n".join(block.source for block in chosen) or None
 
 
+def without_programs(text: str) -> str:
+    """Return a reply without thoughts and without what may be a program: fenced blocks, definitions."""
+    text = _fenced(without_thoughts(text).replace("\r\n", "\n").replace("\r", "\n"))[1]
+    for block in _unfenced(text):
+        text = text.replace(block.source, "")
+    return text
+
+
 _SPACE = re.compile(r"^[^'\"\n]+$|^[ \t\u00a0\u202f\u200b\ufeff]+", re.MULTILINE)
 _PLAIN = {0xA0: " ", 0x202F: " ", 0x200B: None, 0xFEFF: None}
 

@@ -23,20 +23,29 @@ _APOSTROPHES = {ord("\u02bc"): "'"}
 _LATEX = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|mbox)\s*\{([^{}]*)\}")
 
 
-def exact(text: str) -> str | None:
+def exact(text: str, *, sentence: bool = True) -> str | None:
     r"""Return the answer of a text, with case and white space folded and dress removed.
 
     Reads, first that is there: what is stated (see `marked`), boxed, `the answer is X` up to the end of its sentence,
-    the whole text. Dress is what stands in pairs around all of it (Markdown, quotes, `$`), LaTeX's `\text`, and a full
-    stop. Marks without a partner belong to the answer: `A*` is not `A`. What may be dress or not stays on, and
-    `same_text` tries both: brackets, underscores (`__init__`), an exclamation mark.
+    what one sentence that is the whole text says of its subject (`The capital of Peru is Lima.`), the whole text. Dress
+    is what stands in pairs around all of it (Markdown, quotes, `$`), LaTeX's `\text`, and a full stop. Marks without a
+    partner belong to the answer: `A*` is not `A`. What may be dress or not stays on, and `same_text` tries both:
+    brackets, underscores (`__init__`), an exclamation mark.
+
+    Args:
+        text: What was written.
+        sentence: Whether a sentence is read as what it says, which a reference is not.
     """
     text = unicodedata.normalize("NFC", own_words(text)).translate(_APOSTROPHES)
     words = stated(text, bare=False)
     if words is None:
         words = boxed(text)
     if words is None:
-        words = next((_first_sentence(said) for _, said in cues(text)), text)
+        words = next((_first_sentence(said) for _, said in cues(text)), None)
+    if words is None:
+        words = _said_of_subject(text) if sentence else None
+    if words is None:
+        words = text
     inner = boxed(words)
     words = _LATEX.sub(r"\1", words if inner is None else inner).replace("\\ ", " ")
     words = re.sub(r"(?<=\w)\u2019(?=\w)", "'", words)
@@ -52,6 +61,17 @@ def _first_sentence(said: str) -> str:
     return said
 
 
+def _said_of_subject(text: str) -> str | None:
+    """Return what one sentence says of its subject, behind its last `is`; None where the text is none or denies it."""
+    said = _SENTENCE.fullmatch(text.strip())
+    return said["of"] if said and _first_sentence(said[0]) == said[0] else None
+
+
+_SENTENCE = re.compile(
+    r"(?=[^\W\d_a-z])[^\n?:]{2,150}\b(?:is|are|was|were)[ ]+"
+    r"(?!(?:not|no|never|un\w+|that|because|what|which|whether|when|where|how|why|as|in|on|at|of|to|for|from|by)\b)"
+    r"(?P<of>(?:(?!\b(?:is|are|was|were)\b)[^\n?:;]){1,80})\."
+)
 _STOP = re.compile(r"(?<=[\w*_`\"'”’)\]])[.!](?=\s)|(?:です|である)?[。！]")
 _SHORTENED = re.compile(
     r"(?:^|[\s.(*_])(?:[^\W\d_]|(?:Dr|St|Mr|Ms|Mrs|Jr|Sr|Mt|Ft|Lt|Sgt|Gen|Col|Capt|Prof|Rev|Gov|Sen|No|vs))\Z"

@@ -304,8 +304,8 @@ def test_what_is_no_generated_question_is_refused():
     ("messages", "words"),
     [
         ((Message("user", "hello"),), "system message"),
-        ((Message("system", "Be nice."), Message("user", "# Question\nx")), "expected the profile of"),
-        ((prompt(SMALL, TASKS[0], pool=OPEN)[0], Message("user", "hello")), "must begin with"),
+        ((Message("system", "Be nice."), Message("user", "x")), "expected the profile of"),
+        ((prompt(SMALL, TASKS[0], pool=OPEN)[0], Message("user", "hello")), "know no other questions"),
     ],
 )
 def test_messages_that_gdesign_does_not_write_are_refused(messages, words):

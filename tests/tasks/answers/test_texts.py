@@ -69,3 +69,24 @@ def test_nothing_is_no_text():
 )
 def test_a_name_with_initials_is_one_answer(text, expected):
     assert exact(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The capital of Peru is Lima.", "lima"),
+        ("The author of the book was J. K. Rowling.", "j. k. rowling"),
+        ("The capital of Peru, which is in South America, is **Lima**.", "lima"),
+        ("The days are Monday and Friday.", "monday and friday"),
+        ("It is not Lima.", "it is not lima"),
+        ("The capital is unknown.", "the capital is unknown"),
+        ("The capital of Peru is Lima. It is large.", "the capital of peru is lima. it is large"),
+        ("Peru is large. The capital is Lima.", "peru is large. the capital is lima"),
+        ("Is it Lima?", "is it lima?"),
+        ("The capital of Peru is Lima", "the capital of peru is lima"),
+        ("Answer: The sun is a star.", "the sun is a star"),
+        ("Sentiment: the film is good.", "sentiment: the film is good"),
+    ],
+)
+def test_one_sentence_is_read_as_what_it_says(text, expected):
+    assert exact(text) == expected
