@@ -26,7 +26,7 @@ from ways import PLAIN, Half
 from ways import PRICES as PRICES_OF_WAYS
 
 if TYPE_CHECKING:
-    from gdesign.types import Task
+    from gdesign.types import Agent, Task
 
 ALL, ALONE, WITHOUT = "all", "alone", "without"
 """Trained on all benchmarks, on the one alone, on all but the one."""
@@ -38,18 +38,22 @@ ROUTERS: Mapping[str, tuple[str, ...]] = {
     "evidence": ("designer=evidence", "designer.shapes=[single,cascade]"),
 }
 """What is fitted to the runs of every agent alone."""
-STEPS = ("trainer.max_epochs=3", "patience=null")
-"""Of the trainings by gradient; the default is 10 epochs."""
 TRAINED: Mapping[str, tuple[str, ...]] = {
-    "joint": ("designer=joint", *PLAIN, "designer.num_probes=null", *STEPS),
+    "joint": ("designer=joint", *PLAIN, "designer.num_probes=null", "trainer.max_epochs=2", "patience=null"),
 }
-CRITIC = ("designer=critic", *PLAIN, *STEPS)
+"""What is trained by gradient as well, for fewer epochs than the default of 10, and not on one benchmark alone."""
+CRITIC = ("designer=critic", *PLAIN, "trainer.max_epochs=3", "patience=null")
 TEXTS: Mapping[str, tuple[str, ...]] = {
     "frozen": ("text=minilm",),
     "trained": ("text=minilm", "text.trainable=true", "text.encoder.batch_size=4"),
 }
 FEW = 64
 """Questions that a benchmark gives for training, and for the test, where frozen and trained text are compared."""
+PRICE = 0.02
+"""lambda there, and where two LLMs form a team."""
+TEAM = ("designer=gdesigner", "problem.slots=[14,25]", "trainer.max_epochs=3", "patience=null", "+task.limit=150")
+"""A dear LLM and a cheap one (claude-3-5-sonnet-20241022, gpt-4o-mini-2024-07-18), of whom one may hear the other:
+recordings reach over one message."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +73,8 @@ class World:
     every: int = 1
 
     def takes(self, task: "Task") -> bool:
-        """Return whether a task is used; the same ones in every half."""
-        return int(sha256(task.id.encode()).hexdigest(), 16) % self.every == 0
+        """Return whether a task is used, the same ones in every half; a group is used whole."""
+        return int(sha256((task.group or task.id).encode()).hexdigest(), 16) % self.every == 0
 
 
 WORLDS = {
@@ -92,6 +96,7 @@ WORLDS = {
         experiment="ways",
         prices=PRICES_OF_WAYS,
         part=lambda task: "mgsm" if task.domain.startswith("mgsm") else task.domain,
+        every=2,
     ),
 }
 
@@ -145,12 +150,25 @@ def run_world(out: Path, name: str, methods: Sequence[str], seed: int) -> None:
             write(path, rows)
 
 
-def best_single(half: Half, tasks: "Sequence[Task]", asked: "Sequence[Task]", price: float) -> list[list[Any]]:
-    """Return the rows of the one agent that is worth most on some tasks, each by its weight."""
+def best_single(
+    half: Half,
+    tasks: "Sequence[Task]",
+    asked: "Sequence[Task]",
+    price: float,
+    *,
+    slots: "Sequence[Agent] | None" = None,
+) -> list[list[Any]]:
+    """Return the rows of the one agent, of some or all, that is worth most on some tasks, each by its weight.
+
+    Args:
+        of: The agents; all of them where none is named.
+    """
+    from gdesign.agents import teams
     from gdesign.runs.checkpoint import assemble
     from gdesign.types import Job
 
-    probes = assemble(compose((f"experiment={half.experiment}", "designer=search")).copy())[1].probes
+    agents = of or assemble(compose((f"experiment={half.experiment}",)).copy())[0].space.agents
+    probes = [teams.single([agent]) for agent in agents]
     results = half.run([Job(probe, task, 0) for task in tasks for probe in probes])
     worth = torch.tensor([o.score - price * 1000 * o.usd for _, o in results]).view(len(tasks), -1)
     best = probes[int((torch.tensor([t.weight for t in tasks]) @ worth).argmax())]
@@ -182,7 +200,29 @@ def run_text(out: Path, seed: int) -> None:
             limited = (f"+task.without=[{gone}]", f"+task.limit={FEW}")
             train((f"experiment={world.experiment}", *CRITIC, *overrides, *limited), seed, folder)
             problems, designer = load(folder)
-            write(path, {price: half.rows(designer, problems, few, price) for price in world.prices})
+            write(path, {PRICE: half.rows(designer, problems, few, PRICE)})
+
+
+def run_team(out: Path, seed: int) -> None:
+    """Train a designer that lets agents hear each other on one half of the recorded benchmarks; all, all but one."""
+    from gdesign.runs.checkpoint import load
+
+    world = WORLDS["recorded"]
+    half = Half(seed, world.experiment)
+    parts = sorted({world.part(t) for t in half.splits["test"]})
+    for training, seen, used in trainings(parts):
+        path = file(out, "team", "gdesigner", training, seed)
+        if path.is_file() or training.startswith(ALONE):
+            continue
+        gone = ",".join(p for p in parts if p not in seen)
+        folder = out / "trained" / f"team-{path.stem}"
+        train((f"experiment={world.experiment}", *TEAM, f"+task.without=[{gone}]"), seed, folder)
+        problems, designer = load(folder)
+        asked = [t for t in half.splits["test"] if world.part(t) in used]
+        learned = [t for t in half.learning if world.part(t) in seen]
+        write(path, {PRICE: half.rows(designer, problems, asked, PRICE)})
+        single = best_single(half, learned, asked, PRICE, of=problems.space.agents)
+        write(file(out, "team", ELSEWHERE, training, seed), {PRICE: single})
 
 
 # --------------------------------------------------------------------------- tables
@@ -203,7 +243,7 @@ def read(out: Path, world: str, method: str, training: str, seed: int) -> Worth:
         for key, group, domain, score, usd in each:
             benchmark = key.partition("/")[0]
             task = Task(id=key, question="", answer="", benchmark=benchmark, domain=domain)
-            at = (WORLDS["recorded" if world == "text" else world].part(task), key)
+            at = (WORLDS.get(world, WORLDS["recorded"]).part(task), key)
             found.setdefault(at, []).append(score - float(price) * usd)
             groups[at] = group or key
     return {at: (mean(worth), groups[at]) for at, worth in found.items()}
@@ -309,6 +349,24 @@ def text_tables(out: Path, seeds: Sequence[int]) -> list[str]:
             for text in TEXTS
         }
         lines.append(row(title, "the third" if unseen else "these two", some))
+    return lines
+
+
+def team_tables(out: Path, seeds: Sequence[int]) -> list[str]:
+    """Return what a team of two came to where it was not trained, as Markdown."""
+    parts = sorted({part for part, _ in read(out, "team", "gdesigner", ALL, seeds[0])})
+    head = ["left out", "not trained on it", "trained on all", "unseen less trained on all", f"{ELSEWHERE}"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    whole = [read(out, "team", "gdesigner", ALL, seed) for seed in seeds]
+    for part in parts:
+        unseen, single = (
+            [read(out, "team", method, f"{WITHOUT}-{part}", seed) for seed in seeds]
+            for method in ("gdesigner", ELSEWHERE)
+        )
+        trained = [{at: worth for at, worth in half.items() if at[0] == part} for half in whole]
+        cells = [plus_minus(list(map(over_parts, halves))) for halves in (unseen, trained)]
+        cells += [apart(list(map(less, unseen, trained))), plus_minus(list(map(over_parts, single)))]
+        lines.append(f"| {part} | {' | '.join(cells)} |")
     return lines
 
 
