@@ -2,7 +2,7 @@
 
     GDESIGN_DATA=... python benchmarks/unseen.py --write benchmarks/results/unseen.md
 
-GSM8K, MATH-L5 and CRUX-O (26 LLMs), the categories of MMLU-Pro (28 LLMs, every eighth question), and the kinds of
+GSM8K, MATH-L5 and CRUX-O (26 LLMs), the categories of MMLU-Pro (28 LLMs, every tenth question), and the kinds of
 questions of `ways` (seven ways of working). Each seed splits the questions outside the lock-box into another half for
 learning and half for the test. What is already in the output folder is not run again. One method, half and benchmark:
 `python train.py experiment=frontier designer=ridge +task.without=[crux] seed=0 out=runs/a`, then
@@ -38,10 +38,7 @@ ROUTERS: Mapping[str, tuple[str, ...]] = {
     "evidence": ("designer=evidence", "designer.shapes=[single,cascade]"),
 }
 """What is fitted to the runs of every agent alone."""
-TRAINED: Mapping[str, tuple[str, ...]] = {
-    "joint": ("designer=joint", *PLAIN, "designer.num_probes=null", "trainer.max_epochs=2", "patience=null"),
-}
-"""What is trained by gradient as well, for fewer epochs than the default of 10, and not on one benchmark alone."""
+JOINT = ("designer=joint", *PLAIN, "designer.num_probes=null", "trainer.max_epochs=2", "patience=null")
 CRITIC = ("designer=critic", *PLAIN, "trainer.max_epochs=3", "patience=null")
 TEXTS: Mapping[str, tuple[str, ...]] = {
     "frozen": ("text=minilm",),
@@ -89,7 +86,7 @@ WORLDS = {
         experiment="mmlu_pro",
         prices=(0.0,),
         part=lambda task: task.domain,
-        every=8,
+        every=10,
     ),
     "ways": World(
         title="GPT-4 in seven ways of working",
@@ -119,7 +116,7 @@ def trainings(parts: Sequence[str]) -> list[tuple[str, list[str], list[str]]]:
 
 def run_world(out: Path, name: str, methods: Sequence[str], seed: int) -> None:
     """Fit and use everything on one half of a world, but for what was done before."""
-    from gdesign.runs.checkpoint import assemble, load
+    from gdesign.runs.checkpoint import assemble
 
     world = WORLDS[name]
     half = Half(seed, world.experiment)
@@ -130,22 +127,16 @@ def run_world(out: Path, name: str, methods: Sequence[str], seed: int) -> None:
         asked = [t for t in test if world.part(t) in used]
         for method in (*methods, HERE if training.startswith(ALONE) else ELSEWHERE):
             path = file(out, name, method, training, seed)
-            if path.is_file() or (method in TRAINED and training.startswith(ALONE)):
+            if path.is_file():
                 continue
             if method in (ELSEWHERE, HERE):
                 rows = {price: best_single(half, tasks, asked, price) for price in world.prices}
             else:
-                if method in TRAINED:
-                    gone = ",".join(p for p in parts if p not in seen)
-                    folder = out / "trained" / path.stem
-                    train((f"experiment={world.experiment}", *TRAINED[method], f"+task.without=[{gone}]"), seed, folder)
-                    problems, designer = load(folder)
-                else:
-                    config = compose((f"experiment={world.experiment}", *ROUTERS[method])).copy()
-                    config.seed = seed
-                    problems, designer = assemble(config)
-                    half.fit(designer, problems, tasks, world.prices[0])  # type: ignore[arg-type]
-                    designer.eval()
+                config = compose((f"experiment={world.experiment}", *ROUTERS[method])).copy()
+                config.seed = seed
+                problems, designer = assemble(config)
+                half.fit(designer, problems, tasks, world.prices[0])  # type: ignore[arg-type]
+                designer.eval()
                 rows = {price: half.rows(designer, problems, asked, price) for price in world.prices}
             write(path, rows)
 
@@ -156,7 +147,7 @@ def best_single(
     asked: "Sequence[Task]",
     price: float,
     *,
-    slots: "Sequence[Agent] | None" = None,
+    of: "Sequence[Agent]" = (),
 ) -> list[list[Any]]:
     """Return the rows of the one agent, of some or all, that is worth most on some tasks, each by its weight.
 
@@ -201,6 +192,23 @@ def run_text(out: Path, seed: int) -> None:
             train((f"experiment={world.experiment}", *CRITIC, *overrides, *limited), seed, folder)
             problems, designer = load(folder)
             write(path, {PRICE: half.rows(designer, problems, few, PRICE)})
+
+
+def run_joint(out: Path, seed: int) -> None:
+    """Train joint on one half of the recorded benchmarks but one, another one in each half, and use it on that one."""
+    from gdesign.runs.checkpoint import load
+
+    world = WORLDS["recorded"]
+    half = Half(seed, world.experiment)
+    left_out = sorted({world.part(t) for t in half.splits["test"]})[seed % 3]
+    path = file(out, "recorded", "joint", f"{WITHOUT}-{left_out}", seed)
+    if path.is_file():
+        return
+    folder = out / "trained" / path.stem
+    train((f"experiment={world.experiment}", *JOINT, f"+task.without=[{left_out}]"), seed, folder)
+    problems, designer = load(folder)
+    asked = [t for t in half.splits["test"] if world.part(t) == left_out]
+    write(path, {price: half.rows(designer, problems, asked, price) for price in world.prices})
 
 
 def run_team(out: Path, seed: int) -> None:
@@ -304,11 +312,10 @@ def world_tables(out: Path, name: str, methods: Sequence[str], seeds: Sequence[i
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     shown: dict[str, list[Worth]] = {}
     for method in methods:
-        unseen, whole = (joined(method, kind) for kind in (WITHOUT, ALL))
-        alone = None if method in TRAINED else joined(method, ALONE)
+        unseen, alone, whole = (joined(method, kind) for kind in (WITHOUT, ALONE, ALL))
         shown[method] = unseen
-        cells = ["" if w is None else plus_minus(list(map(over_parts, w))) for w in (unseen, alone, whole)]
-        cells += ["" if w is None else apart(list(map(less, unseen, w))) for w in (alone, *others)]
+        cells = [plus_minus(list(map(over_parts, halves))) for halves in (unseen, alone, whole)]
+        cells += [apart(list(map(less, unseen, halves))) for halves in (alone, *others)]
         lines.append(f"| {method} | {' | '.join(cells)} |")
     for method, halves in zip((ELSEWHERE, HERE), others, strict=True):
         cell = plus_minus([over_parts(w) for w in halves])
@@ -352,6 +359,21 @@ def text_tables(out: Path, seeds: Sequence[int]) -> list[str]:
     return lines
 
 
+def joint_tables(out: Path, seeds: Sequence[int]) -> list[str]:
+    """Return what joint came to beside evidence alone and the best single LLMs, as Markdown."""
+    parts = sorted({part for part, _ in read(out, "recorded", ELSEWHERE, ALL, seeds[0])})
+    columns = {"joint": WITHOUT, "evidence": WITHOUT, ELSEWHERE: WITHOUT, HERE: ALONE}
+    lines = [f"| left out | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    found: dict[str, list[Worth]] = {name: [] for name in columns}
+    for seed in seeds:
+        left_out = parts[seed % len(parts)]
+        for name, kind in columns.items():
+            found[name].append(read(out, "recorded", name, f"{kind}-{left_out}", seed))
+        lines.append(f"| {left_out} | {' | '.join(f'{over_parts(found[name][-1]):.3f}' for name in columns)} |")
+    cells = [apart(list(map(less, found["joint"], found[name]))) for name in columns if name != "joint"]
+    return [*lines, f"| joint less that, all halves | | {' | '.join(cells)} |"]
+
+
 def team_tables(out: Path, seeds: Sequence[int]) -> list[str]:
     """Return what a team of two came to where it was not trained, as Markdown."""
     parts = sorted({part for part, _ in read(out, "team", "gdesigner", ALL, seeds[0])})
@@ -379,13 +401,20 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="write the tables to this file too")
     args = parser.parse_args()
     seeds = range(args.seeds)
-    methods = {name: (*ROUTERS, *(TRAINED if name == "recorded" else ())) for name in WORLDS}
     jobs: list[Callable[[], None]] = [
-        partial(run_world, args.out, name, methods[name], seed) for name in WORLDS for seed in seeds
+        partial(run_world, args.out, name, tuple(ROUTERS), seed) for name in WORLDS for seed in seeds
     ]
-    jobs += [partial(run_text, args.out, seed) for seed in seeds]
+    jobs += [partial(run, args.out, seed) for run in (run_joint, run_text, run_team) for seed in seeds]
     run_all(jobs, workers=args.workers, folder=args.out)
-    text = "\n".join(
+    text = page(args.out, seeds)
+    if args.write:
+        args.write.write_text(text)
+    print(text)
+
+
+def page(out: Path, seeds: Sequence[int]) -> str:
+    """Return all tables with what they need to be read, as Markdown."""
+    return "\n".join(
         [
             "# Used on benchmarks that were not trained on",
             "",
@@ -393,18 +422,23 @@ def main() -> None:
             *(
                 line
                 for name, world in WORLDS.items()
-                for line in ("", f"## {world.title}", "", *world_tables(args.out, name, methods[name], seeds))
+                for line in ("", f"## {world.title}", "", *world_tables(out, name, tuple(ROUTERS), seeds))
             ),
+            "",
+            "## joint",
+            "",
+            *joint_tables(out, seeds),
+            "",
+            "## gdesigner",
+            "",
+            *team_tables(out, seeds),
             "",
             "## Training the text encoder",
             "",
-            *text_tables(args.out, seeds),
+            *text_tables(out, seeds),
             "",
         ]
     )
-    if args.write:
-        args.write.write_text(text)
-    print(text)
 
 
 if __name__ == "__main__":
