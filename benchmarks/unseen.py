@@ -2,7 +2,7 @@
 
     GDESIGN_DATA=... python benchmarks/unseen.py --write benchmarks/results/unseen.md
 
-GSM8K, MATH-L5 and CRUX-O (26 LLMs), the categories of MMLU-Pro (28 LLMs, every tenth question), and the kinds of
+GSM8K, MATH-L5 and CRUX-O (26 LLMs), the categories of MMLU-Pro (28 LLMs, every twentieth question), and the kinds of
 questions of `ways` (seven ways of working). Each seed splits the questions outside the lock-box into another half for
 learning and half for the test. What is already in the output folder is not run again. One method, half and benchmark:
 `python train.py experiment=frontier designer=ridge +task.without=[crux] seed=0 out=runs/a`, then
@@ -38,7 +38,7 @@ ROUTERS: Mapping[str, tuple[str, ...]] = {
     "evidence": ("designer=evidence", "designer.shapes=[single,cascade]"),
 }
 """What is fitted to the runs of every agent alone."""
-JOINT = ("designer=joint", *PLAIN, "designer.num_probes=null", "trainer.max_epochs=2", "patience=null")
+JOINT = ("designer=joint", *PLAIN, "designer.num_probes=null", "trainer.max_epochs=2", "+task.limit=200")
 CRITIC = ("designer=critic", *PLAIN, "trainer.max_epochs=3", "patience=null")
 TEXTS: Mapping[str, tuple[str, ...]] = {
     "frozen": ("text=minilm",),
@@ -48,7 +48,7 @@ FEW = 64
 """Questions that a benchmark gives for training, and for the test, where frozen and trained text are compared."""
 PRICE = 0.02
 """lambda there, and where two LLMs form a team."""
-TEAM = ("designer=gdesigner", "problem.slots=[14,25]", "trainer.max_epochs=3", "patience=null", "+task.limit=150")
+TEAM = ("designer=gdesigner", "problem.slots=[14,25]", "trainer.max_epochs=3", "patience=null", "+task.limit=100")
 """A dear LLM and a cheap one (claude-3-5-sonnet-20241022, gpt-4o-mini-2024-07-18), of whom one may hear the other:
 recordings reach over one message."""
 
@@ -86,7 +86,7 @@ WORLDS = {
         experiment="mmlu_pro",
         prices=(0.0,),
         part=lambda task: task.domain,
-        every=10,
+        every=20,
     ),
     "ways": World(
         title="GPT-4 in seven ways of working",
