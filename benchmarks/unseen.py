@@ -418,22 +418,52 @@ def page(out: Path, seeds: Sequence[int]) -> str:
         [
             "# Used on benchmarks that were not trained on",
             "",
-            f"`GDESIGN_DATA=... {command()}`; answers exact.",
+            f"`GDESIGN_DATA=... {command()}`; utility = score - lambda x USD per 1,000 questions.",
+            "",
+            f"Mean ± standard deviation over {len(seeds)} random halves outside the lock-box; the halves overlap, so the "
+            "spread is no standard error. Benchmarks weigh the same, and so do the prices of cost. Differences are paired "
+            "by question; in brackets is their 95 % interval over questions (of `ways` over problems), each with all the "
+            "halves that test it. Settings are each method's own. No test question chose anything.",
+            "",
+            f"{ELSEWHERE}: the agent that is worth most on the training half of all benchmarks but the one it is used on; "
+            f"{HERE}: on the training half of that one.",
             *(
                 line
                 for name, world in WORLDS.items()
-                for line in ("", f"## {world.title}", "", *world_tables(out, name, tuple(ROUTERS), seeds))
+                for line in (
+                    "",
+                    f"## {world.title}",
+                    "",
+                    f"Answers exact. lambda {', '.join(f'{price:g}' for price in world.prices)}"
+                    + (f"; one question in {world.every} is used, to save time." if world.every > 1 else "."),
+                    "",
+                    *world_tables(out, name, tuple(ROUTERS), seeds),
+                )
             ),
             "",
             "## joint",
+            "",
+            "Answers exact. The sum of evidence and a critic, which two epochs over 200 questions a benchmark train; "
+            "evidence beside it is that of the table above, from all questions. Another benchmark is left out in each "
+            "half, and each row is one half.",
             "",
             *joint_tables(out, seeds),
             "",
             "## gdesigner",
             "",
+            "Answers calibrated where one agent hears the other, which supports no claim that a method beats another. "
+            "Recorded answers reach over one message, so it designs teams of at most two LLMs here "
+            "(claude-3-5-sonnet-20241022 and gpt-4o-mini-2024-07-18), trained for three epochs on 100 questions a "
+            f"benchmark; lambda {PRICE:g}.",
+            "",
             *team_tables(out, seeds),
             "",
             "## Training the text encoder",
+            "",
+            f"Answers exact. critic, text=minilm, lambda {PRICE:g}: three epochs over {FEW} questions a benchmark, "
+            f"{3 * FEW} test questions a half; text.trainable=true trains the last two layers at rank 8, for the rest "
+            "both are the same. Another benchmark is left out in each half. So few, since a step that encodes its "
+            "questions anew takes a second or more of one core.",
             "",
             *text_tables(out, seeds),
             "",
