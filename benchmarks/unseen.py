@@ -422,8 +422,8 @@ def page(out: Path, seeds: Sequence[int]) -> str:
             "",
             f"Mean ± standard deviation over {len(seeds)} random halves outside the lock-box; the halves overlap, so "
             "the spread is no standard error. Benchmarks weigh the same, and so do the prices of cost. Differences are "
-            "paired by question; in brackets is their 95 % interval over questions (of `ways` over problems), each with "
-            "all the halves that test it. Settings are each method's own. No test question chose anything.",
+            "paired by question; in brackets is their 95 % interval over questions (of `ways` over problems), each "
+            "with all the halves that test it. Settings are each method's own. No test question chose anything.",
             "",
             f"{ELSEWHERE}: the agent that is worth most on the training half of all benchmarks but the one it is used "
             f"on; {HERE}: on the training half of that one.",
