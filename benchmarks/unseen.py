@@ -61,6 +61,7 @@ class World:
         prices: lambda, utility per USD per 1,000 questions; a row of a table is the mean over them.
         part: The benchmark of a task.
         every: One question in so many is used.
+        alone: Whether methods are trained on each benchmark alone too; some are too small for that.
     """
 
     title: str
@@ -68,6 +69,7 @@ class World:
     prices: tuple[float, ...]
     part: "Callable[[Task], str]"
     every: int = 1
+    alone: bool = True
 
     def takes(self, task: "Task") -> bool:
         """Return whether a task is used, the same ones in every half; a group is used whole."""
@@ -87,6 +89,7 @@ WORLDS = {
         prices=(0.0,),
         part=lambda task: task.domain,
         every=20,
+        alone=False,
     ),
     "ways": World(
         title="GPT-4 in seven ways of working",
@@ -125,7 +128,8 @@ def run_world(out: Path, name: str, methods: Sequence[str], seed: int) -> None:
     for training, seen, used in trainings(parts):
         tasks = [t for t in learning if world.part(t) in seen]
         asked = [t for t in test if world.part(t) in used]
-        for method in (*methods, HERE if training.startswith(ALONE) else ELSEWHERE):
+        alone = training.startswith(ALONE)
+        for method in (*(methods if world.alone or not alone else ()), HERE if alone else ELSEWHERE):
             path = file(out, name, method, training, seed)
             if path.is_file():
                 continue
@@ -305,17 +309,18 @@ def world_tables(out: Path, name: str, methods: Sequence[str], seeds: Sequence[i
         "not trained on it",
         "trained on it alone",
         "trained on all",
-        "unseen less trained on it alone",
+        f"unseen less trained on {'it alone' if WORLDS[name].alone else 'all'}",
         f"unseen less {ELSEWHERE}",
         f"unseen less {HERE}",
     ]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     shown: dict[str, list[Worth]] = {}
     for method in methods:
-        unseen, alone, whole = (joined(method, kind) for kind in (WITHOUT, ALONE, ALL))
+        unseen, whole = joined(method, WITHOUT), joined(method, ALL)
+        alone = joined(method, ALONE) if WORLDS[name].alone else None
         shown[method] = unseen
-        cells = [plus_minus(list(map(over_parts, halves))) for halves in (unseen, alone, whole)]
-        cells += [apart(list(map(less, unseen, halves))) for halves in (alone, *others)]
+        cells = ["" if w is None else plus_minus(list(map(over_parts, w))) for w in (unseen, alone, whole)]
+        cells += [apart(list(map(less, unseen, halves))) for halves in (alone or whole, *others)]
         lines.append(f"| {method} | {' | '.join(cells)} |")
     for method, halves in zip((ELSEWHERE, HERE), others, strict=True):
         cell = plus_minus([over_parts(w) for w in halves])
