@@ -38,7 +38,6 @@ ROUTERS: Mapping[str, tuple[str, ...]] = {
     "evidence": ("designer=evidence", "designer.shapes=[single,cascade]"),
 }
 """What is fitted to the runs of every agent alone."""
-JOINT = ("designer=joint", *PLAIN, "designer.num_probes=null", "trainer.max_epochs=2", "+task.limit=200")
 CRITIC = ("designer=critic", *PLAIN, "trainer.max_epochs=3", "patience=null")
 TEXTS: Mapping[str, tuple[str, ...]] = {
     "frozen": ("text=minilm",),
@@ -188,23 +187,6 @@ def run_text(out: Path, seed: int) -> None:
             write(path, {PRICE: half.rows(designer, problems, few, PRICE)})
 
 
-def run_joint(out: Path, seed: int) -> None:
-    """Train joint on one half of the recorded benchmarks but one, another one in each half, and use it on that one."""
-    from gdesign.runs.checkpoint import load
-
-    world = WORLDS["recorded"]
-    half = Half(seed, world.experiment)
-    left_out = sorted({world.part(t) for t in half.splits["test"]})[seed % 3]
-    path = file(out, "recorded", "joint", f"{WITHOUT}-{left_out}", seed)
-    if path.is_file():
-        return
-    folder = out / "trained" / path.stem
-    train((f"experiment={world.experiment}", *JOINT, f"+task.without=[{left_out}]"), seed, folder)
-    problems, designer = load(folder)
-    asked = [t for t in half.splits["test"] if world.part(t) == left_out]
-    write(path, {price: half.rows(designer, problems, asked, price) for price in world.prices})
-
-
 # --------------------------------------------------------------------------- tables
 
 
@@ -332,21 +314,6 @@ def text_tables(out: Path, seeds: Sequence[int]) -> list[str]:
     return lines
 
 
-def joint_tables(out: Path, seeds: Sequence[int]) -> list[str]:
-    """Return what joint came to beside evidence alone and the best single LLMs, as Markdown."""
-    parts = sorted({part for part, _ in read(out, "recorded", ELSEWHERE, ALL, seeds[0])})
-    columns = {"joint": WITHOUT, "evidence": WITHOUT, ELSEWHERE: WITHOUT, HERE: ALONE}
-    lines = [f"| left out | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    found: dict[str, list[Worth]] = {name: [] for name in columns}
-    for seed in seeds:
-        left_out = parts[seed % len(parts)]
-        for name, kind in columns.items():
-            found[name].append(read(out, "recorded", name, f"{kind}-{left_out}", seed))
-        lines.append(f"| {left_out} | {' | '.join(f'{over_parts(found[name][-1]):.3f}' for name in columns)} |")
-    cells = [apart(list(map(less, found["joint"], found[name]))) for name in columns if name != "joint"]
-    return [*lines, f"| joint less that, all halves | | {' | '.join(cells)} |"]
-
-
 def main() -> None:
     """Run everything, print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -359,7 +326,7 @@ def main() -> None:
     jobs: list[Callable[[], None]] = [
         partial(run_world, args.out, name, tuple(ROUTERS), seed) for name in WORLDS for seed in seeds
     ]
-    jobs += [partial(run, args.out, seed) for run in (run_joint, run_text) for seed in seeds]
+    jobs += [partial(run_text, args.out, seed) for seed in seeds]
     run_all(jobs, workers=args.workers, folder=args.out)
     text = page(args.out, seeds)
     if args.write:
@@ -384,7 +351,8 @@ def page(out: Path, seeds: Sequence[int]) -> str:
             f"on; {HERE}: on the training half of that one.",
             "",
             "Missing are methods that let agents hear each other, gdesigner among them: a recording holds no answer to "
-            "what another agent said, and an estimate of one reaches over a single message.",
+            "what another agent said, and an estimate of one reaches over a single message. joint is here its evidence "
+            "(single agents and two-then-one cascades).",
             *(
                 line
                 for name, world in WORLDS.items()
@@ -399,14 +367,6 @@ def page(out: Path, seeds: Sequence[int]) -> str:
                     *world_tables(out, name, tuple(ROUTERS), seeds),
                 )
             ),
-            "",
-            "## joint",
-            "",
-            "Answers exact. The sum of evidence and a critic, which two epochs over 200 questions a benchmark train; "
-            "evidence beside it is that of the table above, from all questions. Another benchmark is left out in each "
-            "half, and each row is one half.",
-            "",
-            *joint_tables(out, seeds),
             "",
             "## Training the text encoder",
             "",
