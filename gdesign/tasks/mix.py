@@ -17,9 +17,10 @@ class Mix:
             class, or a partial of it.
         final: Whether the test questions are trained on too, since the lock-box is the test now.
         limit: Given to each part: loads the first tasks of a split of each.
+        without: Names of parts that are left out, so that they stay unseen.
 
     Raises:
-        ConfigError: There is no part, or two have the same name.
+        ConfigError: There is no part, two have the same name, or one is left out that is not there.
     """
 
     def __init__(
@@ -30,11 +31,16 @@ class Mix:
         split_seed: int = 0,
         final: bool = False,
         limit: int | None = None,
+        without: Sequence[str] = (),
     ) -> None:
         self.name = "mix"
         self.recorded = recorded
         self.final = final
         parts = [make(recorded=recorded, split_seed=split_seed, limit=limit) for make in benchmarks]
+        names = [part.name for part in parts]
+        if unknown := set(without) - set(names):
+            raise ConfigError(f"without names {', '.join(sorted(unknown))}; the mix has {', '.join(names)}")
+        parts = [part for part in parts if part.name not in without]
         self.parts = {part.name: part for part in parts}
         self.sandbox = next((p.sandbox for p in parts if isinstance(p, RunsPrograms) and p.sandbox), None)
         if not parts:

@@ -1,5 +1,9 @@
 from dataclasses import dataclass
+from functools import partial
 
+import pytest
+
+from gdesign.errors import ConfigError
 from gdesign.tasks.base import Split, select
 from gdesign.tasks.mix import Mix
 from gdesign.types import Task
@@ -25,3 +29,12 @@ def test_a_final_mix_trains_on_the_test_questions_and_tests_on_none():
     assert {t.id for t in final.load("train")} == ids["train"] | ids["test"]
     assert final.load("test") == []
     assert {t.id for t in final.load("lockbox")} == ids["lockbox"]
+
+
+def test_a_part_is_left_out_by_its_name():
+    parts = [Sums, partial(Sums, name="others")]
+    mix = Mix(benchmarks=parts, without=["sums"])
+    assert {t.benchmark for t in mix.load("train")} == {"others"}
+    assert {t.weight for t in mix.load("train")} == {1.0}
+    with pytest.raises(ConfigError, match="without names nothing; the mix has sums, others"):
+        Mix(benchmarks=parts, without=["nothing"])
