@@ -8,7 +8,8 @@ what is not deployed), `step` and `weight` where there is one, `benchmark`, `tas
 `turns`: `[agent, round, answer]` for each. Outside training a turn goes on with its text and error, and
 the `question` is there too. Where they are not zero: `paid_usd` (of `usd`, what was asked live), `latency` (seconds of
 the slowest chain of calls; `seconds` is the time that passed here), `faults` (survived by asking again), `counted`
-(turns whose tokens were counted here) and `agent_usd` (what of `usd` each agent took, to six digits). In training
+(turns whose tokens were counted here) and `agent_usd` (what of `usd` each agent took, to six digits). Of a policy the
+`design` is what it came to, and `probability`, where it said so, how likely it held the answer to be right. In training
 `took` is what of `seconds` passed since the line before; `begins` marks the first line that a command wrote.
 """
 
@@ -106,6 +107,7 @@ class RunsFile:
             "label": None if outcome.label is None else str(outcome.label),
             "seconds": round(run.seconds, 6),
             **{name: value for name, value in seldom.items() if value},
+            **({} if run.probability is None else {"probability": round(run.probability, 6)}),
             "turns": turns,
         }
 
