@@ -10,21 +10,24 @@ a question's text changes: probabilities of states are a table once and for all,
 multiplied with.
 
 Shape letters: S states, M agents of the pool, J ways to be right (none, block 1, 2, ...), Q nodes, B questions, O
-outcomes of asking (unreadable, as block 1, 2, ..., or new), G goals (a state, and who will have been asked).
+outcomes of asking (unreadable, as block 1, 2, ..., or new), G goals (a state, and who will have been asked), W layers of a plan.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
+from itertools import combinations
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from gdesign.design.joint.response import Response
 
+ENOUGH = 1e-5
+"""Utility that a further agent must bring to be in the pool."""
 NOT_ASKED, UNREADABLE = -1, 0
 """What a state says of an agent beside its block, counted from 1."""
 State = tuple[int, ...]
@@ -141,53 +144,129 @@ class Plan:
     """What to do in every state, for each question.
 
     Attributes:
-        worth: Probability of a state times what going on from there is worth; row 0 is the value of the question.
-        action: The agent asked next, an index into the pool; -1 to stop.
-        best: The block that stopping takes, from 1; 0 where nothing can be read.
-        sure: Probability of a state times that of the best block.
-        reach: Probability of a state were all its agents asked.
-        spent: Expected cost from there on, times the probability of the state.
+        worth: Probability of a state times what going on from there is worth, no wave spent yet; row 0 is the value of
+            the question.
+        action: Who is asked next, bit m for agent m of the pool, 0 to stop; after w waves layer w counts, or the last.
+        sure: Probability of a state and of what is right in it, none or block 1, 2, ...
+        usd: lambda times what asking each agent is expected to cost in a state, times the probability of the state.
     """
 
     worth: Float[Tensor, "S B"]
-    action: Int[Tensor, "S B"]
-    best: Int[Tensor, "S B"]
-    sure: Float[Tensor, "S B"]
-    reach: Float[Tensor, "S B"]
+    action: Int[Tensor, "W S B"]
+    sure: Float[Tensor, "S J B"]
+    usd: Float[Tensor, "S M B"]
 
 
-def solve(
-    known: Table, prior: Float[Tensor, "B Q"], price: Float[Tensor, " B"], *, allowed: Bool[Tensor, " M"] | None = None
-) -> Plan:
+def solve(known: Table, prior: Float[Tensor, "B Q"], price: Float[Tensor, " B"]) -> Plan:
     """Return the best policy of one agent at a time.
 
     Args:
         price: lambda, times how much dearer than usual the question is.
-        allowed: Who of the pool may be asked; all unless given.
     """
-    num_states, num_ways, num_nodes = known.joint.shape
-    num_agents = known.usd.shape[1]
-    joint = (known.joint.view(-1, num_nodes) @ prior.mT).view(num_states, num_ways, -1)
-    usd = (known.usd.view(-1, num_nodes) @ prior.mT).view(num_states, num_agents, -1) * price
-    reach = joint.sum(1)
-    sure, best = joint[:, 1:].max(1)
-    best = torch.where(sure > 0, best + 1, 0)
-    worth = torch.cat([sure, torch.zeros_like(sure[:1])])  # the last row stands for what cannot happen
-    action = torch.full_like(best, -1)
-    level, child = known.states.level, known.states.child
+    sure, usd, stop, level, child = _of_questions(known, prior, price)
+    worth = torch.cat([stop, torch.zeros_like(stop[:1])])  # the last row stands for what cannot happen
+    action = torch.zeros(stop.shape, dtype=torch.long)
     free = known.states.label == NOT_ASKED
-    if allowed is not None:
-        free = free & allowed
     bounds = torch.searchsorted(level, torch.arange(int(level[-1]) + 2)).tolist()
     for k in range(len(bounds) - 3, -1, -1):
         here = slice(bounds[k], bounds[k + 1])
         go = worth[child[here]].sum(2) - usd[here]
-        go = torch.where(free[here][..., None], go, -torch.inf)
-        value, agent = go.max(1)
-        better = value > sure[here]
-        worth[here] = torch.where(better, value, sure[here])
-        action[here] = torch.where(better, agent, -1)
-    return Plan(worth=worth[:-1], action=action, best=best, sure=sure, reach=reach)
+        value, agent = torch.where(free[here][..., None], go, -torch.inf).max(1)
+        better = value > stop[here]
+        worth[here] = torch.where(better, value, stop[here])
+        action[here] = torch.where(better, 1 << agent, 0)
+    return Plan(worth=worth[:-1], action=action[None], sure=sure, usd=usd)
+
+
+def solve_waves(
+    known: Table, prior: Float[Tensor, "B Q"], price: Float[Tensor, " B"], *, max_waves: int, max_wave: int = 8
+) -> Plan:
+    """Return the best policy that asks several agents at once, a few times at most.
+
+    Args:
+        price: As of `solve`.
+        max_waves: Number of waves at most.
+        max_wave: Number of agents in a wave at most.
+    """
+    sure, usd, stop, _, _ = _of_questions(known, prior, price)
+    aims = goals(known.usd.shape[1], int(known.states.level[-1]), max_wave)
+    paid = torch.zeros(len(aims.state), stop.shape[1])
+    for m in range(known.usd.shape[1]):
+        paid += usd[aims.state, m] * ((aims.added >> m) & 1)[:, None]
+    own = aims.state[:, None].expand(-1, stop.shape[1])
+    asks = (aims.added > 0)[:, None]
+    worth, actions = stop, [torch.zeros(stop.shape, dtype=torch.long)]
+    for _ in range(max_waves):
+        value = torch.zeros(len(aims.state) + 1, stop.shape[1])  # the last row stands for what cannot happen
+        value[: aims.bounds[1]] = worth[aims.state[: aims.bounds[1]]]
+        for first, last in zip(aims.bounds[1:], aims.bounds[2:], strict=False):
+            value[first:last] = value[aims.child[first:last]].sum(1)
+        go = torch.where(asks, value[:-1] - paid, -torch.inf)
+        best = torch.full_like(stop, -torch.inf).scatter_reduce(0, own, go, "amax")
+        number = torch.arange(len(go))[:, None].where(go == best[aims.state], len(go))
+        chosen = torch.full(stop.shape, len(go)).scatter_reduce(0, own, number, "amin")
+        better = best > stop
+        worth = torch.where(better, best, stop)
+        actions.insert(0, torch.where(better, torch.cat([aims.added, torch.zeros(1, dtype=torch.long)])[chosen], 0))
+    return Plan(worth=worth, action=torch.stack(actions), sure=sure, usd=usd)
+
+
+def _of_questions(
+    known: Table, prior: Float[Tensor, "B Q"], price: Float[Tensor, " B"]
+) -> tuple[
+    Float[Tensor, "S J B"], Float[Tensor, "S M B"], Float[Tensor, "S B"], Int[Tensor, " S"], Int[Tensor, "S M O"]
+]:
+    """Return `Plan.sure`, `Plan.usd`, what stopping is worth, level and child."""
+    num_states, num_ways, num_nodes = known.joint.shape
+    sure = (known.joint.view(-1, num_nodes) @ prior.mT).view(num_states, num_ways, -1)
+    usd = (known.usd.view(-1, num_nodes) @ prior.mT).view(num_states, -1, len(prior)) * price
+    return sure, usd, sure[:, 1:].amax(1), known.states.level, known.states.child
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goals:
+    """All pairs of a state and of who will have been asked after it; those with fewer still to be asked first.
+
+    Attributes:
+        state: Of each pair.
+        added: Who is to be asked, as bits.
+        child: The pair after the first of them gave an answer; G where there is none.
+        bounds: Where the pairs with 0, 1, ... agents to be asked begin, and the end.
+    """
+
+    state: Int[Tensor, " G"]
+    added: Int[Tensor, " G"]
+    child: Int[Tensor, "G O"]
+    bounds: tuple[int, ...]
+
+
+@lru_cache(maxsize=32)
+def goals(num_agents: int, max_calls: int, max_wave: int) -> Goals:
+    """Return all goals of a pool."""
+    space = states(num_agents, max_calls)
+    free = [[m for m, x in enumerate(state) if x == NOT_ASKED] for state in space.index]
+    level, child = space.level.tolist(), space.child.tolist()
+    index: dict[tuple[int, int], int] = {}
+    rows: list[list[int]] = []
+    bounds = [0]
+    num_outcomes = space.child.shape[2]
+    for num in range(min(max_wave, max_calls) + 1):
+        for s in range(len(free)):
+            if level[s] + num > max_calls:
+                continue
+            for some in combinations(free[s], num):
+                index[s, sum(1 << m for m in some)] = len(index)
+                if num:
+                    rest = sum(1 << m for m in some[1:])
+                    rows.append([index.get((after, rest), -1) for after in child[s][some[0]]])
+                else:
+                    rows.append([-1] * num_outcomes)
+        bounds.append(len(index))
+    state, added = torch.tensor(list(index)).T
+    after_ = torch.tensor(rows)
+    return Goals(
+        state=state, added=added, child=torch.where(after_ < 0, len(index), after_), bounds=tuple(bounds)
+    )
 
 
 def choose(
@@ -220,19 +299,18 @@ def choose(
     best = 0.0
     while len(pool) < min(size, len(everyone)):
         found = max(((value([*pool, m]), m) for m in everyone if m not in pool), key=lambda pair: pair[0])
-        if pool and found[0] <= best + 1e-5:
+        if pool and found[0] <= best + ENOUGH:
             break
         best = found[0]
         pool.append(found[1])
     for _ in range(num_passes):
-        changed = False
-        for i in range(len(pool)):
-            rest = pool[:i] + pool[i + 1 :]
-            for m in everyone:
-                if m not in pool and (other := value([*rest, m])) > best + 1e-5:
-                    pool, best, changed = [*rest, m], other, True
-                    rest = pool[:i] + pool[i + 1 :]
-                    rest = [p for p in pool if p != m]
-        if not changed:
+        before = list(pool)
+        for old in before:
+            rest = [m for m in pool if m != old]
+            others = [(value([*rest, m]), m) for m in everyone if m not in pool]
+            worth, m = max(others, default=(best, old))
+            if worth > best + ENOUGH:
+                best, pool = worth, [*rest, m]
+        if pool == before:
             break
     return sorted(pool)
