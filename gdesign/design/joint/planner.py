@@ -17,10 +17,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
+from typing import NamedTuple
 from itertools import combinations
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
@@ -148,7 +150,7 @@ class Plan:
             the question.
         action: Who is asked next, bit m for agent m of the pool, 0 to stop; after w waves layer w counts, or the last.
         sure: Probability of a state and of what is right in it, none or block 1, 2, ...
-        usd: lambda times what asking each agent is expected to cost in a state, times the probability of the state.
+        usd: What asking each agent is expected to cost in a state, times the probability of the state.
     """
 
     worth: Float[Tensor, "S B"]
@@ -157,20 +159,22 @@ class Plan:
     usd: Float[Tensor, "S M B"]
 
 
-def solve(known: Table, prior: Float[Tensor, "B Q"], price: Float[Tensor, " B"]) -> Plan:
+def solve(known: Table, prior: Float[Tensor, "B Q"], dearer: Float[Tensor, " B"], price: float) -> Plan:
     """Return the best policy of one agent at a time.
 
     Args:
-        price: lambda, times how much dearer than usual the question is.
+        dearer: How often as much as usual calls cost on each question.
+        price: lambda.
     """
-    sure, usd, stop, level, child = _of_questions(known, prior, price)
+    sure, usd, stop = _of_questions(known, prior, dearer)
+    level, child = known.states.level, known.states.child
     worth = torch.cat([stop, torch.zeros_like(stop[:1])])  # the last row stands for what cannot happen
     action = torch.zeros(stop.shape, dtype=torch.long)
     free = known.states.label == NOT_ASKED
     bounds = torch.searchsorted(level, torch.arange(int(level[-1]) + 2)).tolist()
     for k in range(len(bounds) - 3, -1, -1):
         here = slice(bounds[k], bounds[k + 1])
-        go = worth[child[here]].sum(2) - usd[here]
+        go = worth[child[here]].sum(2) - price * usd[here]
         value, agent = torch.where(free[here][..., None], go, -torch.inf).max(1)
         better = value > stop[here]
         worth[here] = torch.where(better, value, stop[here])
@@ -179,16 +183,23 @@ def solve(known: Table, prior: Float[Tensor, "B Q"], price: Float[Tensor, " B"])
 
 
 def solve_waves(
-    known: Table, prior: Float[Tensor, "B Q"], price: Float[Tensor, " B"], *, max_waves: int, max_wave: int = 8
+    known: Table,
+    prior: Float[Tensor, "B Q"],
+    dearer: Float[Tensor, " B"],
+    price: float,
+    *,
+    max_waves: int,
+    max_wave: int = 8,
 ) -> Plan:
     """Return the best policy that asks several agents at once, a few times at most.
 
     Args:
+        dearer: As of `solve`.
         price: As of `solve`.
         max_waves: Number of waves at most.
         max_wave: Number of agents in a wave at most.
     """
-    sure, usd, stop, _, _ = _of_questions(known, prior, price)
+    sure, usd, stop = _of_questions(known, prior, dearer)
     aims = goals(known.usd.shape[1], int(known.states.level[-1]), max_wave)
     paid = torch.zeros(len(aims.state), stop.shape[1])
     for m in range(known.usd.shape[1]):
@@ -201,7 +212,7 @@ def solve_waves(
         value[: aims.bounds[1]] = worth[aims.state[: aims.bounds[1]]]
         for first, last in zip(aims.bounds[1:], aims.bounds[2:], strict=False):
             value[first:last] = value[aims.child[first:last]].sum(1)
-        go = torch.where(asks, value[:-1] - paid, -torch.inf)
+        go = torch.where(asks, value[:-1] - price * paid, -torch.inf)
         best = torch.full_like(stop, -torch.inf).scatter_reduce(0, own, go, "amax")
         number = torch.arange(len(go))[:, None].where(go == best[aims.state], len(go))
         chosen = torch.full(stop.shape, len(go)).scatter_reduce(0, own, number, "amin")
@@ -212,15 +223,60 @@ def solve_waves(
 
 
 def _of_questions(
-    known: Table, prior: Float[Tensor, "B Q"], price: Float[Tensor, " B"]
-) -> tuple[
-    Float[Tensor, "S J B"], Float[Tensor, "S M B"], Float[Tensor, "S B"], Int[Tensor, " S"], Int[Tensor, "S M O"]
-]:
-    """Return `Plan.sure`, `Plan.usd`, what stopping is worth, level and child."""
+    known: Table, prior: Float[Tensor, "B Q"], dearer: Float[Tensor, " B"]
+) -> tuple[Float[Tensor, "S J B"], Float[Tensor, "S M B"], Float[Tensor, "S B"]]:
+    """Return `Plan.sure`, `Plan.usd`, and what stopping is worth."""
     num_states, num_ways, num_nodes = known.joint.shape
     sure = (known.joint.view(-1, num_nodes) @ prior.mT).view(num_states, num_ways, -1)
-    usd = (known.usd.view(-1, num_nodes) @ prior.mT).view(num_states, -1, len(prior)) * price
-    return sure, usd, sure[:, 1:].amax(1), known.states.level, known.states.child
+    usd = (known.usd.view(-1, num_nodes) @ prior.mT).view(num_states, -1, len(prior)) * dearer
+    return sure, usd, sure[:, 1:].amax(1)
+
+
+class Followed(NamedTuple):
+    """What a plan does on answers that are known.
+
+    Attributes:
+        state: Where it stops.
+        asked: Who was asked.
+        waves: How often somebody was.
+        taken: The agent whose answer is taken; -1 for none.
+    """
+
+    state: Int[Tensor, " B"]
+    asked: Bool[Tensor, "B M"]
+    waves: Int[Tensor, " B"]
+    taken: Int[Tensor, " B"]
+
+
+def follow(known: States, plan: Plan, block: Int[Tensor, "B M"]) -> Followed:
+    """Return what a plan does where the answers of all agents are known.
+
+    Args:
+        block: Equal for equal answers of a row; -1 for unreadable ones.
+    """
+    rows = torch.arange(len(block))
+    state, waves = torch.zeros(len(block), dtype=torch.long), torch.zeros(len(block), dtype=torch.long)
+    while True:
+        action = plan.action[waves.clamp_max(len(plan.action) - 1), state, rows]
+        if not action.any():
+            break
+        waves += action > 0
+        for m in range(block.shape[1]):
+            label = known.label[state]
+            same = (label > UNREADABLE) & (block == block[:, m : m + 1])
+            outcome = torch.where(same.any(1), label.where(same, 0).amax(1), label.clamp_min(0).amax(1) + 1)
+            outcome = torch.where(block[:, m] < 0, UNREADABLE, outcome)
+            asked = (action >> m) & 1 == 1
+            state = torch.where(asked, known.child[state, m, outcome.clamp_max(known.child.shape[2] - 1)], state)
+    label = known.label[state]
+    best = plan.sure[state, 1:, rows].argmax(1) + 1
+    takes = label == best[:, None]
+    return Followed(
+        state=state,
+        asked=label != NOT_ASKED,
+        waves=waves,
+        taken=torch.where(takes.any(1), takes.int().argmax(1), -1),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,7 +329,8 @@ def choose(
     model: Response,
     kind: int,
     prior: Float[Tensor, "B Q"],
-    price: Float[Tensor, " B"],
+    dearer: Float[Tensor, " B"],
+    price: float,
     *,
     size: int = 8,
     depth: int = 3,
@@ -284,7 +341,8 @@ def choose(
 
     Args:
         prior: Of some questions that stand for all.
-        price: Of these.
+        dearer: Of these, as of `solve`.
+        price: lambda.
         size: How many agents the pool has at most.
         depth: How many are asked at most while pools are compared.
         candidates: Who may be in it; all agents unless given.
@@ -293,7 +351,7 @@ def choose(
 
     def value(pool: Sequence[int]) -> float:
         known = table(model, kind, pool, max_calls=depth)
-        return float(solve(known, prior, price).worth[0].mean())
+        return float(solve(known, prior, dearer, price).worth[0].mean())
 
     pool: list[int] = []
     best = 0.0

@@ -134,7 +134,7 @@ def test_probabilities_of_states_are_those_of_everything_that_could_be_answered(
 @pytest.mark.parametrize("price", [0.01, 0.1])
 def test_one_at_a_time_is_worth_what_exhaustive_search_finds(seed: int, price: float) -> None:
     found, nodes = model(3, seed=seed), prior(0.0, 0.7)
-    plan = planner.solve(planner.table(found, 0, [0, 1, 2], max_calls=3), nodes, torch.full((2,), price))
+    plan = planner.solve(planner.table(found, 0, [0, 1, 2], max_calls=3), nodes, torch.ones(2), price)
     for b in range(2):
         best = search(everything(found, nodes[b]), price, one, 3)
         assert float(plan.worth[0, b]) == pytest.approx(best, abs=1e-5)
@@ -145,7 +145,7 @@ def test_one_at_a_time_is_worth_what_exhaustive_search_finds(seed: int, price: f
 def test_waves_are_worth_what_exhaustive_search_finds(seed: int, max_waves: int) -> None:
     found, nodes = model(3, seed=seed), prior(0.3)
     known = planner.table(found, 0, [0, 1, 2], max_calls=3)
-    plan = planner.solve_waves(known, nodes, torch.tensor([0.05]), max_waves=max_waves)
+    plan = planner.solve_waves(known, nodes, torch.ones(1), 0.05, max_waves=max_waves)
     best = search(everything(found, nodes[0]), 0.05, several, max_waves)
     assert float(plan.worth[0, 0]) == pytest.approx(best, abs=1e-5)
     assert not plan.action[-1].any()
@@ -154,20 +154,39 @@ def test_waves_are_worth_what_exhaustive_search_finds(seed: int, max_waves: int)
 def test_waves_of_one_agent_are_the_plan_of_one_at_a_time() -> None:
     found, nodes = model(4, seed=1), prior(0.0)
     known = planner.table(found, 0, range(4), max_calls=4)
-    one_by_one = planner.solve(known, nodes, torch.tensor([0.02]))
-    waves = planner.solve_waves(known, nodes, torch.tensor([0.02]), max_waves=4, max_wave=1)
+    one_by_one = planner.solve(known, nodes, torch.ones(1), 0.02)
+    waves = planner.solve_waves(known, nodes, torch.ones(1), 0.02, max_waves=4, max_wave=1)
     assert torch.allclose(waves.worth, one_by_one.worth, atol=1e-6)
 
 
 def test_the_pool_is_who_is_worth_most_together() -> None:
     found, nodes = model(6, seed=2), prior(0.0)
-    price = torch.tensor([0.02])
 
     def value(pool: tuple[int, ...]) -> float:
-        return float(planner.solve(planner.table(found, 0, pool, max_calls=3), nodes, price).worth[0])
+        return float(planner.solve(planner.table(found, 0, pool, max_calls=3), nodes, torch.ones(1), 0.02).worth[0])
 
-    chosen = planner.choose(found, 0, nodes, price, size=3)
+    chosen = planner.choose(found, 0, nodes, torch.ones(1), 0.02, size=3)
     assert value(tuple(chosen)) >= max(map(value, combinations(range(6), 3))) - 1e-3
+
+
+def test_following_a_plan_on_known_answers_comes_to_its_value() -> None:
+    found, nodes = model(3, seed=5), prior(0.0)
+    known = planner.table(found, 0, range(3), max_calls=3)
+    worlds = everything(found, nodes[0])
+    names: dict[str, int] = {}
+    block = torch.tensor([[-1 if a is SILENT else names.setdefault(a, len(names)) for a in w] for _, w, _ in worlds])
+    right = torch.tensor([[a == RIGHT for a in w] for _, w, _ in worlds]).float()
+    chance = torch.tensor([p for p, _, _ in worlds])
+    usd = torch.tensor([c for _, _, c in worlds])  # times the chance already
+    many, dearer = nodes.expand(len(worlds), -1), torch.ones(len(worlds))
+    for plan in (
+        planner.solve(known, many, dearer, 0.1),
+        planner.solve_waves(known, many, dearer, 0.1, max_waves=2),
+    ):
+        done = planner.follow(known.states, plan, block)
+        won = torch.where(done.taken >= 0, right[torch.arange(len(right)), done.taken], 0.0)
+        value = (chance * won).sum() - 0.1 * (usd * done.asked).sum()
+        assert float(value) == pytest.approx(float(plan.worth[0, 0]), abs=1e-5)
 
 
 def test_nodes_are_a_normal_distribution() -> None:
