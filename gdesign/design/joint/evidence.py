@@ -7,8 +7,7 @@ this one (gdesign.design.joint.profiles). Nothing is trained by gradient. docs/m
 Shape letters: T problems in a batch, P past questions, A agents, L listed designs, D text features.
 """
 
-import math
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,23 +15,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from gdesign.agents import teams
 from gdesign.design.base import Expected, Searched, Trials
 from gdesign.design.joint.catalogue import Catalogue
 from gdesign.design.joint.listed import Listed, Look
+from gdesign.design.joint.probes import PRICES, ask
 from gdesign.design.joint.profiles import Profiles
-from gdesign.design.joint.record import Record, Replied
-from gdesign.design.routers.base import features
+from gdesign.design.joint.record import Record
 from gdesign.encode.problem import ProblemEncoder, Space
 from gdesign.errors import ConfigError
-from gdesign.types import Agent, Design, Job, Outcome, Run, Task
-
-PRICES = (0.005, 0.02, 0.05, 0.1)
-"""Prices of cost that designs are proposed at before anything is trained."""
-SURVIVE = 4
-"""One agent in so many goes on to the next round of questions where not all can be asked everything."""
-REPEATED = 10
-"""One question in so many is asked again where copies may be drawn."""
+from gdesign.types import Agent, Design, Task
 
 
 class Evidence(Listed, Searched):
@@ -140,49 +131,19 @@ class Evidence(Listed, Searched):
         """
         new = [a for a in dict.fromkeys(self.space.agents) if self._record is None or a not in self._record.agents]
         if new and self.num_probes != 0:
-            yield from self._ask(new, tasks, problems, generator)
+            self._record = yield from ask(
+                self._record,
+                new,
+                tasks,
+                problems=problems,
+                generator=generator,
+                num_probes=self.num_probes,
+                max_probes=self.max_probes,
+                again=self.reuse,
+            )
+            self._catalogue = self._known = None
         if self._record is not None and self.grows:
             self._propose_all(tasks, problems, generator)
-
-    def _ask(
-        self, new: Sequence[Agent], tasks: Sequence[Task], problems: ProblemEncoder, generator: torch.Generator
-    ) -> Generator[Sequence[Job], Sequence[tuple[Run, Outcome]], None]:
-        """Ask agents questions, the better ones more of them."""
-        x = features(problems, tasks)
-        names = [f"{task.benchmark}:{task.id}" for task in tasks]
-        record = self._record
-        rows = torch.arange(len(tasks)) if record is None else record.rows(names)
-        fit = (rows >= 0).nonzero()[:, 0]
-        if not len(fit):
-            raise ConfigError(
-                f"none of these {len(tasks)} questions is one that the agents known so far were asked, so nothing that "
-                "the new ones reply could be compared; keep the task and seed of the run that start names"
-            )
-        chosen = fit[torch.randperm(len(fit), generator=generator)[: self.num_probes]]
-        rounds = budget(len(new), len(chosen), self.max_probes)
-        if record is None:
-            chosen = chosen[: rounds[-1][1]].sort().values if len(rounds) == 1 else chosen[: rounds[-1][1]]
-            weight = torch.tensor([tasks[i].weight for i in chosen.tolist()])
-            record = Record.empty(tasks=[names[i] for i in chosen.tolist()], x=x[chosen], weight=weight)
-            rows[chosen] = torch.arange(len(chosen))
-        record, asked, last = record.joined(new), list(new), 0
-        for num_agents, num in rounds:
-            asked = best_of(record, asked, num_agents, problems=problems, tasks=tasks[:1])
-            part = chosen[last:num].tolist()
-            jobs = [Job(teams.single([agent]), tasks[i], 0) for i in part for agent in asked]
-            again = part[: -(-len(part) // REPEATED)] if self.reuse else []
-            jobs += [Job(teams.single([agent]), tasks[i], 1) for i in again for agent in asked]
-            places = [int(rows[i]) for i in (*part, *again) for _ in asked]
-            results = yield jobs
-            record = record.told(
-                [
-                    Replied(place, job.design.agents[0], run.answer, outcome.score, 1000 * outcome.usd)
-                    for place, job, (run, outcome) in zip(places, jobs, results, strict=True)
-                ]
-            )
-            last = num
-        self._record = record
-        self._catalogue = self._known = None
 
     def _propose_all(
         self, tasks: Sequence[Task], problems: ProblemEncoder, generator: torch.Generator, *, num: int = 8
@@ -224,45 +185,3 @@ class Attended(Look):
         score, usd = (part.to(self.attention.device) for part in self.evidence.outcomes(catalogue))
         attention = self.attention[row]
         return Expected((attention * score.mT).sum(-1), (attention * usd.mT).sum(-1))
-
-
-def budget(num_agents: int, num_questions: int, max_runs: int | None) -> list[tuple[int, int]]:
-    """Return rounds of questions: how many agents are asked, up to which question; all agents first, fewer then.
-
-    Each round has as many runs as any other (successive halving, with a quarter for a half).
-    """
-    if max_runs is None or num_agents * num_questions <= max_runs:
-        return [(num_agents, num_questions)]
-    num_rounds = max(1, round(math.log(num_agents / 8, SURVIVE)) + 1)
-    rounds, last = [], 0
-    for r in range(num_rounds):
-        left = max(1, num_agents // SURVIVE**r)
-        last = min(num_questions, last + max(3, max_runs // num_rounds // left))
-        rounds.append((left, last))
-    return rounds
-
-
-def best_of(
-    record: Record, agents: Sequence[Agent], num: int, *, problems: ProblemEncoder, tasks: Sequence[Task]
-) -> list[Agent]:
-    """Return the agents that look best so far at one of several prices of cost, in the order given.
-
-    An agent of which little was seen is judged by others with a like text, too.
-    """
-    if num >= len(agents):
-        return list(agents)
-    columns = [record.agents.index(agent) for agent in agents]
-    seen = record.seen[:, columns].double()
-    count = seen.sum(0).clamp_min(1)
-    score, usd = ((part[:, columns].double() * seen).sum(0) / count for part in (record.scores, record.usd))
-    problem = problems(tasks)
-    x = problem.x[problem.slot >= 0][[problems.space.agents.index(agent) for agent in agents]].double()
-    x = x - x.mean(0)
-    like = x @ x.mT
-    kernel = like / like.diagonal().mean().clamp_min(1e-9) + torch.eye(len(x), dtype=x.dtype)
-    level = score.mean()
-    smooth = kernel @ torch.linalg.solve(kernel + torch.diag(0.2 / 0.04 / count), score - level) + level
-    prices = torch.tensor([0.0, *PRICES], dtype=torch.float64)[:, None]
-    rank = (smooth - prices * usd).argsort(descending=True).argsort().amin(0)
-    kept = rank.argsort(stable=True)[:num].sort().values
-    return [agents[i] for i in kept.tolist()]

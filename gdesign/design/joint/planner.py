@@ -10,14 +10,13 @@ a question's text changes: probabilities of states are a table once and for all,
 multiplied with.
 
 Shape letters: S states, M agents of the pool, J ways to be right (none, block 1, 2, ...), Q nodes, B questions, O
-outcomes of asking (unreadable, as block 1, 2, ..., or new), G goals (a state, and who will have been asked), W layers of a plan.
+outcomes of asking (unreadable, as block 1, 2, ..., or new), G goals (a state, and who will have been asked), W layers
+of a plan.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations
-from typing import NamedTuple
 from itertools import combinations
 from typing import NamedTuple
 
@@ -117,9 +116,10 @@ def table(model: Response, kind: int, pool: Sequence[int], *, max_calls: int) ->
     silent = (label == UNREADABLE).float()
     base = asked @ logsigmoid(-logit) + (readable @ logsigmoid(-unreadable) + silent @ logsigmoid(unreadable))[:, None]
     member = torch.stack([(label == j).float() for j in range(1, num_blocks + 1)], dim=1)  # S, blocks, M
-    gain = torch.einsum("sjm,mq->sjq", member, logit) - torch.einsum("sjm,m->sj", member, logsigmoid(-unreadable))[
-        ..., None
-    ]
+    gain = (
+        torch.einsum("sjm,mq->sjq", member, logit)
+        - torch.einsum("sjm,m->sj", member, logsigmoid(-unreadable))[..., None]
+    )
     size = member.sum(2)
     count = size.sum(1)
     blocks = (size > 0).sum(1)
@@ -320,9 +320,7 @@ def goals(num_agents: int, max_calls: int, max_wave: int) -> Goals:
         bounds.append(len(index))
     state, added = torch.tensor(list(index)).T
     after_ = torch.tensor(rows)
-    return Goals(
-        state=state, added=added, child=torch.where(after_ < 0, len(index), after_), bounds=tuple(bounds)
-    )
+    return Goals(state=state, added=added, child=torch.where(after_ < 0, len(index), after_), bounds=tuple(bounds))
 
 
 def choose(

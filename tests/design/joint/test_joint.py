@@ -8,8 +8,9 @@ import torch
 
 from gdesign.agents import teams
 from gdesign.design.joint.critic import Critic
-from gdesign.design.joint.evidence import Evidence, budget
+from gdesign.design.joint.evidence import Evidence
 from gdesign.design.joint.joint import Joint
+from gdesign.design.joint.probes import budget
 from gdesign.encode.problem import ProblemEncoder, Space
 from gdesign.encode.text import HashEncoder, SurfaceEncoder
 from gdesign.errors import ConfigError

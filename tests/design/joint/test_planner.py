@@ -87,7 +87,7 @@ def seen(answers: tuple[str | None, ...], asked: frozenset[int]) -> planner.Stat
     )
 
 
-def search(worlds, price: float, sets, waves: int, asked: frozenset[int] = frozenset()) -> float:  # noqa: ANN001
+def search(worlds, price: float, sets, waves: int, asked: frozenset[int] = frozenset()) -> float:
     """Return the value of the best policy, by going through all of what may follow."""
     num = len(worlds[0][1])
     best = max(
