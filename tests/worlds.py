@@ -10,7 +10,7 @@ from torch_geometric.data import Batch
 from gdesign.encode.graph import GNN, GraphEncoder
 from gdesign.encode.problem import Problem, ProblemEncoder
 from gdesign.encode.text import HashEncoder
-from gdesign.types import LLM, Agent, AgentPool, Candidate, Design, Label, Reply, Request, Role, Task, Usage
+from gdesign.types import LLM, Agent, AgentPool, Candidate, Design, Label, Play, Reply, Request, Role, Task, Usage
 
 QUESTIONS = (
     "How many apples are left if four of nine are eaten?",
@@ -88,11 +88,13 @@ def batch(problems: Sequence[Problem]) -> Batch:
     return Batch.from_data_list(list(problems))
 
 
-def key(design: Design) -> object:
+def key(design: Play) -> object:
     """Return what a design does, whatever the order in which it lists its agents.
 
-    Exact where no two of its agents are the same candidate.
+    Exact where no two of its agents are the same candidate. A policy stands for itself.
     """
+    if not isinstance(design, Design):
+        return design
     names = [(a.role, a.llm, a.operator) for a in design.agents]
     gates = [
         None if a.gate is None else (frozenset(names[w] for w in a.gate.watch), a.gate.quorum) for a in design.agents

@@ -9,7 +9,6 @@ Shape letters: T past questions, B questions, C agents, D text features, Q nodes
 """
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -17,13 +16,19 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch_geometric.data import Batch
 
-from gdesign.design.base import Searched, refuse_below_one
+from gdesign.design.base import Draft, Expected, Searched, Trials, refuse_below_one
+from gdesign.design.draws import RNG
 from gdesign.design.joint import planner, response
 from gdesign.design.joint.planner import Plan, Table
+from gdesign.design.joint.policy import State, Step, Steps, form
+from gdesign.design.joint.probes import ask
 from gdesign.design.joint.record import Record
 from gdesign.design.joint.response import Answered, Response
-from gdesign.encode.problem import Space
+from gdesign.encode.problem import ProblemEncoder, Space
+from gdesign.errors import ConfigError
+from gdesign.types import Agent, Play, Task
 
 TYPICAL = 8
 """How many questions of a kind stand for all where its pool is chosen."""
@@ -33,13 +38,10 @@ ENOUGH = 20
 """How often a form must have been seen for that."""
 CHOICE = 32
 """How many agents are looked at where a pool is chosen; of more, those that are worth most alone at some price."""
+DIGITS = 6
+"""That a policy keeps of probabilities and costs, so that it does not depend on what else was planned with it."""
 CHUNK = 32
 """Questions planned at once; bounds the memory that takes."""
-
-
-def form(answer: str) -> str:
-    """Return what an answer looks like: every number becomes 9, every word a."""
-    return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "9", answer))
 
 
 class Planned(NamedTuple):
@@ -77,7 +79,7 @@ class Fitted:
     Args:
         kinds: Names of the kinds of questions: their benchmarks.
         malformed: Kind and form of answers that count as unreadable.
-        pools: Columns of the record by kind and price.
+        pools: Columns of the record by kind, price, and columns that they were chosen from.
     """
 
     def __init__(
@@ -88,7 +90,7 @@ class Fitted:
         *,
         kinds: Sequence[str],
         malformed: frozenset[tuple[str, str]],
-        pools: Mapping[tuple[int, float], tuple[int, ...]] | None = None,
+        pools: Mapping[tuple[int, float, tuple[int, ...]], tuple[int, ...]] | None = None,
     ) -> None:
         self.record = record
         self.model = model
@@ -126,8 +128,8 @@ class Fitted:
         Args:
             columns: Whom to choose from.
         """
-        key = kind, _rounded(price)
-        if key not in self.pools or not set(self.pools[key]) <= set(columns):
+        key = kind, _rounded(price), tuple(columns)
+        if key not in self.pools:
             x = self.record.x[self._rows(kind)]
             some = torch.full((len(x),), kind)
             prior, dearer = self.model.prior(x, some), self.model.dearer(x, some)
@@ -160,6 +162,46 @@ class Fitted:
         waves = {"max_waves": self.settings.max_waves, "max_wave": self.settings.max_wave}
         return Planned(pool, known, planner.solve_waves(known, prior, dearer, price, **waves))
 
+    def steps(self, planned: Planned, row: int, kind: int, price: float) -> Steps:
+        """Return the policy for one of the questions that something was planned for."""
+        pool, known, plan = planned
+        labels = known.states.label
+        here: dict[tuple[int, int], tuple[tuple[int, ...], list[int]]] = {}
+        layer, waves = [0], 0
+        while layer:
+            for s in layer:
+                bits = int(plan.action[min(waves, len(plan.action) - 1), s, row])
+                asked = tuple(m for m in range(len(pool)) if bits >> m & 1)
+                after = [s]
+                for m in asked:
+                    after = [c for b in after for c in known.states.child[b, m].tolist() if c < len(labels)]
+                here[waves, s] = asked, after if asked else []
+            layer, waves = [c for s in layer for c in here[waves, s][1]], waves + 1
+        worth: dict[tuple[int, int], float] = {}
+        found: dict[tuple[int, State], Step] = {}
+        for (waves, s), (asked, after) in reversed(here.items()):
+            label = labels[s].tolist()
+            chances = plan.sure[s, :, row].tolist()
+            reach = max(sum(chances), 1e-12)
+            blocks = chances[1 : max(label) + 1]
+            best = max(blocks, default=0.0)
+            usd = sum(plan.usd[s, m, row].item() for m in asked)
+            worth[waves, s] = sum(worth[waves + 1, c] for c in after) - price * usd if asked else best
+            found[waves, tuple(label)] = Step(
+                ask=asked,
+                take=label.index(1 + blocks.index(best)) if blocks else None,
+                sure=tuple(round(chance / reach, DIGITS) for chance in blocks),
+                reach=round(reach, DIGITS),
+                gain=round((worth[waves, s] - best) / reach, DIGITS),
+                usd=round(usd / reach, DIGITS),
+            )
+        return Steps(
+            agents=tuple(self.record.agents[c] for c in pool),
+            steps=found,
+            malformed=frozenset(shape for name, shape in self.malformed if name == self.kinds[kind]),
+            blank=bool(self.model.blank[kind]),
+        )
+
     def _rows(self, kind: int) -> list[int]:
         return [i for i, task in enumerate(self.record.tasks) if _benchmark(task) == self.kinds[kind]]
 
@@ -179,7 +221,7 @@ class Fitted:
             "model": self.model.state(),
             "kinds": list(self.kinds),
             "malformed": [list(pair) for pair in sorted(self.malformed)],
-            "pools": [[kind, price, list(pool)] for (kind, price), pool in self.pools.items()],
+            "pools": [[kind, price, list(of), list(pool)] for (kind, price, of), pool in self.pools.items()],
         }
 
     @classmethod
@@ -191,7 +233,7 @@ class Fitted:
             settings,
             kinds=state["kinds"],
             malformed=frozenset((kind, shape) for kind, shape in state["malformed"]),
-            pools={(kind, price): tuple(pool) for kind, price, pool in state["pools"]},
+            pools={(kind, price, tuple(of)): tuple(pool) for kind, price, of, pool in state["pools"]},
         )
 
 
@@ -297,11 +339,103 @@ class Adaptive(Searched):
         )
         self._fitted: Fitted | None = None
 
-    def forward(self, problem, *, num_designs=1, generator=None, greedy=False):
-        raise NotImplementedError
+    def search(
+        self, tasks: Sequence[Task], *, problems: ProblemEncoder, usd_weight: float, generator: torch.Generator
+    ) -> Trials:
+        """Run each agent of which nothing is known alone, then fit the model and choose a pool."""
+        record = None if self._fitted is None else self._fitted.record
+        new = [a for a in dict.fromkeys(self.space.agents) if record is None or a not in record.agents]
+        if new:
+            record = yield from ask(
+                record,
+                new,
+                tasks,
+                problems=problems,
+                generator=generator,
+                num_probes=self.num_probes,
+                max_probes=self.max_probes,
+                again=False,
+            )
+        assert record is not None
+        self._fitted = Fitted.of(record, self.settings, generator=generator)
+        for kind in range(len(self._fitted.kinds)):
+            self._fitted.pool(kind, usd_weight, self._columns(self.space))
 
-    def log_prob(self, problem, designs):
-        raise NotImplementedError
+    def forward(self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, greedy: bool = False) -> Draft:
+        """Return the policy that is worth most on each problem, K times; nothing is drawn."""
+        plays = [play for play in self._plays(problem, problem.usd_weight.tolist()) for _ in range(num_designs)]
+        return self._draft(plays, problem.x.device)
 
-    def search(self, tasks, *, problems, usd_weight, generator):
-        raise NotImplementedError
+    def log_prob(self, problem: Batch, designs: Sequence[Play]) -> Float[Tensor, " B"]:
+        """Return 0 for the policy that is worth most, -inf for any other."""
+        same = [a == b for a, b in zip(self._plays(problem, problem.usd_weight.tolist()), designs, strict=True)]
+        return torch.where(torch.tensor(same, device=problem.x.device), 0.0, -torch.inf)
+
+    def expect(self, problem: Batch, designs: Sequence[Play], *, of: Int[Tensor, " B"] | None = None) -> Expected:
+        """Return what is expected of policies that this designer made.
+
+        Raises:
+            ConfigError: A design is none.
+        """
+        if odd := [type(d).__name__ for d in designs if not isinstance(d, Steps)]:
+            raise ConfigError(f"designer=adaptive expects something of its own policies only; got a {odd[0]}")
+        return self._draft(designs, problem.x.device).expected
+
+    def frontier(self, problem: Batch, usd_weights: Sequence[float]) -> Draft:
+        """Return the policies held best for one problem at each price of cost."""
+        return self._draft([self._plays(problem, [price])[0] for price in usd_weights], problem.x.device)
+
+    def _draft(self, plays: Sequence[Any], device: torch.device) -> Draft:
+        expected = torch.tensor([play.expected() for play in plays], dtype=torch.float32, device=device)
+        return Draft(
+            designs=lambda: list(plays),
+            log_prob=torch.zeros(len(plays), device=device),
+            expected=Expected(expected[:, 0], expected[:, 1]),
+        )
+
+    def _plays(self, problem: Batch, prices: Sequence[float]) -> list[Steps]:
+        """Return the best policy for each problem at its price."""
+        if self._fitted is None:
+            raise ConfigError(
+                "nothing is known of how these agents answer; train first (train.py designer=adaptive), with "
+                "designer.num_probes above 0"
+            )
+        fitted = self._fitted
+        x = problem.x[problem.slot < 0].cpu()
+        kind = fitted.kind([task.benchmark for task in problem.task], x).tolist()
+        found: list[Steps | None] = [None] * len(x)
+        offered: list[set[Agent]] = [set() for _ in found]
+        for i, slot in zip(problem.batch.tolist(), problem.slot.tolist(), strict=True):
+            if slot >= 0:
+                offered[i].add(problem.space[i].agents[slot])
+        alike: dict[tuple[int, float, tuple[int, ...]], list[int]] = {}
+        for i, (k, price, agents) in enumerate(zip(kind, prices, offered, strict=True)):
+            columns = tuple(c for c, agent in enumerate(fitted.record.agents) if agent in agents)
+            alike.setdefault((k, float(price), columns), []).append(i)
+        for (k, price, columns), rows in alike.items():
+            if not columns:
+                raise ConfigError(
+                    "nothing is known of any of these agents; let them answer some training questions first: train.py "
+                    "designer=adaptive start=<run folder>"
+                )
+            for start in range(0, len(rows), CHUNK):
+                some = rows[start : start + CHUNK]
+                planned = fitted.plan(x[some], k, price, columns)
+                for j, i in enumerate(some):
+                    found[i] = fitted.steps(planned, j, k, price)
+        return [play for play in found if play is not None]
+
+    def _columns(self, space: Space) -> list[int]:
+        assert self._fitted is not None
+        return [c for c, agent in enumerate(self._fitted.record.agents) if agent in space.agents]
+
+    def get_extra_state(self) -> Mapping[str, Any]:
+        """Return the record, the model and the pools, for the state dict."""
+        if self._fitted is None:
+            return {"record": {}}
+        return {"record": self._fitted.record.state(), **self._fitted.state()}
+
+    def set_extra_state(self, state: Mapping[str, Any]) -> None:
+        """Take those of a state dict."""
+        known = state["record"]
+        self._fitted = Fitted.from_state(state, Record.from_state(known), self.settings) if known else None

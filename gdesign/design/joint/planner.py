@@ -25,13 +25,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from gdesign.design.joint.policy import NOT_ASKED, UNREADABLE, State, canonical
 from gdesign.design.joint.response import Response
 
 ENOUGH = 1e-5
 """Utility that a further agent must bring to be in the pool."""
-NOT_ASKED, UNREADABLE = -1, 0
-"""What a state says of an agent beside its block, counted from 1."""
-State = tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +47,6 @@ class States:
     child: Int[Tensor, "S M O"]
     level: Int[Tensor, " S"]
     index: dict[State, int]
-
-
-def canonical(labels: Sequence[int]) -> State:
-    """Return the state with its blocks numbered by their first agents."""
-    seen: dict[int, int] = {}
-    return tuple(x if x <= UNREADABLE else seen.setdefault(x, len(seen) + 1) for x in labels)
 
 
 @lru_cache(maxsize=32)
@@ -106,16 +98,16 @@ def table(model: Response, kind: int, pool: Sequence[int], *, max_calls: int) ->
     """
     all_states = states(len(pool), max_calls)
     columns = list(pool)
-    logit = model.logit()[kind, columns]
-    log_alpha = model.log_concentration()[kind]
-    unreadable = model.unreadable[kind, columns]
+    logit = model.logit()[kind, columns].double()  # so that a batch's size changes no more than the last digits
+    log_alpha = model.log_concentration()[kind].double()
+    unreadable = model.unreadable[kind, columns].double()
     label = all_states.label
     num_blocks = all_states.child.shape[2] - 1
-    asked = (label != NOT_ASKED).float()
-    readable = (label > UNREADABLE).float()
-    silent = (label == UNREADABLE).float()
+    asked = (label != NOT_ASKED).double()
+    readable = (label > UNREADABLE).double()
+    silent = (label == UNREADABLE).double()
     base = asked @ logsigmoid(-logit) + (readable @ logsigmoid(-unreadable) + silent @ logsigmoid(unreadable))[:, None]
-    member = torch.stack([(label == j).float() for j in range(1, num_blocks + 1)], dim=1)  # S, blocks, M
+    member = torch.stack([(label == j).double() for j in range(1, num_blocks + 1)], dim=1)  # S, blocks, M
     gain = (
         torch.einsum("sjm,mq->sjq", member, logit)
         - torch.einsum("sjm,m->sj", member, logsigmoid(-unreadable))[..., None]
@@ -123,9 +115,9 @@ def table(model: Response, kind: int, pool: Sequence[int], *, max_calls: int) ->
     size = member.sum(2)
     count = size.sum(1)
     blocks = (size > 0).sum(1)
-    among = torch.zeros(len(pool) + 1, log_alpha.shape[0])  # log of alpha (alpha + 1) ... (alpha + n - 1)
+    among = log_alpha.new_zeros(len(pool) + 1, len(log_alpha))  # log of alpha (alpha + 1) ... (alpha + n - 1)
     for n in range(1, len(pool) + 1):
-        among[n] = among[n - 1] + torch.logaddexp(log_alpha, torch.tensor(float(n - 1)).log())
+        among[n] = among[n - 1] + torch.logaddexp(log_alpha, torch.tensor(float(n - 1), dtype=log_alpha.dtype).log())
     orders = torch.lgamma(size.clamp_min(1))
 
     def seating(num: Int[Tensor, " S"], of: Int[Tensor, " S"], order: Float[Tensor, " S"]) -> Float[Tensor, "S Q"]:
@@ -137,7 +129,7 @@ def table(model: Response, kind: int, pool: Sequence[int], *, max_calls: int) ->
         way = base + gain[:, j] + seating((count - size[:, j]).long(), blocks - 1, every - orders[:, j])
         ways.append(torch.where((size[:, j] > 0)[:, None], way, -torch.inf))
     joint = torch.stack(ways, dim=1).exp()
-    usd = joint.sum(1)[:, None] * model.usd()[kind, columns]
+    usd = joint.sum(1)[:, None] * model.usd()[kind, columns].double()
     return Table(states=all_states, joint=joint, usd=usd * (1 - asked)[..., None])
 
 
@@ -176,7 +168,7 @@ def solve(known: Table, prior: Float[Tensor, "B Q"], dearer: Float[Tensor, " B"]
         here = slice(bounds[k], bounds[k + 1])
         go = worth[child[here]].sum(2) - price * usd[here]
         value, agent = torch.where(free[here][..., None], go, -torch.inf).max(1)
-        better = value > stop[here]
+        better = (value > stop[here]) | (k == 0)  # somebody is asked, whatever it costs
         worth[here] = torch.where(better, value, stop[here])
         action[here] = torch.where(better, 1 << agent, 0)
     return Plan(worth=worth[:-1], action=action[None], sure=sure, usd=usd)
@@ -201,14 +193,14 @@ def solve_waves(
     """
     sure, usd, stop = _of_questions(known, prior, dearer)
     aims = goals(known.usd.shape[1], int(known.states.level[-1]), max_wave)
-    paid = torch.zeros(len(aims.state), stop.shape[1])
+    paid = stop.new_zeros(len(aims.state), stop.shape[1])
     for m in range(known.usd.shape[1]):
         paid += usd[aims.state, m] * ((aims.added >> m) & 1)[:, None]
     own = aims.state[:, None].expand(-1, stop.shape[1])
     asks = (aims.added > 0)[:, None]
     worth, actions = stop, [torch.zeros(stop.shape, dtype=torch.long)]
     for _ in range(max_waves):
-        value = torch.zeros(len(aims.state) + 1, stop.shape[1])  # the last row stands for what cannot happen
+        value = stop.new_zeros(len(aims.state) + 1, stop.shape[1])  # the last row stands for what cannot happen
         value[: aims.bounds[1]] = worth[aims.state[: aims.bounds[1]]]
         for first, last in zip(aims.bounds[1:], aims.bounds[2:], strict=False):
             value[first:last] = value[aims.child[first:last]].sum(1)
@@ -217,6 +209,7 @@ def solve_waves(
         number = torch.arange(len(go))[:, None].where(go == best[aims.state], len(go))
         chosen = torch.full(stop.shape, len(go)).scatter_reduce(0, own, number, "amin")
         better = best > stop
+        better[0] = True  # somebody is asked, whatever it costs
         worth = torch.where(better, best, stop)
         actions.insert(0, torch.where(better, torch.cat([aims.added, torch.zeros(1, dtype=torch.long)])[chosen], 0))
     return Plan(worth=worth, action=torch.stack(actions), sure=sure, usd=usd)
@@ -227,8 +220,9 @@ def _of_questions(
 ) -> tuple[Float[Tensor, "S J B"], Float[Tensor, "S M B"], Float[Tensor, "S B"]]:
     """Return `Plan.sure`, `Plan.usd`, and what stopping is worth."""
     num_states, num_ways, num_nodes = known.joint.shape
-    sure = (known.joint.view(-1, num_nodes) @ prior.mT).view(num_states, num_ways, -1)
-    usd = (known.usd.view(-1, num_nodes) @ prior.mT).view(num_states, -1, len(prior)) * dearer
+    nodes = prior.double().mT
+    sure = (known.joint.view(-1, num_nodes) @ nodes).view(num_states, num_ways, -1)
+    usd = (known.usd.view(-1, num_nodes) @ nodes).view(num_states, -1, len(prior)) * dearer
     return sure, usd, sure[:, 1:].amax(1)
 
 

@@ -70,8 +70,8 @@ def ask(
         results = yield jobs
         record = record.told(
             [
-                Replied(place, job.design.agents[0], run.answer, outcome.score, 1000 * outcome.usd)
-                for place, job, (run, outcome) in zip(places, jobs, results, strict=True)
+                Replied(place, run.design.agents[0], run.answer, outcome.score, 1000 * outcome.usd)
+                for place, (run, outcome) in zip(places, results, strict=True)
             ]
         )
         last = num

@@ -23,6 +23,7 @@ in a subset.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -111,8 +112,12 @@ class Response:
         return torch.cdist(x, self.centre).argmin(1)
 
     def text(self, x: Float[Tensor, "B D"], kind: Int[Tensor, " B"]) -> Float[Tensor, "B R"]:
-        """Return the components of texts."""
-        return torch.einsum("bd,bdr->br", x - self.centre[kind], self.components[kind])
+        """Return the components of texts, to so many digits that a batch's size does not matter."""
+        apart = (x - self.centre[kind]).double()
+        found = apart.new_zeros(len(x), self.ease.shape[1])
+        for k in kind.unique().tolist():
+            found[kind == k] = apart[kind == k] @ self.components[k].double()
+        return found
 
     def prior(self, x: Float[Tensor, "B D"], kind: Int[Tensor, " B"]) -> Float[Tensor, "B Q"]:
         """Return the probability of each node before anybody was asked."""
@@ -159,35 +164,79 @@ def _log_concentration(agree: Float[Tensor, "K 3"]) -> Float[Tensor, "K Q"]:
     return raw.clamp(-MAX_CONCENTRATION, MAX_CONCENTRATION)
 
 
-def log_joint(
-    *,
-    block: Int[Tensor, "T N"],
-    right: Bool[Tensor, "T N"],
-    asked: Bool[Tensor, "T N"],
-    logit: Float[Tensor, "T N Q"],
-    unreadable: Float[Tensor, "T N"],
-    log_concentration: Float[Tensor, "T Q"],
-) -> Float[Tensor, "T Q"]:
-    """Return the log-probability of who gave equal answers and who was right, at each node.
+class Counts(NamedTuple):
+    """What the likelihood needs to know of who gave which answers.
 
-    Args:
-        unreadable: Logit of being unreadable where wrong.
+    Attributes:
+        right: 1 where an agent was asked and is right.
+        wrong: 1 where it was asked and is wrong.
+        silent: 1 where that could not be read.
+        blocks: Number of blocks of equal wrong answers.
+        seated: Number of wrong answers that can be read.
+        orders: Log of how many orders of sitting down give these blocks.
+        kind: Of the questions.
     """
-    readable = block >= 0
-    wrong = asked & ~right
-    own = torch.where(right[..., None], logsigmoid(logit), logsigmoid(-logit))
-    form = torch.where(readable, logsigmoid(-unreadable), logsigmoid(unreadable))
-    total = (own * asked[..., None]).sum(1) + (form * wrong).sum(1, keepdim=True)
-    seated = wrong & readable
-    for i in range(block.shape[1]):
-        before = seated[:, :i]
-        same = (before & (block[:, :i] == block[:, i : i + 1])).sum(1)
-        chosen = torch.where((same > 0)[:, None], same.clamp_min(1).log()[:, None], log_concentration)
-        among = torch.logaddexp(log_concentration, before.sum(1).log()[:, None])
-        total = total + (chosen - among) * seated[:, i : i + 1]
-    return total
+
+    right: Float[Tensor, "T C"]
+    wrong: Float[Tensor, "T C"]
+    silent: Float[Tensor, "T C"]
+    blocks: Float[Tensor, " T"]
+    seated: Int[Tensor, " T"]
+    orders: Float[Tensor, " T"]
+    kind: Int[Tensor, " T"]
+
+    @classmethod
+    def of(
+        cls,
+        block: Int[Tensor, "T C"],
+        right: Bool[Tensor, "T C"],
+        some: Int[Tensor, "T N"],
+        asked: Bool[Tensor, "T N"],
+        kind: Int[Tensor, " T"],
+    ) -> "Counts":
+        """Count the answers of some agents, of those that were asked among them."""
+        own, good = block.gather(1, some), right.gather(1, some)
+        wrong = asked & ~good
+        seated = wrong & (own >= 0)
+        same = (own[:, :, None] == own[:, None]) & seated[:, :, None] & seated[:, None]
+        before = torch.tril(same, diagonal=-1).sum(2)
+        fresh = seated & (before == 0)
+
+        def spread(values: Bool[Tensor, "T N"]) -> Float[Tensor, "T C"]:
+            return torch.zeros(block.shape).scatter_(1, some, values.float())
+
+        return cls(
+            right=spread(asked & good),
+            wrong=spread(wrong),
+            silent=spread(wrong & (own < 0)),
+            blocks=fresh.sum(1).float(),
+            seated=seated.sum(1),
+            orders=before.clamp_min(1).log().sum(1),
+            kind=kind,
+        )
 
 
+def log_joint(
+    counts: Counts,
+    logit: Float[Tensor, "K C Q"],
+    unreadable: Float[Tensor, "K C"],
+    log_concentration: Float[Tensor, "K Q"],
+) -> Float[Tensor, "T Q"]:
+    """Return the log-probability of who gave equal answers and who was right, at each node."""
+    most = int(counts.seated.max()) + 1
+    found = []
+    rows = [(counts.kind == k).nonzero()[:, 0] for k in range(len(logit))]
+    for k, own in enumerate(rows):
+        right, wrong, silent, blocks, seated, orders, _ = (part[own] for part in counts)
+        among = torch.logaddexp(log_concentration[k], torch.arange(most)[:, None].log()).cumsum(0)
+        among = torch.cat([torch.zeros_like(among[:1]), among])
+        form = silent @ logsigmoid(unreadable[k]) + (wrong - silent) @ logsigmoid(-unreadable[k])
+        each = right @ logsigmoid(logit[k]) + wrong @ logsigmoid(-logit[k])
+        found.append(each + (form + orders)[:, None] + blocks[:, None] * log_concentration[k] - among[seated])
+    return torch.cat(found)[torch.cat(rows).argsort()]
+
+
+@torch.enable_grad()
 def fit(
     answered: Answered,
     *,
@@ -197,7 +246,6 @@ def fit(
     ridge: float = 1.0,
     text_ridge: float = 10.0,
     num_components: int = 16,
-    label_weight: float = 0.0,
 ) -> Response:
     """Fit the model.
 
@@ -208,7 +256,6 @@ def fit(
         ridge: Penalty on every deviation; the inverse variance of its prior.
         text_ridge: Penalty on what text adds to the mean of z, in multiples of ridge.
         num_components: R at most.
-        label_weight: How much more which answer is right counts than who gave equal answers.
     """
     kind, num_kinds = answered.kind, int(answered.kind.max()) + 1
     num_agents = answered.block.shape[1]
@@ -234,31 +281,23 @@ def fit(
     }
     shift = leaf(num_kinds, components.shape[2])
     with torch.no_grad():
-        level["v"] += -2.0
-        level["e"][:, 1] += 0.0
+        level["v"] -= 2.0
     leaves = [*level.values(), *near.values(), shift]
     adam = torch.optim.Adam(leaves, lr=lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, num_steps)
     size = min(SUBSET, num_agents)
-    rows = torch.arange(len(block))[:, None]
     log_use = torch.where(answered.seen, usefulness.log(), -torch.inf)
     for _ in range(num_steps):
         noise = -torch.empty(block.shape).exponential_(generator=generator).log()
         some = (log_use + noise).topk(size, dim=1).indices
-        loss = -_log_likelihood(
-            block=block[rows, some],
-            right=answered.right[rows, some],
-            asked=answered.seen[rows, some],
-            kind=kind,
-            some=some,
-            mean=(text * shift[kind]).sum(1),
-            ability=near["b"] + near["bk"] + level["c"],
-            slope=(near["a"] + near["ak"]).exp(),
-            trap=near["d"] + near["dk"],
-            agree=level["e"],
-            unreadable=level["v"] + near["vk"],
-            label_weight=label_weight,
+        counts = Counts.of(block, answered.right, some, answered.seen.gather(1, some), kind)
+        joint = log_joint(
+            counts,
+            _logit(near["b"] + near["bk"] + level["c"], (near["a"] + near["ak"]).exp(), near["d"] + near["dk"]),
+            level["v"] + near["vk"],
+            _log_concentration(level["e"]),
         )
+        loss = -(_log_prior((text * shift[kind]).sum(1)) + joint).logsumexp(1)
         penalty = sum((part**2).sum() for part in near.values()) + text_ridge * (shift**2).sum()
         penalty = penalty + 0.1 * (level["e"] ** 2).sum() + 0.1 * (level["v"] + 2).square().sum()
         adam.zero_grad()
@@ -280,50 +319,6 @@ def fit(
             blank=blank,
         )
     return _with_cost(found, answered, block, text, ridge=ridge)
-
-
-def _log_likelihood(
-    *,
-    block: Int[Tensor, "T N"],
-    right: Bool[Tensor, "T N"],
-    asked: Bool[Tensor, "T N"],
-    kind: Int[Tensor, " T"],
-    some: Int[Tensor, "T N"],
-    mean: Float[Tensor, " T"],
-    ability: Float[Tensor, "K C"],
-    slope: Float[Tensor, "K C"],
-    trap: Float[Tensor, "K C"],
-    agree: Float[Tensor, "K 3"],
-    unreadable: Float[Tensor, "K C"],
-    label_weight: float,
-) -> Float[Tensor, " T"]:
-    """Return the log-likelihood of each question's subset, the label counted once more where it has a weight."""
-    prior = _log_prior(mean)
-    logit = _logit(ability, slope, trap)[kind[:, None], some]
-    asides = {
-        "block": block,
-        "asked": asked,
-        "logit": logit,
-        "unreadable": unreadable[kind[:, None], some],
-        "log_concentration": _log_concentration(agree)[kind],
-    }
-    joint = (prior + log_joint(right=right, **asides)).logsumexp(1)
-    if not label_weight:
-        return joint
-    readable = asked & (block >= 0)
-    first = readable & ~torch.stack(
-        [
-            (readable[:, :i] & (block[:, :i] == block[:, i : i + 1])).any(1) if i else torch.zeros(len(block)).bool()
-            for i in range(block.shape[1])
-        ],
-        dim=1,
-    )
-    ways = [(prior + log_joint(right=torch.zeros_like(right), **asides)).logsumexp(1)]
-    for i in range(block.shape[1]):
-        instead = readable & (block == block[:, i : i + 1])
-        way = (prior + log_joint(right=instead, **asides)).logsumexp(1)
-        ways.append(torch.where(first[:, i], way, -torch.inf))
-    return joint + label_weight * (joint - torch.stack(ways, dim=1).logsumexp(1))
 
 
 def _blank(answered: Answered, num_kinds: int, *, share: float = 0.02) -> Bool[Tensor, " K"]:
@@ -370,17 +365,13 @@ def known(
 ) -> Float[Tensor, "T Q"]:
     """Return the probability of each node given all that was answered, and what was right of it."""
     kind = answered.kind
-    joint = log_joint(
-        block=block,
-        right=answered.right,
-        asked=answered.seen,
-        logit=model.logit()[kind],
-        unreadable=model.unreadable[kind],
-        log_concentration=model.log_concentration()[kind],
-    )
+    every = torch.arange(block.shape[1]).expand(block.shape)
+    counts = Counts.of(block, answered.right, every, answered.seen, kind)
+    joint = log_joint(counts, model.logit(), model.unreadable, model.log_concentration())
     return (_log_prior((text * model.ease[kind]).sum(1)) + joint).softmax(1)
 
 
+@torch.enable_grad()
 def _with_cost(
     model: Response,
     answered: Answered,
@@ -388,7 +379,7 @@ def _with_cost(
     text: Float[Tensor, "T R"],
     *,
     ridge: float,
-    num_steps: int = 200,
+    num_steps: int = 100,
 ) -> Response:
     """Return the model with what calls cost: Poisson regression on the nodes of past questions."""
     nodes, kind = known(model, answered, block, text), answered.kind
@@ -398,12 +389,15 @@ def _with_cost(
     level = torch.zeros(*model.ability.shape, requires_grad=True)
     slope = torch.zeros(*model.ability.shape, requires_grad=True)
     length = torch.zeros(*model.length.shape, requires_grad=True)
-    adam = torch.optim.Adam([level, slope, length], lr=0.05)
+    adam = torch.optim.Adam([level, slope, length], lr=0.1)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, num_steps)
     ease = nodes @ Z
+    rows = [(kind == k).nonzero()[:, 0] for k in range(len(level))]
+    place = torch.cat(rows).argsort()
     for _ in range(num_steps):
         longer = (text * length[kind]).sum(1, keepdim=True)
-        expected = torch.einsum("tq,tcq->tc", nodes, (level[..., None] + slope[..., None] * Z).exp()[kind])
+        at_node = (level[..., None] + slope[..., None] * Z).exp()
+        expected = torch.cat([nodes[own] @ at_node[k].mT for k, own in enumerate(rows)])[place]
         log = level[kind] + slope[kind] * ease[:, None] + longer
         loss = ((expected * longer.exp() - share * log) * seen).sum()
         penalty = slope.square().sum() + 10 * length.square().sum() + 0.1 * level.square().sum()

@@ -6,7 +6,7 @@ from itertools import combinations, product
 import pytest
 import torch
 
-from gdesign.design.joint import planner
+from gdesign.design.joint import planner, policy
 from gdesign.design.joint.response import LOG_WEIGHT, Response, Z, _log_prior
 
 RIGHT, SILENT = "right", None
@@ -36,7 +36,7 @@ def model(num_agents: int, *, seed: int = 0) -> Response:
 
 def prior(*means: float) -> torch.Tensor:
     """Return the nodes of questions of some ease."""
-    return _log_prior(torch.tensor(means)).exp()
+    return _log_prior(torch.tensor(means, dtype=torch.float64)).exp()
 
 
 def everything(found: Response, nodes: torch.Tensor) -> list[tuple[float, tuple[str | None, ...], tuple[float, ...]]]:
@@ -72,14 +72,14 @@ def everything(found: Response, nodes: torch.Tensor) -> list[tuple[float, tuple[
     return worlds
 
 
-def seen(answers: tuple[str | None, ...], asked: frozenset[int]) -> planner.State:
+def seen(answers: tuple[str | None, ...], asked: frozenset[int]) -> policy.State:
     """Return who of those asked gave equal answers."""
     names: dict[str, int] = {}
-    return planner.canonical(
+    return policy.canonical(
         [
-            planner.NOT_ASKED
+            policy.NOT_ASKED
             if m not in asked
-            else planner.UNREADABLE
+            else policy.UNREADABLE
             if a is SILENT
             else names.setdefault(a, len(names) + 1)
             for m, a in enumerate(answers)
@@ -127,7 +127,7 @@ def test_probabilities_of_states_are_those_of_everything_that_could_be_answered(
                 state = seen(answers, asked)
                 right = next((state[m] for m in asked if answers[m] == RIGHT), 0)
                 expected[known.states.index[state], right] += chance
-    assert torch.allclose(known.joint @ nodes[0], expected, atol=1e-5)
+    assert torch.allclose((known.joint @ nodes[0]).float(), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("seed", range(4))

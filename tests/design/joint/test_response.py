@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gdesign.design.joint import planner, response
+from gdesign.design.joint import planner, policy, response
 from gdesign.design.joint.response import Answered, Response
 
 ABILITY = torch.tensor([1.5, 0.5, 0.0, -0.5, -1.5])
@@ -70,7 +70,7 @@ def test_the_posterior_is_as_often_right_as_it_says(found: Response) -> None:
     joint = planner.solve(known, found.prior(new.x, new.kind), torch.zeros(400)).sure
     says, was = torch.zeros(400), torch.zeros(400)
     for i in range(400):
-        state = planner.canonical([planner.UNREADABLE if b < 0 else b + 1 for b in new.block[i].tolist()])
+        state = policy.canonical([policy.UNREADABLE if b < 0 else b + 1 for b in new.block[i].tolist()])
         chances = joint[known.states.index[state], :, i]
         best = int(chances[1:].argmax()) + 1
         says[i] = chances[best] / chances.sum()
