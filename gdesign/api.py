@@ -18,17 +18,18 @@ from gdesign.design.base import Designer
 from gdesign.design.choose import Held, held, within
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.errors import ConfigError, UserError
+from gdesign.execute.adaptive import OnMove, opening, play
 from gdesign.execute.limits import Limits
 from gdesign.execute.operators import tools_of
 from gdesign.execute.reward import account
-from gdesign.execute.run import run
+from gdesign.execute.run import OnTurn
 from gdesign.llm.base import LLMClient
 from gdesign.runs.checkpoint import BEST, assemble
 from gdesign.runs.config import read_config, refuse_unnamed_endpoints
 from gdesign.runs.standing import deployed
 from gdesign.sandbox import Sandbox
 from gdesign.tasks.base import Benchmark
-from gdesign.types import Agent, AgentPool, Design, Outcome, Run, Task, Turn
+from gdesign.types import Agent, AgentPool, Design, Outcome, Play, Run, Task
 
 Kind = Literal["single", "chain", "complete"]
 """Standard teams, for comparison; see `Model.standard`."""
@@ -49,14 +50,14 @@ class Proposal:
 
     Attributes:
         question: What it is for.
-        design: The design.
+        design: The design, or the policy: a design that goes on deciding while it runs.
         lam: lambda, the price of cost that it was chosen at, in utility for a USD per 1,000 questions.
         score: The score that is expected of it, in [0, 1]; None where the method expects nothing.
         usd: The USD per 1,000 such questions that are expected; None likewise.
     """
 
     question: str
-    design: Design
+    design: Play
     lam: float
     score: float | None = None
     usd: float | None = None
@@ -82,7 +83,7 @@ class Answer:
 
     @property
     def design(self) -> Design:
-        """The design that answered."""
+        """The design that answered; of a policy, what it came to."""
         return self.run.design
 
 
@@ -198,6 +199,10 @@ class Model:
         with self._alone():
             return _proposal(question, self._expected(question, design, self.usd_weight if lam is None else lam))
 
+    def opening(self, proposal: Proposal) -> Design:
+        """Return the proposed design; of a policy its first wave, as a design by itself."""
+        return opening(proposal.design, self._seen(proposal.question))
+
     @torch.no_grad()
     def _expected(self, question: str, design: Design, price: float) -> Held:
         problem = self._problems([self._seen(question)], usd_weight=price)
@@ -276,7 +281,8 @@ class Model:
         seed: int = 0,
         limits: Limits | None = None,
         wrap: Callable[[LLMClient], LLMClient] | None = None,
-        on_turn: Callable[[Turn], None] | None = None,
+        on_turn: OnTurn | None = None,
+        on_move: OnMove | None = None,
     ) -> Answer:
         """Let a design answer the question that it was proposed for.
 
@@ -287,6 +293,7 @@ class Model:
             limits: How much all agents, and each agent, may take.
             wrap: Puts something around the LLM client, such as a meter.
             on_turn: Is told each turn as soon as it has ended.
+            on_move: Is told each move of a policy as soon as it is decided.
 
         Raises:
             PoolError: The design names an agent that the pool lacks.
@@ -297,7 +304,7 @@ class Model:
         made = self._executor
         benchmark, llm, tools = await asyncio.to_thread(self.executor) if made is None else made
         task = replace(self._seen(""), question=proposal.question if context is None else context)
-        done = await run(
+        done = await play(
             proposal.design,
             task,
             pool=self.pool,
@@ -307,6 +314,7 @@ class Model:
             limits=limits,
             tools=tools,
             on_turn=on_turn,
+            on_move=on_move,
         )
         decided = None if done.decided_by is None else done.turns[done.decided_by].reply
         return Answer(

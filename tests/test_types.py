@@ -269,7 +269,7 @@ def test_temporal_edges_may_form_circles():
         (lambda: Design(agents=(agent(), Agent(role="b", llm="m", gate=Gate(watch=(), quorum=1)))), "watches nobody"),
         (lambda: Design(agents=(agent(), agent("b", watch=(1,)))), "watches"),
         (lambda: Design(agents=(agent(), agent("b", watch=(7,)))), "7"),
-        (lambda: Design(agents=(agent(), agent("b", watch=(0,), quorum=2))), "quorum 2"),
+        (lambda: Design(agents=(agent(), agent("b", watch=(0,), quorum=3))), "quorum 3"),
         (lambda: Design(agents=(agent(), agent("b", watch=(0,), quorum=0))), "quorum 0"),
     ],
 )

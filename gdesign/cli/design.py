@@ -12,7 +12,8 @@ from gdesign.export.schema import design_to_json
 def run(options: Namespace) -> None:
     """Print the design, or write it to a file."""
     model = load(options.checkpoint, trust=options.trust)
-    design = model.design(options.question, lam=options.usd_weight, max_usd=options.max_usd).design
+    proposal = model.design(options.question, lam=options.usd_weight, max_usd=options.max_usd)
+    design = model.opening(proposal)
     shown = (
         json.dumps(design_to_json(design, brief=True))
         if options.json

@@ -16,7 +16,7 @@ from torch_geometric.data import Batch
 from gdesign.design.draws import RNG
 from gdesign.encode.problem import ProblemEncoder, Space
 from gdesign.errors import ConfigError
-from gdesign.types import Design, Job, Outcome, Run, Task
+from gdesign.types import Design, Job, Outcome, Play, Run, Task
 
 Trials = Generator[Sequence[Job], Sequence[tuple[Run, Outcome]], None]
 """Yields what is to be run, is sent what came of it, in the same order, until it has seen enough."""
@@ -37,6 +37,8 @@ class Expected(NamedTuple):
 class Draft:
     """K drawn designs a problem, and what a learner needs to know of the draw: design k of problem t is number t K + k.
 
+    Each may be a policy instead.
+
     Args:
         designs: Builds the designs when they are first asked for.
         log_prob: Log-probability of each drawn design.
@@ -51,7 +53,7 @@ class Draft:
     def __init__(
         self,
         *,
-        designs: Callable[[], list[Design]],
+        designs: Callable[[], Sequence[Play]],
         log_prob: Float[Tensor, " B"],
         entropy: Float[Tensor, " B"] | None = None,
         penalty: Float[Tensor, " B"] | None = None,
@@ -68,13 +70,15 @@ class Draft:
         self._make = designs
 
     @cached_property
-    def designs(self) -> list[Design]:
+    def designs(self) -> list[Play]:
         """The drawn designs, K a problem."""
-        return self._make()
+        return list(self._make())
 
 
 class Designer(nn.Module, ABC):
     """A conditional probability distribution over designs, given a task and the agents on offer.
+
+    A method may hand back policies, designs that go on deciding while they run, in their place.
 
     Args:
         space: The agents it will be trained on. Methods whose parameters do not depend on which

@@ -8,7 +8,7 @@ import torch
 from gdesign.design.base import Designer, Draft
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.errors import ConfigError
-from gdesign.types import Design, Task
+from gdesign.types import Play, Task
 
 PRICES = tuple(10 ** (k / 8) for k in range(-32, 25))
 """Prices of cost, lowest first, that a budget is looked for among: from 0.0001 to 1,000, eight for each power of 10."""
@@ -18,13 +18,13 @@ class Held(NamedTuple):
     """The design held best for a question.
 
     Attributes:
-        design: The design.
+        design: The design, or the policy.
         usd_weight: lambda that it was chosen at.
         score: What is expected of it; None where the method expects nothing.
         usd: USD for 1,000 questions that are expected; None likewise.
     """
 
-    design: Design
+    design: Play
     usd_weight: float
     score: float | None = None
     usd: float | None = None
@@ -49,7 +49,7 @@ def held(
 
 def greedy(
     designer: Designer, problems: ProblemEncoder, tasks: Sequence[Task], *, usd_weight: float | Sequence[float] = 0.0
-) -> list[Design]:
+) -> list[Play]:
     """Return the design that the designer holds best for each task; see `held`."""
     return [best.design for best in held(designer, problems, tasks, usd_weight=usd_weight)]
 

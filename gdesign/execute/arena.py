@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, Self, runtime_checkable
 
 from gdesign.errors import ConfigError
+from gdesign.execute.adaptive import play
 from gdesign.execute.limits import Limits
 from gdesign.execute.reward import account
-from gdesign.execute.run import run
 from gdesign.llm.base import LLMClient
 from gdesign.sandbox import Sandbox
 from gdesign.tasks.base import Benchmark, RunsPrograms
@@ -38,7 +38,7 @@ class Log(Protocol):
 
 @runtime_checkable
 class Arena(Protocol):
-    """Runs designs and weighs them."""
+    """Runs designs, those too that go on deciding while they run, and weighs them."""
 
     @property
     def isolation(self) -> str | None:
@@ -116,7 +116,7 @@ class LocalArena:
 
         async def one(job: Job) -> Result:
             design, task, seed = job
-            done = await run(
+            done = await play(
                 design,
                 task,
                 pool=self._pool,

@@ -1,10 +1,9 @@
 """How much one execution of a design may take, and each agent in it."""
 
 import asyncio
-from collections.abc import Collection
 from dataclasses import dataclass
 
-from gdesign.errors import LLMError
+from gdesign.errors import ConfigError, LLMError
 from gdesign.llm.base import LLMClient
 from gdesign.llm.cost import Allowance, Cost, cost_of, most_of
 from gdesign.types import AgentPool, Reply, Request
@@ -22,11 +21,21 @@ class Limits:
         agent: For each agent, over all its rounds; None for no limit.
         longest_reply: Completion tokens that are set aside for a call whose request has no `max_tokens`. Limits on
             USD and tokens need the one or the other. A reply that is longer counts as it is.
+        max_waves: How often a policy may ask; None for no limit. What is over is not asked, and the policy's decision
+            until then stands. Designs know no such limit.
+        max_agents: How many agents a policy may ask; None for no limit, and likewise.
     """
 
     question: Allowance | None = None
     agent: Allowance | None = None
     longest_reply: int | None = None
+    max_waves: int | None = None
+    max_agents: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_waves", "max_agents"):
+            if (most := getattr(self, name)) is not None and most < 1:
+                raise ConfigError(f"{name} is {most}; expected 1 or more")
 
 
 class Ledger:
@@ -36,18 +45,12 @@ class Ledger:
     in their order (round, then agent), whichever reply comes first, so that an execution that is replayed goes as it
     went when it was live. A call waits for turns before it only until it is known whether they get to speak, or where
     they may leave too little.
-
-    Args:
-        several: The turns in which an agent may make more than one call; those after them wait until they end.
     """
 
-    def __init__(
-        self, *, limits: Limits, pool: AgentPool, num_turns: int, several: Collection[int] = frozenset()
-    ) -> None:
+    def __init__(self, *, limits: Limits, pool: AgentPool) -> None:
         self._limits = limits
         self._pool = pool
-        self._several = several
-        self._passed = [False] * num_turns
+        self._passed: set[int] = set()
         self._next = 0  # the first turn of which it is not known yet what it will take at most
         self._gates: dict[int, asyncio.Event] = {}
         self._settled = asyncio.Event()
@@ -55,11 +58,12 @@ class Ledger:
         self._set_aside = Cost()
         self._by_agent: dict[int, Cost] = {}
 
-    async def ask(self, request: Request, *, turn: int, agent: int, llm: LLMClient) -> Reply:
+    async def ask(self, request: Request, *, turn: int, agent: int, llm: LLMClient, several: bool = False) -> Reply:
         """Make one call of a turn, if the limits allow.
 
         Args:
             turn: Which turn, counted from 0 by round, then agent.
+            several: Whether the agent may make more than one call in it; the turns after it wait until it ends.
 
         Raises:
             LLMError: They do not allow it, or the call failed.
@@ -77,7 +81,7 @@ class Ledger:
         if limits.question is not None:
             await self._allowed(limits.question, turn, most)
         self._set_aside += most
-        if turn not in self._several:
+        if not several:
             self.end(turn)
         spent = Cost(calls=1)
         try:
@@ -107,8 +111,8 @@ class Ledger:
 
     def end(self, turn: int) -> None:
         """Hear that a turn makes no further call; whoever runs the turns says it of each."""
-        self._passed[turn] = True
-        while self._next < len(self._passed) and self._passed[self._next]:
+        self._passed.add(turn)
+        while self._next in self._passed:
             self._next += 1
         if (gate := self._gates.get(self._next)) is not None:
             gate.set()

@@ -13,13 +13,14 @@ class Plan:
 
     Args:
         recorded: Whether turns are answered from recordings, which need no prompt.
+        compares: Whether all answers are compared with each other, whatever the design says of it.
 
     Raises:
         PoolError: The design names a role, LLM or operator that the pool lacks.
         UnsupportedRequestError: No prompt tells how an agent works, and it is to be told.
     """
 
-    def __init__(self, design: Design, *, pool: AgentPool, recorded: bool = False) -> None:
+    def __init__(self, design: Design, *, pool: AgentPool, recorded: bool = False, compares: bool = False) -> None:
         for agent in design.agents:
             pool.check(agent)
             if not recorded:
@@ -29,7 +30,7 @@ class Plan:
         self._copies = _copies(design.agents)
         self._heard = [design.heard(r) for r in range(1, design.num_rounds + 1)]
         self._watched = {j for agent in design.agents if agent.gate is not None for j in agent.gate.watch}
-        self._votes = design.decision.kind in ("vote", "weighted_vote")
+        self._votes = compares or design.decision.kind in ("vote", "weighted_vote")
 
     def heard(self, i: int, r: int) -> list[tuple[int, int]]:
         """Return the turns that agent `i` hears in round `r`, in the order in which it is told."""

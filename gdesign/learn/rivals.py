@@ -31,7 +31,7 @@ from gdesign.runs.comparison import Kind
 from gdesign.runs.log import read_runs
 from gdesign.runs.money import COMPARISON, FINALISTS, MOST_QUESTIONS, SEEN, bill, comparison_runs
 from gdesign.runs.standing import Rival, Standing, write_standing
-from gdesign.types import Design, Job, Task
+from gdesign.types import Design, Job, Play, Task
 
 KEPT = 4
 """Of so many single agents one goes on to the next round of questions."""
@@ -78,7 +78,7 @@ def compare(module: DesignModule, data: TaskData, *, folder: Path, seed: int) ->
     kinds: dict[Design, Kind] = dict.fromkeys(finalists, "single")
     kinds |= dict.fromkeys(known.best_teams(SEEN), "seen")
     own = greedy(designer, module.problems, [item.seen for item in some], usd_weight=module.reward.usd_weight)
-    columns = [own, *([design] * len(some) for design in kinds)]
+    columns: list[Sequence[Play]] = [own, *([design] * len(some) for design in kinds)]
     table = known.measure(columns, [item.task for item in some], seeds)
     weight = torch.tensor([item.task.weight for item in some], dtype=torch.float64)
     r = module.reward
@@ -137,6 +137,7 @@ class _Known:
         self._worth: dict[_Key, Worth] = {}
         self._earlier: dict[_Key, Worth] = {}
         self._texts: dict[Design, str] = {}
+        self._came_to: dict[Job, Design] = {}  # of policies
         self._designs: dict[str, Mapping[str, Any]] = {}
         same: dict[str, str] = {}  # a design that was run often is held once
         self._effects: tuple[int, dict[str, float]] | None = None  # with how many runs it was made of
@@ -168,7 +169,7 @@ class _Known:
         return self._texts[design]
 
     def measure(
-        self, columns: Sequence[Sequence[Design]], tasks: Sequence[Task], seeds: Sequence[int]
+        self, columns: Sequence[Sequence[Play]], tasks: Sequence[Task], seeds: Sequence[int]
     ) -> Float[Tensor, "Q R 4"]:
         """Return the mean `Worth` of each column's design on each task."""
         jobs = [Job(column[i], task, s) for i, task in enumerate(tasks) for column in columns for s in seeds]
@@ -225,11 +226,15 @@ class _Known:
         return [design_from_json(self._designs[text]) for text in islice(best, num)]
 
     def _key(self, job: Job) -> _Key:
-        return job.task.benchmark, job.task.id, job.seed, self.text(job.design)
+        """Return what a job is known by; where nobody knows yet what a policy comes to, what no run is known by."""
+        design = job.design if isinstance(job.design, Design) else self._came_to.get(job)
+        return job.task.benchmark, job.task.id, job.seed, "" if design is None else self.text(design)
 
     def _execute(self, jobs: Sequence[Job]) -> None:
         jobs = list(dict.fromkeys(jobs))
-        for job, (_, o) in zip(jobs, self._arena.run(jobs, phase=COMPARISON) if jobs else (), strict=True):
+        for job, (run, o) in zip(jobs, self._arena.run(jobs, phase=COMPARISON) if jobs else (), strict=True):
+            if not isinstance(job.design, Design):
+                self._came_to[job] = run.design
             tokens = o.prompt_tokens + o.completion_tokens
             self._worth[self._key(job)] = Worth(o.score, o.usd, tokens, o.seconds)
             amounts = {"calls": o.calls, "usd": o.usd, "paid_usd": o.paid_usd, "faults": o.faults, "label": o.label}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gdesign.design.choose import greedy
-from gdesign.errors import DataError
+from gdesign.errors import ConfigError, DataError
 from gdesign.execute.reward import Reward
 from gdesign.export.schema import design_from_json
 from gdesign.runs import checkpoint
@@ -27,12 +27,20 @@ def best_designs(path: str | Path) -> Teacher:
 
     Raises:
         MissingDataError: It holds no checkpoint.
+        ConfigError: Its designer hands back policies; raised by the teacher.
     """
     problems, designer = checkpoint.load(path)
     usd_weight = read_config(path).reward.usd_weight
 
     def teacher(tasks: Sequence[Task]) -> list[Design]:
-        return greedy(designer, problems, tasks, usd_weight=usd_weight)
+        held_best = greedy(designer, problems, tasks, usd_weight=usd_weight)
+        designs = [play for play in held_best if isinstance(play, Design)]
+        if len(designs) < len(held_best):
+            raise ConfigError(
+                f"{type(designer).__name__} of {path} hands back policies, which no designer can imitate; imitate what "
+                "they came to, by learner.teacher._target_=gdesign.learn.teachers.best_runs"
+            )
+        return designs
 
     return teacher
 

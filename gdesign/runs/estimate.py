@@ -16,11 +16,12 @@ from gdesign.agents.prompt import prompt
 from gdesign.design.base import Designer, Searched
 from gdesign.design.choose import greedy
 from gdesign.encode.problem import ProblemEncoder
+from gdesign.execute.adaptive import opening
 from gdesign.execute.operators import MOST_CALLS
 from gdesign.llm.recording import Recording
 from gdesign.runs import checkpoint
 from gdesign.runs.money import MOST_QUESTIONS, SEEN, comparison_runs
-from gdesign.types import AgentPool, Design, Job, Task
+from gdesign.types import AgentPool, Design, Job, Play, Task
 
 ESTIMATE = "estimate.txt"
 """What a run folder calls what its training was estimated to cost."""
@@ -106,7 +107,7 @@ def estimate_training(
     trains = any(p.requires_grad for p in designer.parameters())
     lengths, pool = _Lengths.of(config), problems.space.pool
     notes = list(lengths.notes(pool))
-    asked: list[tuple[Design, Task]] = []
+    asked: list[tuple[Play, Task]] = []
     parts = {}
     usd_weight: float = config.reward.usd_weight
     if isinstance(designer, Searched) and num_epochs:
@@ -217,7 +218,7 @@ class _Lengths:
             yield f"{'other replies' if known else 'replies'} of {assumed} tokens, which is a guess"
         yield (
             f"a token for every {BYTES_PER_TOKEN} bytes of a prompt; every agent speaks, whatever its gate, and asks "
-            "as often as its operator may"
+            "as often as its operator may; of a policy the first wave alone"
         )
         if self.path is not None:
             yield f"calls that {self.path} holds already cost nothing"
@@ -225,7 +226,7 @@ class _Lengths:
 
 def _drawn(
     designer: Designer, problems: ProblemEncoder, tasks: Sequence[Task], *, usd_weight: float, first: bool
-) -> list[tuple[Design, Task]]:
+) -> list[tuple[Play, Task]]:
     """Return designs as the first step of a training draws them, or as the first validation holds them best."""
     if not first:
         return list(zip(greedy(designer, problems, tasks, usd_weight=usd_weight), tasks, strict=True))
@@ -250,8 +251,8 @@ def _spread(values: Sequence[Any]) -> list[Any]:
     return list(values[::step])
 
 
-def _mean_cost(sample: Sequence[tuple[Design, Task]], *, pool: AgentPool, lengths: _Lengths) -> Spending:
-    costs = sum((_cost_of(design, task, pool=pool, lengths=lengths) for design, task in sample), Spending())
+def _mean_cost(sample: Sequence[tuple[Play, Task]], *, pool: AgentPool, lengths: _Lengths) -> Spending:
+    costs = sum((_cost_of(opening(play, task), task, pool=pool, lengths=lengths) for play, task in sample), Spending())
     return costs * (1 / len(sample))
 
 

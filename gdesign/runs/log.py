@@ -8,7 +8,8 @@ what is not deployed), `step` and `weight` where there is one, `benchmark`, `tas
 `turns`: `[agent, round, answer]` for each. Outside training a turn goes on with its text and error, and
 the `question` is there too. Where they are not zero: `paid_usd` (of `usd`, what was asked live), `latency` (seconds of
 the slowest chain of calls; `seconds` is the time that passed here), `faults` (survived by asking again), `counted`
-(turns whose tokens were counted here) and `agent_usd` (what of `usd` each agent took, to six digits).
+(turns whose tokens were counted here), `agent_usd` (what of `usd` each agent took, to six digits) and `probability`
+(how likely the answer is right, as a policy held). Of a policy the `design` is what it came to.
 """
 
 import json
@@ -87,6 +88,7 @@ class RunsFile:
             "faults": outcome.faults,
             "counted": outcome.counted,
             "agent_usd": [float(f"{usd:.6g}") for usd in outcome.agent_usd] if any(outcome.agent_usd) else None,
+            "probability": None if run.probability is None else round(run.probability, 6),
         }
         return row | {
             "seed": run.seed,

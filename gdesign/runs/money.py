@@ -15,7 +15,9 @@ from gdesign.runs.config import live_clients
 from gdesign.runs.log import read_runs
 from gdesign.types import AgentPool
 
-LIMITS = ("question", "agent", "longest_reply")
+MOST = ("max_waves", "max_agents")
+"""How often a policy may ask, and how many agents."""
+LIMITS = ("question", "agent", "longest_reply", *MOST)
 """What `limits` of a config may hold."""
 AMOUNTS = ("usd", "tokens", "calls")
 COMPARISON = "fit:comparison"
@@ -41,18 +43,23 @@ def limits_of(config: DictConfig) -> Limits | None:
         ConfigError: An entry is unknown or of another kind.
     """
     found = _entries(config.get("limits"), "limits", kind="entry", known=LIMITS)
-    allowances = {}
+    limits: dict[str, Any] = {}
     for name in ("question", "agent"):
         example = f", such as limits.{name}.usd=0.01"
         given = _entries(found.get(name), f"limits.{name}", kind="limit", known=AMOUNTS, example=example)
         if amounts := {key: value for key, value in given.items() if value is not None}:
-            allowances[name] = Allowance(**amounts)
+            limits[name] = Allowance(**amounts)
     if not isinstance(found.get("longest_reply"), int | None):
         raise ConfigError(f"limits.longest_reply is {found.get('longest_reply')!r}; expected a whole number")
-    if not allowances:
+    for name in MOST:
+        if not isinstance(number := found.get(name), int | None):
+            raise ConfigError(f"limits.{name} is {number!r}; expected a whole number")
+        if number is not None:
+            limits[name] = number
+    if not limits:
         return None
     longest = found.get("longest_reply")
-    return Limits(**allowances, longest_reply=config.llm.get("max_tokens") if longest is None else longest)
+    return Limits(**limits, longest_reply=config.llm.get("max_tokens") if longest is None else longest)
 
 
 def _entries(node: Any, name: str, *, kind: str, known: Sequence[str], example: str = "") -> Mapping[Any, Any]:

@@ -75,7 +75,7 @@ async def chat(work: Work, request: Request) -> Response:
     )
     extra = {
         "gdesign": {
-            **proposal_json(answer.proposal),
+            **proposal_json(answer.proposal, work.model.opening(answer.proposal)),
             **outcome_json(answer),
             "turns": [turn_json(turn, run.design, pool=work.model.pool) for turn in run.turns],
         }

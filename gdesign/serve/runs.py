@@ -55,7 +55,13 @@ async def designs(work: Work, request: Request) -> Response:
     )
     request.state.log["kind"] = asked.kind
     work.log_text(request, question=asked.question)
-    return respond({**proposal_json(proposal), "kind": asked.kind, "seconds": round(time.perf_counter() - began, 6)})
+    return respond(
+        {
+            **proposal_json(proposal, work.model.opening(proposal)),
+            "kind": asked.kind,
+            "seconds": round(time.perf_counter() - began, 6),
+        }
+    )
 
 
 async def runs(work: Work, request: Request) -> Response:
@@ -128,10 +134,10 @@ def _event(name: str, data: Mapping[str, Any]) -> bytes:
 # --------------------------------------------------------------------------- JSON
 
 
-def proposal_json(proposal: Proposal) -> dict[str, Any]:
-    """Return a design with what is expected of it."""
+def proposal_json(proposal: Proposal, opening: Design) -> dict[str, Any]:
+    """Return a design, or the opening of a policy, with what is expected of it."""
     expected = None if proposal.score is None else {"score": proposal.score, "usd": proposal.usd}
-    return {"design": design_to_json(proposal.design), "expected": expected, "lambda": proposal.lam}
+    return {"design": design_to_json(opening), "expected": expected, "lambda": proposal.lam}
 
 
 def outcome_json(answer: Answer) -> dict[str, Any]:

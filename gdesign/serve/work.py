@@ -157,7 +157,7 @@ class Work:
                 request.state.log |= {"calls": meter.spent.calls, "usd": meter.spent.usd, "tokens": meter.spent.tokens}
                 if meter.faults:
                     request.state.log["faults"] = meter.faults
-        request.state.log["agents"] = len(proposal.design.agents)
+        request.state.log["agents"] = len(answer.design.agents)
         self.log_text(request, question=proposal.question, answer=answer.text)
         return answer
 

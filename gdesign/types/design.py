@@ -21,7 +21,8 @@ class Gate:
 
     Attributes:
         watch: Indices of the watched agents, read within the current round.
-        quorum: Number of equal answers from which on the agent stays silent.
+        quorum: Number of equal answers from which on the agent stays silent. One more than there are watched agents
+            never silences: the agent only waits for them.
     """
 
     watch: tuple[int, ...]
@@ -29,6 +30,11 @@ class Gate:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "watch", tuple(sorted(set(self.watch))))
+
+    @property
+    def only_waits(self) -> bool:
+        """Whether the agent speaks in any case, once the watched agents have had their turn."""
+        return self.quorum > len(self.watch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +159,7 @@ class Design:
                 decision = settled.decision
         if len(agents) == 1 and decision.kind in ("vote", "weighted_vote", "judge"):
             decision = Decision()
-        elif decision.kind == "judge" and decision.judge == len(agents) - 1 and agents[-1].gate is None:
+        elif decision.kind == "judge" and decision.judge == len(agents) - 1 and _speaks(agents[-1]):
             decision = Decision()  # the highest agent always speaks, so `last` says the same
         set_(self, "agents", agents)
         set_(self, "spatial", _sorted(spatial))
@@ -165,6 +171,14 @@ class Design:
         n = len(self.agents)
         temporal = _by_hearer(n, self.temporal if round > 1 else (), round)
         return list(map(Heard, _by_hearer(n, self.spatial, round), temporal))
+
+    def waves(self) -> list[list[int]]:
+        """Return the agents by how long they wait in the first round: who waits for nobody, who waits for these, ..."""
+        level: list[int] = []
+        for agent, heard in zip(self.agents, self.heard(1), strict=True):
+            watched = () if agent.gate is None else agent.gate.watch
+            level.append(1 + max((level[j] for j in (*heard.spatial, *watched)), default=-1))
+        return [[i for i, own in enumerate(level) if own == wave] for wave in range(max(level) + 1)]
 
     def deciders(self) -> list[int]:
         """Return the agents whose last words may be the decision, or count in it."""
@@ -219,8 +233,11 @@ def _check_gate(gate: Gate, i: int, n: int) -> None:
         raise DesignError(f"the gate of agent {i} watches nobody; leave the gate out instead")
     if any(not 0 <= w < n or w == i for w in gate.watch):
         raise DesignError(f"the gate of agent {i} watches {gate.watch}; expected other agents in 0..{n - 1}")
-    if not 1 <= gate.quorum <= len(gate.watch):
-        raise DesignError(f"the gate of agent {i} has quorum {gate.quorum}; expected 1..{len(gate.watch)}")
+    if not 1 <= gate.quorum <= len(gate.watch) + 1:
+        raise DesignError(
+            f"the gate of agent {i} has quorum {gate.quorum}; expected 1..{len(gate.watch)}, or "
+            f"{len(gate.watch) + 1} to wait only"
+        )
 
 
 def _topological_order(agents: Sequence[Agent], spatial: Sequence[Edge], gated: bool, by_name: bool) -> list[int]:
@@ -274,6 +291,10 @@ def _circle(heard_by: Sequence[Sequence[int]], waiting: Sequence[int]) -> str:
     return " -> ".join(str(j) for j in reversed(loop))
 
 
+def _speaks(agent: Agent) -> bool:
+    return agent.gate is None or agent.gate.only_waits
+
+
 def _deciders(decision: Decision, agents: Sequence[Agent], order: Sequence[int]) -> list[int]:
     match decision.kind:
         case "vote":
@@ -284,7 +305,7 @@ def _deciders(decision: Decision, agents: Sequence[Agent], order: Sequence[int])
             assert decision.judge is not None
             return [decision.judge]
         case "last":
-            return list(order[max(place for place, i in enumerate(order) if agents[i].gate is None) :])
+            return list(order[max(place for place, i in enumerate(order) if _speaks(agents[i])) :])
 
 
 def _with_path_to_decision(

@@ -1,20 +1,13 @@
 """Everything that one execution of a design said, and what it came to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from gdesign.types.call import Label, Reply
-from gdesign.types.design import Design
+from gdesign.types.design import Agent, Design
 from gdesign.types.task import Task
-
-
-class Job(NamedTuple):
-    """A design, the task to run it on, and the seed of the run."""
-
-    design: Design
-    task: Task
-    seed: int
+from gdesign.types.wave import Branch, Move
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,16 +38,58 @@ class Turn:
         return self.reply is None and self.error is None
 
 
+@runtime_checkable
+class Policy(Protocol):
+    """A design that goes on deciding while it runs; `gdesign.execute.adaptive` runs it.
+
+    It is a value: what it does follows from its arguments alone, and policies that do the same compare and hash equal
+    (a frozen dataclass does), for what is to be run twice is run once.
+    """
+
+    def next(self, task: Task, asked: Sequence[Agent], turns: Sequence[Turn]) -> Move:
+        """Return who speaks next, or how it ends.
+
+        Args:
+            task: The question, without its right answer.
+            asked: The agents so far, in the order in which they were asked.
+            turns: What each of them said, in this order: text, tokens, the answer as the benchmark reads it, or why
+                the call failed. Never what it scored.
+        """
+
+
+@runtime_checkable
+class Foreseeing(Policy, Protocol):
+    """A policy that can tell beforehand what may come."""
+
+    def tree(self, depth: int) -> Branch:
+        """Return what it does first and what may follow, over so many moves at most."""
+
+
+Play = Design | Policy
+"""What can be run on a task."""
+
+
+class Job(NamedTuple):
+    """A design or a policy, the task to run it on, and the seed of the run."""
+
+    design: Play
+    task: Task
+    seed: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """Everything one execution said.
 
     Attributes:
+        design: What was run; of a policy, what it came to: the agents that it asked, whom each of them heard and
+            waited for, and the decision.
         turns: By round, then agent.
         answer: The decision; None if nobody gave a readable answer.
         decided_by: Index into `turns` of the earliest turn that holds the decided answer; None if nobody spoke.
         label: The weakest label of the turns; None if no turn got a reply.
         seconds: Wall-clock time.
+        probability: How likely the answer is right, as the policy held when it stopped; None where nobody said.
     """
 
     design: Design
@@ -65,6 +100,7 @@ class Run:
     decided_by: int | None
     label: Label | None
     seconds: float = field(default=0.0, compare=False)
+    probability: float | None = field(default=None, compare=False)
 
     @property
     def failures(self) -> tuple[Turn, ...]:
