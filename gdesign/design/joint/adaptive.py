@@ -133,7 +133,7 @@ class Fitted:
             x = self.record.x[self._rows(kind)]
             some = torch.full((len(x),), kind)
             prior, dearer = self.model.prior(x, some), self.model.dearer(x, some)
-            order = (prior @ response.Z).argsort()
+            order = (prior @ response.Z.double()).argsort()
             typical = order[torch.linspace(0, len(order) - 1, 2 * TYPICAL + 1).long()[1::2]].unique()
             self.pools[key] = tuple(
                 planner.choose(

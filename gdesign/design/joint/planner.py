@@ -30,6 +30,8 @@ from gdesign.design.joint.response import Response
 
 ENOUGH = 1e-5
 """Utility that a further agent must bring to be in the pool."""
+EVEN = 1e-9
+"""Utility below which two ways to go on are worth the same; the one with fewer or earlier agents is taken."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,8 +169,8 @@ def solve(known: Table, prior: Float[Tensor, "B Q"], dearer: Float[Tensor, " B"]
     for k in range(len(bounds) - 3, -1, -1):
         here = slice(bounds[k], bounds[k + 1])
         go = worth[child[here]].sum(2) - price * usd[here]
-        value, agent = torch.where(free[here][..., None], go, -torch.inf).max(1)
-        better = (value > stop[here]) | (k == 0)  # somebody is asked, whatever it costs
+        value, agent = torch.where(free[here][..., None], _even(go), -torch.inf).max(1)
+        better = (value > stop[here] + EVEN) | (k == 0)  # somebody is asked, whatever it costs
         worth[here] = torch.where(better, value, stop[here])
         action[here] = torch.where(better, 1 << agent, 0)
     return Plan(worth=worth[:-1], action=action[None], sure=sure, usd=usd)
@@ -204,15 +206,20 @@ def solve_waves(
         value[: aims.bounds[1]] = worth[aims.state[: aims.bounds[1]]]
         for first, last in zip(aims.bounds[1:], aims.bounds[2:], strict=False):
             value[first:last] = value[aims.child[first:last]].sum(1)
-        go = torch.where(asks, value[:-1] - price * paid, -torch.inf)
+        go = torch.where(asks, _even(value[:-1] - price * paid), -torch.inf)
         best = torch.full_like(stop, -torch.inf).scatter_reduce(0, own, go, "amax")
         number = torch.arange(len(go))[:, None].where(go == best[aims.state], len(go))
         chosen = torch.full(stop.shape, len(go)).scatter_reduce(0, own, number, "amin")
-        better = best > stop
+        better = best > stop + EVEN
         better[0] = True  # somebody is asked, whatever it costs
         worth = torch.where(better, best, stop)
         actions.insert(0, torch.where(better, torch.cat([aims.added, torch.zeros(1, dtype=torch.long)])[chosen], 0))
     return Plan(worth=worth, action=torch.stack(actions), sure=sure, usd=usd)
+
+
+def _even(values: Tensor) -> Tensor:
+    """Return values on a grid, so that what is worth the same is a tie however it was computed."""
+    return (values / EVEN).round() * EVEN
 
 
 def _of_questions(

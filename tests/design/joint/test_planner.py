@@ -36,7 +36,7 @@ def model(num_agents: int, *, seed: int = 0) -> Response:
 
 def prior(*means: float) -> torch.Tensor:
     """Return the nodes of questions of some ease."""
-    return _log_prior(torch.tensor(means, dtype=torch.float64)).exp()
+    return _log_prior(torch.tensor(means)).exp()
 
 
 def everything(found: Response, nodes: torch.Tensor) -> list[tuple[float, tuple[str | None, ...], tuple[float, ...]]]:
@@ -127,7 +127,7 @@ def test_probabilities_of_states_are_those_of_everything_that_could_be_answered(
                 state = seen(answers, asked)
                 right = next((state[m] for m in asked if answers[m] == RIGHT), 0)
                 expected[known.states.index[state], right] += chance
-    assert torch.allclose((known.joint @ nodes[0]).float(), expected, atol=1e-5)
+    assert torch.allclose((known.joint @ nodes[0].double()).float(), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("seed", range(4))
