@@ -29,7 +29,7 @@ from gdesign.runs.config import read_config, refuse_unnamed_endpoints
 from gdesign.runs.standing import deployed
 from gdesign.sandbox import Sandbox
 from gdesign.tasks.base import Benchmark
-from gdesign.types import Agent, AgentPool, Design, Outcome, Play, Run, Task
+from gdesign.types import Agent, AgentPool, Branch, Design, Foreseeing, Outcome, Play, Run, Task
 
 Kind = Literal["single", "chain", "complete"]
 """Standard teams, for comparison; see `Model.standard`."""
@@ -203,6 +203,19 @@ class Model:
         """Return the proposed design; of a policy its first wave, as a design by itself."""
         return opening(proposal.design, self._seen(proposal.question))
 
+    def tree(self, proposal: Proposal, *, depth: int = 3) -> Branch:
+        """Return what is done first for a question, and what may follow where the designer can tell.
+
+        Args:
+            proposal: A policy or a design, with its question.
+            depth: How many moves to look ahead.
+        """
+        if isinstance(proposal.design, Foreseeing):
+            return proposal.design.tree(depth)
+        if isinstance(proposal.design, Design):
+            return Branch(move=proposal.design)
+        return Branch(move=proposal.design.next(self._seen(proposal.question), (), ()))
+
     @torch.no_grad()
     def _expected(self, question: str, design: Design, price: float) -> Held:
         problem = self._problems([self._seen(question)], usd_weight=price)
@@ -242,17 +255,29 @@ class Model:
     # ----------------------------------------------------------------------- answers
 
     def ask(
-        self, question: str, *, max_usd: float | None = None, lam: float | None = None, limits: Limits | None = None
+        self,
+        question: str,
+        *,
+        max_usd: float | None = None,
+        lam: float | None = None,
+        limits: Limits | None = None,
+        on_move: OnMove | None = None,
     ) -> Answer:
         """Design a team for a question and let it answer; see `design` and `execute`, also for what is raised."""
-        return asyncio.run(self.aask(question, max_usd=max_usd, lam=lam, limits=limits))
+        return asyncio.run(self.aask(question, max_usd=max_usd, lam=lam, limits=limits, on_move=on_move))
 
     async def aask(
-        self, question: str, *, max_usd: float | None = None, lam: float | None = None, limits: Limits | None = None
+        self,
+        question: str,
+        *,
+        max_usd: float | None = None,
+        lam: float | None = None,
+        limits: Limits | None = None,
+        on_move: OnMove | None = None,
     ) -> Answer:
         """Do as `ask`, in the running event loop; the design is made in a thread."""
         proposal = await self.adesign(question, max_usd=max_usd, lam=lam)
-        return await self.execute(proposal, limits=limits)
+        return await self.execute(proposal, limits=limits, on_move=on_move)
 
     def asks(
         self, questions: Sequence[str], *, lam: float | Sequence[float] | None = None, limits: Limits | None = None

@@ -62,7 +62,7 @@ def design_args(
         gate = None
         if earlier and draw(st.booleans()):
             watch = draw(st.lists(st.sampled_from(earlier), min_size=1, unique=True))
-            gate = Gate(watch=tuple(watch), quorum=draw(st.integers(1, len(watch))))
+            gate = Gate(watch=tuple(watch), quorum=draw(st.integers(1, len(watch) + 1)))
         agents.append(
             Agent(
                 role=roles[i],

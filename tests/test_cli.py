@@ -19,7 +19,7 @@ from gdesign.tasks.synthetic import Synthetic
 from gdesign.types import Agent
 from tests.commands import Commands
 from tests.llm.chat_server import chat_server
-from tests.serve.folders import SWARM, folder, lost
+from tests.serve.folders import POLICY, SWARM, folder, lost
 from tests.test_configs import composed
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +43,28 @@ def test_a_design_is_drawn_for_a_question(run_folder, question, capsys):
     out = capsys.readouterr().out
     assert "hears" in out
     assert "the last to speak decides" in out
+
+
+@pytest.fixture(scope="module")
+def policy_folder(tmp_path_factory):
+    return folder(tmp_path_factory.mktemp("runs") / "policy", designer=POLICY)
+
+
+def test_a_policy_is_shown_by_what_it_does_first(policy_folder, question, capsys):
+    main(["design", "--checkpoint", str(policy_folder), question])
+    assert capsys.readouterr().out.strip().startswith("wave 1: 1. assistant (small): the first is asked")
+    main(["design", "--json", "--checkpoint", str(policy_folder), question])
+    assert len(design_from_json(json.loads(capsys.readouterr().out)).agents) == 1
+
+
+def test_a_policy_tells_its_waves_on_stderr_as_they_are_decided(policy_folder, question, capsys):
+    main(["ask", "--checkpoint", str(policy_folder), question])
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 1
+    *moves, costs = err.splitlines()
+    assert [line.split(":")[0] for line in moves] == [f"wave {i + 1}" for i in range(len(moves) - 1)] + ["stop"]
+    assert "1 of 1 agree, 2 are needed" in moves[1]
+    assert f"{len(moves) - 1} calls" in costs
 
 
 def test_what_lost_to_a_single_agent_is_told_beside_a_design_on_stderr(question, tmp_path, capsys):

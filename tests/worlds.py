@@ -1,16 +1,19 @@
 """Small pools, problems and clients that any test can use; and a key that tells designs apart by what they do."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from random import Random
 
 import torch
 from torch_geometric.data import Batch
 
 from gdesign.encode.graph import GNN, GraphEncoder
-from gdesign.encode.problem import Problem, ProblemEncoder
+from gdesign.encode.problem import Problem, ProblemEncoder, Space
 from gdesign.encode.text import HashEncoder
-from gdesign.types import LLM, Agent, AgentPool, Candidate, Design, Label, Play, Reply, Request, Role, Task, Usage
+from gdesign.execute.adaptive import play as execute
+from gdesign.types import LLM, Agent, AgentPool, Candidate, Design, Label, Play, Reply, Request, Role, Run, Task, Usage
 
 QUESTIONS = (
     "How many apples are left if four of nine are eaten?",
@@ -89,9 +92,9 @@ def batch(problems: Sequence[Problem]) -> Batch:
 
 
 def key(design: Play) -> object:
-    """Return what a design does, whatever the order in which it lists its agents.
+    """Return what a design does, whatever the order in which it lists its agents; a policy is its own key.
 
-    Exact where no two of its agents are the same candidate. A policy stands for itself.
+    Exact where no two of its agents are the same candidate.
     """
     if not isinstance(design, Design):
         return design
@@ -147,6 +150,14 @@ class Scripted:
             label=Label.SIMULATED,
             score=None if self._score is None else self._score(request),
         )
+
+
+def played(play: Play, space: Space, *, seed: int = 0) -> Run:
+    """Return a run of a design or a policy whose agents say one of three things by chance."""
+    luck = Random(seed)
+    client = Scripted(lambda request: luck.choice("xyz"))
+    (task,) = tasks(1)
+    return asyncio.run(execute(play, task, pool=space.pool, llm=client, extract=lambda task, text: text))
 
 
 def with_answer(task: Task, answer: str) -> Task:

@@ -8,14 +8,15 @@ from gdesign.cli.talk import complain, say
 from gdesign.errors import ConfigError
 from gdesign.execute.arena import refuse_unanswered
 from gdesign.llm.base import LLMClient
-from gdesign.report.text import describe
+from gdesign.report.text import describe, describe_move
+from gdesign.types import Move, Wave
 
 
 def run(options: Namespace) -> None:
-    """Print the answer, and on stderr what it cost."""
+    """Print the answer, and on stderr what a policy decides on the way, and what it cost."""
     llm = endpoint(options)
     model = load(options.checkpoint, llm=llm, trust=options.trust)
-    answer = model.ask(options.question, lam=options.usd_weight, max_usd=options.max_usd)
+    answer = model.ask(options.question, lam=options.usd_weight, max_usd=options.max_usd, on_move=_Told())
     if options.verbose:
         say(describe(answer.design) + "\n")
         for turn in answer.run.turns:
@@ -33,6 +34,18 @@ def run(options: Namespace) -> None:
     )
     if model.warning:
         complain(model.warning)
+
+
+class _Told:
+    """Says what a policy decides as soon as it does."""
+
+    def __init__(self) -> None:
+        self._wave, self._first = 1, 0
+
+    def __call__(self, move: Move) -> None:
+        complain(describe_move(move, wave=self._wave, first=self._first))
+        if isinstance(move, Wave):
+            self._wave, self._first = self._wave + 1, self._first + len(move.agents)
 
 
 def endpoint(options: Namespace, **settings: Any) -> LLMClient | None:

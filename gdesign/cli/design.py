@@ -7,18 +7,20 @@ from gdesign.api import load
 from gdesign.cli.export import formatted, put
 from gdesign.cli.talk import complain
 from gdesign.export.schema import design_to_json
+from gdesign.report.text import describe_tree
+from gdesign.types import Design
 
 
 def run(options: Namespace) -> None:
-    """Print the design, or write it to a file."""
+    """Print the design, or write it to a file; of a policy its first wave, and in words what may follow."""
     model = load(options.checkpoint, trust=options.trust)
     proposal = model.design(options.question, lam=options.usd_weight, max_usd=options.max_usd)
-    design = model.opening(proposal)
-    shown = (
-        json.dumps(design_to_json(design, brief=True))
-        if options.json
-        else formatted(design, model.pool, options.format)
-    )
+    if options.json:
+        shown = json.dumps(design_to_json(model.opening(proposal), brief=True))
+    elif options.format == "text" and not isinstance(proposal.design, Design):
+        shown = describe_tree(model.tree(proposal, depth=options.depth))
+    else:
+        shown = formatted(model.opening(proposal), model.pool, options.format)
     put(shown, options.out)
     if model.warning:
         complain(model.warning)

@@ -57,6 +57,9 @@ def parser() -> argparse.ArgumentParser:
     _add_question(design)
     _add_format(design, default="text")
     design.add_argument("--mermaid", dest="format", action="store_const", const="mermaid", help="as --format mermaid")
+    design.add_argument(
+        "--depth", type=int, default=3, help="waves to look ahead where the designer goes on deciding (3)"
+    )
     design.add_argument("--json", action="store_true", help="print it as a line of runs.jsonl holds it")
 
     export = _add(commands, "export", "write a design that `gdesign design` saved as JSON for another program")
@@ -172,6 +175,8 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     add("--max-tokens", type=int, metavar="N", help="of one completion (the endpoint's own limit)")
     add("--max-usd-per-request", type=float, metavar="USD", help="what one run may spend (no limit)")
     add("--max-usd-per-key", type=float, metavar="USD", help="what each key may spend until the server ends (no limit)")
+    add("--max-waves", type=int, metavar="N", help="how often a policy may ask for one answer (no limit)")
+    add("--max-agents", type=int, metavar="N", help="how many agents a policy may ask for one answer (no limit)")
     add("--grace", type=int, default=30, metavar="S", help="how long answers under way may take after SIGTERM (30)")
     add("--log-text", action="store_true", help="log questions and answers, and the messages of errors, too")
 

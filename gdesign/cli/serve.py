@@ -20,7 +20,10 @@ def run(options: Namespace) -> None:
     keys = {name: os.environ.get(name, "") for name in options.key_env}
     if empty := [name for name, key in keys.items() if not key]:
         raise ConfigError(f"the environment variable {empty[0]} holds no key; set it, or leave --key-env out")
-    given = ("max_concurrent", "max_body", "deadline", "max_tokens", "max_usd_per_request", "max_usd_per_key")
+    given = (
+        "max_concurrent", "max_body", "deadline", "max_tokens", "max_usd_per_request", "max_usd_per_key", "max_waves",
+        "max_agents",
+    )  # fmt: skip
     chosen = {name: value for name in given if (value := getattr(options, name)) is not None}
     settings = Settings(**chosen, log_text=options.log_text)
     llm = endpoint(

@@ -17,7 +17,7 @@ from gdesign.design.base import Designer, Draft
 from gdesign.design.draws import RNG
 from gdesign.encode.problem import Space
 from gdesign.errors import ConfigError
-from gdesign.types import Design
+from gdesign.types import Play
 
 
 class Constant(Designer):
@@ -25,8 +25,8 @@ class Constant(Designer):
 
     @property
     @abstractmethod
-    def design(self) -> Design:
-        """The design."""
+    def design(self) -> Play:
+        """The design, or the policy."""
 
     def forward(self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, greedy: bool = False) -> Draft:
         """Return the design as often as designs are drawn."""
@@ -34,7 +34,7 @@ class Constant(Designer):
         design = self.design
         return Draft(designs=lambda: [design] * num, log_prob=torch.zeros(num, device=problem.x.device))
 
-    def log_prob(self, problem: Batch, designs: Sequence[Design]) -> Float[Tensor, " B"]:
+    def log_prob(self, problem: Batch, designs: Sequence[Play]) -> Float[Tensor, " B"]:
         """Return 0 for the design, -inf for every other."""
         own = self.design
         return torch.tensor([0.0 if d == own else -torch.inf for d in designs], device=problem.x.device)
@@ -44,7 +44,8 @@ class Fixed(Constant):
     """One standard team for every question; it has no parameters.
 
     Args:
-        topology: Makes the design out of the chosen agents: a function of this module, or `macnet`.
+        topology: Makes the design out of the chosen agents: a function of `gdesign.agents.teams`, `macnet`, or one of
+            `gdesign.agents.policies`, which makes a policy instead.
         slots: The agents by slot index, in this order; a slot may be named more than once.
         llms: The agents by the names of their LLMs, in this order, each in its first free slot.
         llm: Keep only the agents with this LLM.
@@ -62,7 +63,7 @@ class Fixed(Constant):
         self,
         *,
         space: Space,
-        topology: Callable[..., Design],
+        topology: Callable[..., Play],
         slots: Sequence[int] | None = None,
         llms: Sequence[str] | None = None,
         llm: str | None = None,
@@ -86,8 +87,8 @@ class Fixed(Constant):
         self._design = topology([space.agents[i] for i in chosen], **options)
 
     @property
-    def design(self) -> Design:
-        """The design."""
+    def design(self) -> Play:
+        """The design, or the policy."""
         return self._design
 
 

@@ -32,6 +32,7 @@ from gdesign.types import (
     Wave,
 )
 
+VOTE = Decision(kind="vote")
 MAX_AGENTS = 1000
 """A policy that would ask more never stops."""
 
@@ -82,7 +83,7 @@ async def play(
         on_turn=on_turn,
         compares=True,
     )
-    seen, asked = replace(task, answer=""), _Asked()
+    seen, asked = replace(task, answer=""), Asked()
     move = _next(play, seen, asked, (), limits)
     if on_move is not None:
         on_move(move)
@@ -93,7 +94,7 @@ async def play(
     while isinstance(move, Wave):
         first = len(asked.agents)
         asked.add(move)
-        await floor.give(asked.design(Decision(kind="vote")), [(i, 1) for i in range(first, len(asked.agents))])
+        await floor.give(asked.design(), [(i, 1) for i in range(first, len(asked.agents))])
         move = _next(play, seen, asked, floor.turns, limits)
         if on_move is not None:
             on_move(move)
@@ -105,17 +106,22 @@ def opening(play: Play, task: Task) -> Design:
     """Return a design, or the first wave of a policy as a design by itself: what is certain to be asked."""
     if isinstance(play, Design):
         return play
-    asked = _Asked()
+    asked = Asked()
     move = _next(play, replace(task, answer=""), asked, (), None)
     if isinstance(move, Design):
         return move
     assert isinstance(move, Wave)
     asked.add(move)
-    return asked.design(Decision(kind="vote"))
+    return asked.design()
 
 
-class _Asked:
-    """Who was asked so far, whom each heard and waited for."""
+class Asked:
+    """Who was asked so far by a policy, and whom each heard and waited for.
+
+    Attributes:
+        agents: In the order in which they were asked.
+        num_waves: How many waves there were.
+    """
 
     def __init__(self) -> None:
         self.agents: list[Agent] = []
@@ -125,6 +131,11 @@ class _Asked:
         self._last: range = range(0)
 
     def add(self, wave: Wave) -> None:
+        """Take down a wave.
+
+        Raises:
+            DesignError: Somebody hears an agent that was not asked before.
+        """
         n = len(self.agents)
         for i, agent in enumerate(wave.agents, start=n):
             heard = wave.hears[i - n] if wave.hears else ()
@@ -138,11 +149,12 @@ class _Asked:
         self._last = range(n, len(self.agents))
         self.num_waves += 1
 
-    def design(self, decision: Decision) -> Design:
+    def design(self, decision: Decision = VOTE) -> Design:
+        """Return what it comes to: all agents, whom each hears and waits for, and a decision."""
         return Design(agents=tuple(self._gated), spatial=tuple(self._spatial), decision=decision)
 
 
-def _next(policy: Policy, task: Task, asked: _Asked, turns: Sequence[Turn], limits: Limits | None) -> Move:
+def _next(policy: Policy, task: Task, asked: Asked, turns: Sequence[Turn], limits: Limits | None) -> Move:
     """Return what a policy does next, within the limits."""
     move = policy.next(task, tuple(asked.agents), tuple(map(_unscored, turns)))
     n = len(asked.agents)
@@ -172,7 +184,7 @@ def _unscored(turn: Turn) -> Turn:
     return replace(turn, reply=replace(turn.reply, score=None))
 
 
-def _settled(decision: Decision, asked: _Asked, floor: Floor) -> Design:
+def _settled(decision: Decision, asked: Asked, floor: Floor) -> Design:
     """Return the design of all who were asked, with the decision as it was taken.
 
     Who gave the answer that was taken, the first where several did, outweighs all others together. The others keep a

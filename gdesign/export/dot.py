@@ -18,7 +18,7 @@ def dot(design: Design) -> str:
     ]
     for i, agent in enumerate(design.agents):
         if agent.gate is not None:
-            label = _label(f"quorum {agent.gate.quorum}")[:-1]
+            label = _label("waits" if agent.gate.only_waits else f"quorum {agent.gate.quorum}")[:-1]
             lines += [f"  a{w} -> a{i}{label}, style=dashed];" for w in agent.gate.watch]
     word = "answer" if design.decision.kind in ("last", "judge") else design.decision.kind
     lines.append(f"  answer [label={_quoted(word)}, shape=ellipse, style=solid];")

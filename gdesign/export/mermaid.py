@@ -14,7 +14,8 @@ def mermaid(design: Design) -> str:
     lines += [f"  a{e.src} ==>{_labelled('next round', *in_rounds(e))} a{e.dst}" for e in design.temporal]
     for i, agent in enumerate(design.agents):
         if agent.gate is not None:
-            lines += [f"  a{w} -.->{_labelled(f'quorum {agent.gate.quorum}')} a{i}" for w in agent.gate.watch]
+            words = "waits" if agent.gate.only_waits else f"quorum {agent.gate.quorum}"
+            lines += [f"  a{w} -.->{_labelled(words)} a{i}" for w in agent.gate.watch]
     lines.append(f"  answer([{'answer' if design.decision.kind in ('last', 'judge') else design.decision.kind}])")
     weights = design.decision.weights
     lines += [f"  a{i} -->{_labelled(f'{weights[i]:g}') if weights else ''} answer" for i in design.deciders()]

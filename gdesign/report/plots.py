@@ -275,9 +275,8 @@ def _draw(axes: Axes, design: Design, depth: Sequence[int], colours: dict[str, s
         boxes.append(_box(axes, place[i], _plain(words), frame, fontsize=7.5, color="white"))
         if agent.gate is not None:
             left, middle = place[i]
-            axes.text(
-                left, middle - 0.42, f"while fewer than {agent.gate.quorum} agree", ha="center", fontsize=7, color=INK
-            )
+            when = "after them" if agent.gate.only_waits else f"while fewer than {agent.gate.quorum} agree"
+            axes.text(left, middle - 0.42, when, ha="center", fontsize=7, color=INK)
     kind = design.decision.kind
     words = "answer" if kind in ("last", "judge") else kind.replace("_", " ")
     boxes.append(_box(axes, place[answer], words, {"facecolor": "white", "edgecolor": INK}, fontsize=8, color=INK))

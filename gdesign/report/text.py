@@ -1,6 +1,6 @@
-"""A design in words."""
+"""A design, and what a policy does, in words."""
 
-from gdesign.types import Design
+from gdesign.types import Branch, Design, Move, Stop, Wave
 
 
 def describe(design: Design) -> str:
@@ -22,7 +22,8 @@ def describe(design: Design) -> str:
             parts.append("hears of the round before " + ", ".join(earlier))
         if agent.gate is not None:
             watched = ", ".join(str(w + 1) for w in agent.gate.watch)
-            parts.append(f"speaks only while fewer than {agent.gate.quorum} of {watched} agree")
+            only = f"speaks only while fewer than {agent.gate.quorum} of {watched} agree"
+            parts.append(f"waits for {watched}" if agent.gate.only_waits else only)
         lines.append(f"  {names[i]}" + (": " + "; ".join(parts) if parts else ""))
     decision = design.decision
     match decision.kind:
@@ -36,6 +37,37 @@ def describe(design: Design) -> str:
             assert decision.judge is not None
             how = f"agent {decision.judge + 1} decides"
     return "\n".join([*lines, f"  {how}"])
+
+
+def describe_move(move: Move, *, wave: int, first: int) -> str:
+    """Return what a policy does, and why; agents and waves count from 1.
+
+    Args:
+        wave: The number of the wave, if it is one.
+        first: How many agents were asked before.
+    """
+    if isinstance(move, Stop):
+        sure = "" if move.probability is None else f" (right with probability {move.probability:.2f})"
+        return f"stop{sure}" + (f": {move.reason}" if move.reason else "")
+    if isinstance(move, Design):
+        return describe(move)
+    who = []
+    for i, agent in enumerate(move.agents):
+        heard = ", ".join(str(j + 1) for j in move.hears[i]) if move.hears else ""
+        operator = "" if agent.operator == "answer" else f", {agent.operator}"
+        who.append(f"{first + i + 1}. {agent.role} ({agent.llm}{operator})" + (f" hears {heard}" if heard else ""))
+    return f"wave {wave}: " + "; ".join(who) + (f": {move.reason}" if move.reason else "")
+
+
+def describe_tree(branch: Branch, *, wave: int = 1, first: int = 0) -> str:
+    """Return what a policy does first, and indented below it what may follow, with probabilities."""
+    lines = [describe_move(branch.move, wave=wave, first=first)]
+    asked = len(branch.move.agents) if isinstance(branch.move, Wave) else 0
+    for below in branch.branches:
+        head, *rest = describe_tree(below, wave=wave + 1, first=first + asked).splitlines()
+        when = f" {below.when}" if below.when else ""
+        lines += [f"  {below.probability:.2f}{when}: {head}", *(f"  {line}" for line in rest)]
+    return "\n".join(lines)
 
 
 def _in_rounds(rounds: tuple[int, ...]) -> str:

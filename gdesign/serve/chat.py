@@ -75,9 +75,9 @@ async def chat(work: Work, request: Request) -> Response:
     )
     extra = {
         "gdesign": {
-            **proposal_json(answer.proposal, work.model.opening(answer.proposal)),
+            **proposal_json(answer.proposal, run.design),
             **outcome_json(answer),
-            "turns": [turn_json(turn, run.design, pool=work.model.pool) for turn in run.turns],
+            "turns": [turn_json(turn, run.design.agents[turn.agent], pool=work.model.pool) for turn in run.turns],
         }
     }
     id = f"chatcmpl-{uuid4().hex}"

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, Literal
 
@@ -15,11 +15,12 @@ from starlette.types import Receive, Scope, Send
 from gdesign.api import Answer, Proposal
 from gdesign.encode.problem import MAX_USD_WEIGHT
 from gdesign.errors import UserError
+from gdesign.execute.adaptive import Asked
 from gdesign.export.schema import design_from_json, design_to_json
 from gdesign.serve.protocol import SSE, ApiError, Body, clean, read, respond
 from gdesign.serve.server import hang_up
 from gdesign.serve.work import Work
-from gdesign.types import AgentPool, Design, Turn, Usage
+from gdesign.types import Agent, AgentPool, Branch, Design, Move, Stop, Turn, Usage, Wave
 
 READ_SECONDS = 30.0
 """How long a client may take to read what is left of a stream once its run must be over."""
@@ -40,7 +41,9 @@ class RunRequest(Body):
 
     model_config = ConfigDict(extra="forbid")
     question: str = Field(min_length=1)
-    design: dict[str, Any]
+    design: dict[str, Any] | None = None
+    lam: float | None = Field(default=None, alias="lambda", ge=0, le=MAX_USD_WEIGHT)
+    max_usd: float | None = Field(default=None, gt=0)
     seed: int = Field(default=0, ge=0, lt=1 << 31)
 
 
@@ -55,42 +58,46 @@ async def designs(work: Work, request: Request) -> Response:
     )
     request.state.log["kind"] = asked.kind
     work.log_text(request, question=asked.question)
-    return respond(
-        {
-            **proposal_json(proposal, work.model.opening(proposal)),
-            "kind": asked.kind,
-            "seconds": round(time.perf_counter() - began, 6),
-        }
-    )
+    tree = None if isinstance(proposal.design, Design) else branch_json(work.model.tree(proposal))
+    row = proposal_json(proposal, work.model.opening(proposal)) | {"kind": asked.kind, "tree": tree}
+    return respond({**row, "seconds": round(time.perf_counter() - began, 6)})
 
 
 async def runs(work: Work, request: Request) -> Response:
-    """Let a design answer and stream its turns as they end."""
+    """Let a design, or what is held best for the question, answer, and stream waves and turns as they come."""
     asked = read(RunRequest, await request.body())
-    try:
-        _check_size(asked.design, most=work.settings.max_turns)
-        design = design_from_json(asked.design)
-        for agent in design.agents:
-            work.model.pool.check(agent)
-    except UserError as error:
-        raise ApiError(400, f"The design cannot be run: {error}.", param="design") from None
-    proposal = Proposal(question=asked.question, design=design, lam=work.model.usd_weight)
+    if asked.design is not None and (asked.lam is not None or asked.max_usd is not None):
+        raise ApiError(400, "lambda and max_usd choose a design, and one is given; leave them out.", param="design")
+    given = None if asked.design is None else _given(asked.design, work)
     # refused before anything is sent; left when the run is over, whether its turns are read or not
     held = ExitStack()
     held.enter_context(work.admitted(request))
-    turns: asyncio.Queue[Turn | None] = asyncio.Queue()
+    try:
+        if given is None:
+            proposal = await work.drafting.propose(asked.question, lam=asked.lam, max_usd=asked.max_usd)
+        else:
+            proposal = Proposal(question=asked.question, design=given, lam=work.model.usd_weight)
+    except BaseException:
+        held.close()
+        raise
+    told = _Told(work.model.pool)
+    if given is None and isinstance(proposal.design, Design):
+        told.move(proposal.design)
+    elif given is not None:
+        told.agents = given.agents
 
     async def pieces() -> AsyncIterator[bytes]:
         running = asyncio.create_task(
-            work.in_time(work.run(proposal, request, seed=asked.seed, on_turn=turns.put_nowait))
+            work.in_time(work.run(proposal, request, seed=asked.seed, on_turn=told.turn, on_move=told.move))
         )
         running.add_done_callback(lambda _: held.close())
-        running.add_done_callback(lambda _: turns.put_nowait(None))
+        running.add_done_callback(lambda _: told.events.put_nowait(None))
         try:
-            while (turn := await turns.get()) is not None:
-                yield _event("turn", turn_json(turn, design, pool=work.model.pool))
+            while (event := await told.events.get()) is not None:
+                yield event
             answer = await running
-            yield _event("done", outcome_json(answer))
+            came_to = {} if given is not None else {"design": design_to_json(answer.design)}
+            yield _event("done", outcome_json(answer) | came_to)
         except ApiError as error:
             request.state.log |= error.logged(text=work.settings.log_text)
             yield _event("error", orjson.loads(error.body())["error"])
@@ -99,6 +106,46 @@ async def runs(work: Work, request: Request) -> Response:
             await asyncio.gather(running, return_exceptions=True)
 
     return _Held(pieces(), held=held, seconds=work.settings.deadline + READ_SECONDS)
+
+
+def _given(row: Mapping[str, Any], work: Work) -> Design:
+    try:
+        _check_size(row, most=work.settings.max_turns)
+        design = design_from_json(row)
+        for agent in design.agents:
+            work.model.pool.check(agent)
+    except UserError as error:
+        raise ApiError(400, f"The design cannot be run: {error}.", param="design") from None
+    return design
+
+
+class _Told:
+    """Turns what a run tells into the events of its stream."""
+
+    def __init__(self, pool: AgentPool) -> None:
+        self.agents: Sequence[Agent] = ()
+        self.events: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._pool = pool
+        self._asked = Asked()
+
+    def turn(self, turn: Turn) -> None:
+        self.events.put_nowait(_event("turn", turn_json(turn, self.agents[turn.agent], pool=self._pool)))
+
+    def move(self, move: Move) -> None:
+        if isinstance(move, Stop):
+            self.events.put_nowait(_event("stop", _move_json(move)))
+            return
+        if isinstance(move, Wave):
+            self._asked.add(move)
+        design = move if isinstance(move, Design) else self._asked.design()
+        row = {
+            "wave": max(1, self._asked.num_waves),
+            "agents": list(range(len(self.agents), len(design.agents))),
+            "reason": "" if isinstance(move, Design) else clean(move.reason),
+            "design": design_to_json(design),
+        }
+        self.agents = design.agents
+        self.events.put_nowait(_event("wave", row))
 
 
 class _Held(StreamingResponse):
@@ -140,6 +187,25 @@ def proposal_json(proposal: Proposal, opening: Design) -> dict[str, Any]:
     return {"design": design_to_json(opening), "expected": expected, "lambda": proposal.lam}
 
 
+def branch_json(branch: Branch) -> dict[str, Any]:
+    """Return what a policy does, and what may follow."""
+    return {
+        "when": clean(branch.when),
+        "probability": branch.probability,
+        "move": _move_json(branch.move),
+        "branches": list(map(branch_json, branch.branches)),
+    }
+
+
+def _move_json(move: Move) -> dict[str, Any]:
+    if isinstance(move, Stop):
+        return {"kind": "stop", "reason": clean(move.reason), "probability": move.probability}
+    if isinstance(move, Design):
+        return {"kind": "design", "design": design_to_json(move)}
+    agents = [{"role": agent.role, "llm": agent.llm, "operator": agent.operator} for agent in move.agents]
+    return {"kind": "wave", "agents": agents, "hears": move.hears, "reason": clean(move.reason)}
+
+
 def outcome_json(answer: Answer) -> dict[str, Any]:
     """Return what came of a run."""
     outcome = answer.outcome
@@ -153,9 +219,8 @@ def outcome_json(answer: Answer) -> dict[str, Any]:
     }
 
 
-def turn_json(turn: Turn, design: Design, *, pool: AgentPool) -> dict[str, Any]:
+def turn_json(turn: Turn, agent: Agent, *, pool: AgentPool) -> dict[str, Any]:
     """Return what an agent said, and what that took."""
-    agent = design.agents[turn.agent]
     usage = Usage(prompt_tokens=0, completion_tokens=0) if turn.reply is None else turn.reply.usage
     tokens = {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
     return {

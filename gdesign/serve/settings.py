@@ -20,6 +20,8 @@ class Settings:
         max_usd_per_request: What one run may spend; None for no limit. It needs `max_tokens`.
         max_usd_per_key: What each key may spend while the server runs; None for no limit. It needs the one above.
         max_turns: Agents times rounds of the largest design that clients may have run.
+        max_waves: How often a policy may ask for one answer; None for no limit.
+        max_agents: How many agents it may ask; None for no limit.
         log_text: Whether questions and answers are logged.
 
     Raises:
@@ -34,6 +36,8 @@ class Settings:
     max_usd_per_request: float | None = None
     max_usd_per_key: float | None = None
     max_turns: int = 256
+    max_waves: int | None = None
+    max_agents: int | None = None
     log_text: bool = False
 
     def __post_init__(self) -> None:

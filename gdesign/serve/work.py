@@ -10,7 +10,9 @@ from starlette.requests import Request
 
 from gdesign.api import Answer, Model, Proposal
 from gdesign.errors import BudgetExceededError, UnsupportedRequestError, UserError
+from gdesign.execute.adaptive import OnMove
 from gdesign.execute.limits import Limits
+from gdesign.execute.run import OnTurn
 from gdesign.llm.base import LLMClient
 from gdesign.llm.cost import Allowance
 from gdesign.llm.wrappers import Sampling
@@ -18,7 +20,6 @@ from gdesign.serve.drafting import Drafting, Lag
 from gdesign.serve.meter import Meter, Metrics, Purse
 from gdesign.serve.protocol import ApiError
 from gdesign.serve.settings import Settings
-from gdesign.types import Turn
 
 FEW = 4
 """Requests under way that are no load yet: where the event loop is late with fewer, something else is to blame."""
@@ -41,9 +42,12 @@ class Work:
         self.stopping = False
         self._metrics = metrics
         self._limits = None
-        if settings.max_usd_per_request is not None:
-            allowed = Allowance(usd=settings.max_usd_per_request)
-            self._limits = Limits(question=allowed, longest_reply=settings.max_tokens)
+        most_usd, waves, agents = settings.max_usd_per_request, settings.max_waves, settings.max_agents
+        if (most_usd, waves, agents) != (None, None, None):
+            allowed = None if most_usd is None else Allowance(usd=most_usd)
+            self._limits = Limits(
+                question=allowed, longest_reply=settings.max_tokens, max_waves=waves, max_agents=agents
+            )
         most = settings.max_usd_per_request or 0.0
         self._purses = defaultdict[str, Purse](lambda: Purse(usd=settings.max_usd_per_key, most=most))
         self._under_way = 0
@@ -114,7 +118,8 @@ class Work:
         seed: int = 0,
         temperature: float | None = None,
         max_tokens: int | None = None,
-        on_turn: Callable[[Turn], None] | None = None,
+        on_turn: OnTurn | None = None,
+        on_move: OnMove | None = None,
     ) -> Answer:
         """Let a design answer, on account of who asks; see `gdesign.Model.execute`.
 
@@ -134,7 +139,13 @@ class Work:
         result = "failed"
         try:
             answer = await self.model.execute(
-                proposal, context=context, seed=seed, limits=self._limits, wrap=metered, on_turn=on_turn
+                proposal,
+                context=context,
+                seed=seed,
+                limits=self._limits,
+                wrap=metered,
+                on_turn=on_turn,
+                on_move=on_move,
             )
             if answer.text is None:
                 reasons = "; ".join(dict.fromkeys(turn.error for turn in answer.run.failures if turn.error))

@@ -7,11 +7,12 @@ from hydra.utils import instantiate
 
 from gdesign.agents import teams
 from gdesign.agents.macnet import macnet
+from gdesign.agents.policies.agreement_cascade import agreement_cascade
 from gdesign.design.fixed import Fixed
 from gdesign.encode.problem import ProblemEncoder, Space
 from gdesign.encode.text import HashEncoder
 from gdesign.errors import ConfigError
-from gdesign.types import LLM, AgentPool, Decision, Design, Edge, Gate, Role
+from gdesign.types import LLM, AgentPool, Decision, Design, Edge, Gate, Play, Role
 from tests import laws, worlds
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "designer"
@@ -34,6 +35,25 @@ FIXED = laws.Method(
 @pytest.mark.parametrize("law", laws.applying_to(FIXED), ids=lambda law: law.__name__)
 def test_fixed_keeps_the_law(law):
     law(FIXED)
+
+
+def policies(space: Space) -> list[Play]:
+    return [agreement_cascade(space.agents[:2]), teams.vote(space.agents[:2])]
+
+
+POLICY = laws.Method(
+    name="fixed",
+    make=lambda space: Fixed(space=space, topology=agreement_cascade, slots=[0, 1]),
+    designs=policies,
+    sizes=(2, 3),
+    query_dependent=False,
+    learned=False,
+)
+
+
+@pytest.mark.parametrize("law", laws.applying_to(POLICY), ids=lambda law: law.__name__)
+def test_a_fixed_policy_keeps_the_law(law):
+    law(POLICY)
 
 
 def agents(num: int):
@@ -243,4 +263,4 @@ def test_each_config_makes_its_team(name, overrides, expected):
 def test_every_standard_team_has_another_design():
     designs = [from_config(p.stem) for p in CONFIGS.glob("*.yaml") if "_fixed" in p.read_text() and p.stem[0] != "_"]
     assert all(a != b for a, b in combinations(designs, 2))
-    assert len(designs) == 12
+    assert len(designs) == 15

@@ -1,9 +1,11 @@
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 
+from gdesign.agents.policies.agreement_cascade import agreement_cascade
 from gdesign.agents.teams import chain, single
 from gdesign.design.fixed import Fixed
 from gdesign.design.searches.exhaustive import Search
@@ -68,6 +70,21 @@ def test_a_designer_that_holds_the_best_agent_best_does_not_lose_to_it(tmp_path)
     _, standing = trained(tmp_path, make=lambda space: Stubborn(space, topology=single, num_agents=1))
     assert standing.lost_to is None
     assert standing.best(0.1, "single").difference == 0
+
+
+def test_a_policy_is_compared_by_its_own_runs_and_evaluated_as_a_design_is(tmp_path):
+    make = partial(Stubborn, topology=agreement_cascade, slots=[1, 2])
+    module, standing = trained(tmp_path, make=make)
+    assert standing.score == 0.0
+    assert standing.best(0.1, "single").worth.score == 1.0
+    rows = [row for row in read_runs(tmp_path / "runs.jsonl") if row["phase"] == "fit:validation"]
+    assert all(len(row["design"]["agents"]) == 2 for row in rows)
+    with make_arena() as runs:
+        summary = evaluate_into(
+            tmp_path, module.designer, items(worlds.tasks(4)), problems=module.problems, arena=runs, split="test",
+            num_samples=1, reward=Reward(), training={},
+        )  # fmt: skip
+    assert (summary["num_distinct_designs"], summary["calls"], summary["critical_path"]) == (1, 2, 2)
 
 
 def test_what_is_not_changed_by_training_is_compared_with_nothing(tmp_path):

@@ -1,5 +1,5 @@
-from gdesign.report.text import describe
-from gdesign.types import Agent, Decision, Design, Edge
+from gdesign.report.text import describe, describe_tree
+from gdesign.types import Agent, Branch, Decision, Design, Edge, Gate, Stop, Wave
 from tests.strategies import CASCADE, DEBATE
 
 
@@ -26,6 +26,23 @@ def test_how_the_answer_is_chosen_is_told():
     assert last_line("weighted_vote", weights=(1.0, 2.5)) == "the answer with the largest weight wins (1, 2.5)"
     assert last_line("judge", judge=0) == "agent 1 decides"
     assert describe(Design(agents=(Agent(role="x", llm="a"),))).splitlines()[-1] == "  its answer stands"
+
+
+def test_what_a_policy_may_do_is_told_as_a_tree():
+    a, b = Agent(role="x", llm="a"), Agent(role="y", llm="b", operator="cot")
+    stop = Branch(move=Stop(reason="both agree", probability=0.91), when="b says the same", probability=0.7)
+    more = Branch(move=Wave(agents=(a, a), hears=((0, 1), ())), when="b differs", probability=0.3)
+    tree = Branch(move=Wave(agents=(a, b), reason="cheapest first"), branches=(stop, more))
+    assert describe_tree(tree).splitlines() == [
+        "wave 1: 1. x (a); 2. y (b, cot): cheapest first",
+        "  0.70 b says the same: stop (right with probability 0.91): both agree",
+        "  0.30 b differs: wave 2: 3. x (a) hears 1, 2; 4. x (a)",
+    ]
+
+
+def test_an_agent_that_is_only_asked_later_waits():
+    design = Design(agents=(Agent(role="x", llm="a"), Agent(role="y", llm="b", gate=Gate(watch=(0,), quorum=2))))
+    assert "  2. y (b): waits for 1" in describe(design)
 
 
 def test_an_edge_of_some_rounds_names_them():

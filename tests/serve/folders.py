@@ -16,6 +16,12 @@ JOINT = {
     "shapes": ["single", "pair", "vote"],
     "gnn": {"_target_": "gdesign.encode.graph.GraphEncoder", "_partial_": True, "hidden_dim": 8},
 }
+POLICY = {
+    "_target_": "gdesign.design.fixed.Fixed",
+    "topology": {"_target_": "gdesign.agents.policies.agreement_cascade.agreement_cascade", "_partial_": True},
+    "num_agents": 4,
+    "quorum": 2,
+}
 SWARM = {"_target_": "gdesign.design.learned.swarm.Swarm"}
 
 

@@ -37,7 +37,7 @@ from gdesign.tasks.synthetic import Synthetic
 from gdesign.types import Agent, Label, Message, Reply, Usage
 from tests import worlds
 from tests.serve.command import running, simulating
-from tests.serve.folders import SWARM, folder, lost
+from tests.serve.folders import POLICY, SWARM, folder, lost
 from tests.serve.serving import serving
 
 TASKS = Synthetic().load("test")
@@ -541,6 +541,70 @@ def test_a_run_tells_each_turn_and_then_what_came_of_it(url, model):
     assert last == "done"
     assert (done["answer"], done["calls"], done["critical_path"]) == (answer.answer, 4, 4)
     assert sum(t["usd"] for _, t in turns) == pytest.approx(done["usd"])
+
+
+# --------------------------------------------------------------------------- policies
+
+
+@pytest.fixture(scope="module")
+def policy_folder(tmp_path_factory):
+    return folder(tmp_path_factory.mktemp("policy") / "a", designer=POLICY)
+
+
+@pytest.fixture(scope="module")
+def policy_url(policy_folder):
+    with serving(Serving(gdesign.load(policy_folder), folder=policy_folder, hosts=LOOPBACK)) as url:
+        yield url
+
+
+def test_a_policy_streams_its_waves_with_their_reasons_and_the_design_that_it_came_to(policy_url):
+    told = list(events(post(policy_url, "/runs", question=QUESTION).text))
+    names = [name for name, _ in told]
+    num = names.count("wave")
+    assert 2 <= num <= 4
+    assert names == ["wave", "turn"] * num + ["stop", "done"]
+    waves, done = [row for name, row in told if name == "wave"], told[-1][1]
+    assert [row["wave"] for row in waves] == list(range(1, num + 1))
+    assert [row["agents"] for row in waves] == [[i] for i in range(num)]
+    assert waves[0]["reason"] == "the first is asked"
+    assert [len(row["design"]["agents"]) for row in waves] == list(range(1, num + 1))
+    assert told[-2][1]["reason"]
+    assert (done["calls"], done["critical_path"]) == (num, num)
+    *again, (_, repeated) = events(post(policy_url, "/runs", question=QUESTION, design=done["design"]).text)
+    assert (repeated["answer"], repeated["usd"]) == (done["answer"], done["usd"])
+    said = [[row["text"] for name, row in those if name == "turn"] for those in (told, again)]
+    assert said[0] == said[1]
+
+
+def test_a_policy_that_is_only_designed_shows_its_first_wave(policy_url, url):
+    row = post(policy_url, "/designs", question=QUESTION).json()
+    assert len(row["design"]["agents"]) == 1
+    assert row["tree"]["move"]["reason"] == "the first is asked"
+    assert post(url, "/designs", question=QUESTION).json()["tree"] is None
+
+
+def test_a_chat_with_a_policy_says_what_it_came_to(policy_url):
+    row = post(policy_url, **chat(QUESTION)).json()
+    assert len(row["gdesign"]["design"]["agents"]) == len(row["gdesign"]["turns"]) == row["gdesign"]["calls"]
+
+
+def test_a_server_bounds_how_often_a_policy_asks(policy_folder):
+    app = Serving(gdesign.load(policy_folder), folder=policy_folder, hosts=LOOPBACK, settings=Settings(max_waves=1))
+    with serving(app) as url:
+        told = dict(events(post(url, "/runs", question=QUESTION).text))
+    assert told["done"]["calls"] == 1
+    assert told["stop"]["reason"] == "the limit of 1 waves is reached"
+
+
+def test_a_design_that_is_drawn_for_a_run_is_told_first(url):
+    told = list(events(post(url, "/runs", question=QUESTION, **{"lambda": 0.03}).text))
+    assert told[0][0] == "wave"
+    assert told[0][1]["design"] == told[-1][1]["design"]
+
+
+def test_a_run_takes_a_design_or_a_price_for_one(url, model):
+    design = design_to_json(model.standard(QUESTION, kind="single").design)
+    assert "leave them out" in failed(post(url, "/runs", question="?", design=design, **{"lambda": 0.1}), 400)
 
 
 @pytest.mark.parametrize(

@@ -52,9 +52,9 @@ export async function history(offset, limit) {
 }
 export const past = async (id) => (await ask(`v1/history/${encodeURIComponent(id)}`)).json();
 
-/** Run a design; yield `{event, data}` as the server sends them. */
-export async function* run(question, design, signal) {
-  const response = await ask("v1/runs", { body: { question, design }, signal });
+/** Run a design, or what is held best for a question; yield `{event, data}` as the server sends them. */
+export async function* run(body, signal) {
+  const response = await ask("v1/runs", { body, signal });
   try {
     for await (const { event, data } of events(response.body)) yield { event, data: JSON.parse(data) };
   } catch (error) {

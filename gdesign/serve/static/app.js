@@ -116,7 +116,8 @@ function showTeam(panel, kind, found, question) {
   }
   if (kind === "learned" && found.lambda !== null && found.lambda !== undefined) facts.push(["λ", words.number(found.lambda)]);
   if (kind === "learned") facts.push(["Designed in", words.seconds(found.seconds)]);
-  panel.show({ title: KINDS[kind], json: found.design, question, expected: found.expected, facts });
+  const { tree } = found; // only what goes on deciding while it runs has one
+  panel.show({ title: KINDS[kind], json: found.design, question, expected: found.expected, facts, tree, budget: tree ? budget(kind) : null });
 }
 
 /** Both teams, figure by figure. */

@@ -26,7 +26,8 @@ function textWidth(text, font) {
 
 function labels(agent, i) {
   const lines = [agent.operator === "answer" ? agent.llm : `${agent.llm} · ${agent.operator}`];
-  if (agent.gate) lines.push(agent.gate.watch.length === 1 ? "only if unreadable" : `only if < ${agent.gate.quorum} agree`);
+  if (agent.gate && onlyWaits(agent.gate)) lines.push("later");
+  else if (agent.gate) lines.push(agent.gate.watch.length === 1 ? "only if unreadable" : `only if < ${agent.gate.quorum} agree`);
   return { name: `${i + 1}  ${agent.role}`, lines };
 }
 

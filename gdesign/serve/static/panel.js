@@ -30,6 +30,8 @@ export class Panel {
     this.picture = el("div", { class: "graph", role: "img" });
     this.legend = el("ul", { class: "legend", "aria-label": "Legend" });
     this.team = el("ol", { class: "team", "aria-label": "The team in words" });
+    this.tree = el("div", { class: "tree", hidden: true });
+    this.waves = el("ol", { class: "waves", "aria-label": "What was decided on the way", hidden: true });
     this.runButton = el("button", { type: "button", class: "primary", onclick: () => this.run() }, "Run this team");
     this.stopButton = el("button", { type: "button", hidden: true, onclick: () => this.stop() }, "Stop");
     this.progress = el("progress", { max: "1", value: "0", "aria-label": "Turns taken" });
@@ -47,6 +49,7 @@ export class Panel {
       this.totals,
       this.shares,
       this.answer,
+      this.waves,
       this.replay,
       this.messages,
     );
@@ -57,7 +60,7 @@ export class Panel {
         "div",
         { class: "columns" },
         el("div", { class: "plan" }, el("header", {}, this.title, this.facts), this.expected, this.picture, this.legend),
-        el("div", { class: "side" }, el("h3", {}, "The team in words"), this.team, this.runBox, this.error, this.talk),
+        el("div", { class: "side" }, el("h3", {}, "The team in words"), this.team, this.tree, this.runBox, this.error, this.talk),
       ),
     );
     this.graph = new Graph(this.picture);
@@ -78,21 +81,16 @@ export class Panel {
   // ------------------------------------------------------------------ the team
 
   /** Show a designed team; a run of the team before ends. */
-  show({ title, json, question, expected = null, facts = [] }) {
+  show({ title, json, question, expected = null, facts = [], tree = null, budget = null }) {
     this.stop();
     this.pause();
-    const design = words.readDesign(json);
-    Object.assign(this, { json, design, question, expectedFigures: expected, turns: [], at: 0, done: null, running: false });
+    const order = budget ? { question, ...budget } : { question, design: json };
+    Object.assign(this, { order, question, expectedFigures: expected, turns: [], at: 0, done: null, running: false });
     this.title.textContent = title;
-    this.facts.replaceChildren(
-      ...[words.plural(design.agents.length, "agent"), words.plural(design.rounds, "round"), words.decisionWords(design)].map((t) => el("span", {}, t)),
-    );
     this.expected.replaceChildren(...facts.map(([name, value]) => fact(name, value)));
     this.expected.hidden = facts.length === 0;
-    this.picture.setAttribute("aria-label", `${words.teamWords(design)} The list below says the same in words.`);
-    this.graph.show(design, this.llmColor);
-    this.#showLegend();
-    this.#showTeam();
+    this.#draw(json, tree ? "its first wave" : null);
+    this.#showTree(tree);
     this.fail(null);
     this.talk.hidden = true;
     this.answer.hidden = true;
@@ -103,13 +101,48 @@ export class Panel {
     this.changed();
   }
 
+  /** Show who takes part and who hears whom; a team that goes on deciding grows by this. */
+  #draw(json, stage = null) {
+    const design = words.readDesign(json);
+    this.design = design;
+    const facts = [words.plural(design.agents.length, "agent"), words.plural(design.rounds, "round"), stage ?? words.decisionWords(design)];
+    this.facts.replaceChildren(...facts.map((t) => el("span", {}, t)));
+    this.picture.setAttribute("aria-label", `${words.teamWords(design)} The list below says the same in words.`);
+    this.graph.show(design, this.llmColor);
+    this.#showLegend();
+    this.#showTeam();
+  }
+
+  /** What a team that goes on deciding may do, as far as it can tell. */
+  #showTree(tree) {
+    this.tree.hidden = !tree;
+    if (!tree) return this.tree.replaceChildren();
+    const branch = (node, first) => {
+      const size = node.move.agents?.length ?? 0;
+      const likely = node.when === "" ? null : el("span", { class: "muted" }, `${words.percent(node.probability)} ${node.when}: `);
+      const below = node.branches.map((b) => branch(b, first + size));
+      return el("li", {}, likely, words.moveWords(node.move, first), below.length ? el("ul", {}, ...below) : null);
+    };
+    this.tree.replaceChildren(el("h3", {}, "What may follow"), el("ul", {}, branch(tree, 0)));
+  }
+
+  #decide(event, data) {
+    const note = event === "stop" ? words.moveWords(data, 0) : `Wave ${data.wave}, ${words.agentNumbers(data.agents)}${data.reason ? `: ${data.reason}` : ""}`;
+    this.waves.hidden = false;
+    this.waves.append(el("li", {}, note));
+    this.say(note);
+    if (event === "wave") this.#draw(data.design, "still deciding");
+    this.#paint();
+  }
+
   #showLegend() {
     const { agents, spatial, temporal } = this.design;
     const entries = [];
     const line = (kind, text) => entries.push(el("li", {}, el("span", { class: `swatch ${kind}`, "aria-hidden": "true" }), text));
     if (spatial.length) line("spatial", "hears in the same round");
     if (temporal.length) line("temporal", "hears from the round before");
-    if (agents.some((a) => a.gate)) line("watch", "watches: speaks only if they do not agree");
+    if (agents.some((a) => a.gate && !words.onlyWaits(a.gate))) line("watch", "watches: speaks only if they do not agree");
+    if (agents.some((a) => a.gate && words.onlyWaits(a.gate))) line("watch", "is asked later");
     for (const llm of new Set(agents.map((a) => a.llm))) {
       const price = this.llmPrice(llm);
       const dot = el("span", { class: `dot ${this.llmColor(llm)}`, "aria-hidden": "true" });
@@ -152,14 +185,18 @@ export class Panel {
     this.#paint();
     this.say(`${this.title.textContent} runs.`);
     try {
-      for await (const { event, data } of api.run(this.question, this.json, signal)) {
+      for await (const { event, data } of api.run(this.order, signal)) {
         if (signal.aborted) return; // what had come before the stop is not shown after it
         if (event === "turn") {
           this.#hear(data);
           if (!still.matches) await new Promise((on) => setTimeout(on, PACE));
         }
+        if (event === "wave" || event === "stop") this.#decide(event, data);
         if (event === "error") throw new api.ApiError(data.message, 200);
-        if (event === "done") this.done = data;
+        if (event === "done") {
+          this.done = data;
+          if (data.design) this.#draw(data.design);
+        }
       }
       if (!this.done) throw new api.ApiError("The connection broke before the run ended.", 0);
     } catch (error) {
@@ -223,6 +260,8 @@ export class Panel {
   #reset(turns, done = null) {
     Object.assign(this, { turns, done, at: 0 });
     this.messages.replaceChildren();
+    this.waves.replaceChildren();
+    this.waves.hidden = true;
     this.fail(null);
   }
 

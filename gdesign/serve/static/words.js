@@ -32,14 +32,17 @@ export function readDesign(json) {
 
 export const holds = (edge, round) => edge.rounds.length === 0 || edge.rounds.includes(round);
 
+/** Whether a gate never silences: the agent waits for those that it watches, and then speaks. */
+export const onlyWaits = (gate) => gate.quorum > gate.watch.length;
+
 /** The agents whose last words can become the answer. */
 export function deciders({ agents, decision }) {
   const all = agents.map((_, i) => i);
   if (decision.kind === "judge") return [decision.judge];
   if (decision.kind === "vote") return all;
   if (decision.kind === "weighted_vote") return all.filter((i) => decision.weights[i] !== 0);
-  const ungated = all.findLast((i) => agents[i].gate === null) ?? 0;
-  return all.slice(ungated); // a silent last agent leaves the word to the one before
+  const speaks = all.findLast((i) => agents[i].gate === null || onlyWaits(agents[i].gate)) ?? 0;
+  return all.slice(speaks); // a silent last agent leaves the word to the one before
 }
 
 /** The turns that a turn waits for, as [agent, round]. */
@@ -80,13 +83,32 @@ export function agentWords(design, i) {
   if (gate) {
     const watch = list(gate.watch.map((w) => w + 1));
     out.push(
-      gate.watch.length === 1
+      onlyWaits(gate)
+        ? `waits for ${watch}`
+        : gate.watch.length === 1
         ? `speaks only if ${watch} gives no readable answer`
         : `speaks only while fewer than ${gate.quorum} of ${watch} agree`,
     );
   }
   if (design.decision.kind === "weighted_vote") out.push(`its vote weighs ${number(design.decision.weights[i])}`);
   return out.length ? out.join("; ") : "hears nobody";
+}
+
+export const percent = (x) => `${Math.round(100 * x)} %`;
+
+/** agents 1 and 2. */
+export const agentNumbers = (agents) => `${agents.length === 1 ? "agent" : "agents"} ${list(agents.map((i) => i + 1))}`;
+
+/** What a team that goes on deciding does, and why; `first` agents were asked before. */
+export function moveWords(move, first) {
+  const why = move.reason ? `: ${move.reason}` : "";
+  if (move.kind === "stop") return `Stop${move.probability === null ? "" : `, right with ${percent(move.probability)}`}${why}`;
+  if (move.kind === "design") return teamWords(readDesign(move.design));
+  const who = move.agents.map((a, i) => {
+    const heard = move.hears[i]?.length ? ` hearing ${list(move.hears[i].map((j) => j + 1))}` : "";
+    return `${first + i + 1} ${a.role} on ${a.llm}${heard}`;
+  });
+  return `Ask ${list(who)}${why}`;
 }
 
 /** The whole team in one sentence, for those who do not see the picture. */
