@@ -134,7 +134,7 @@ class Fitted:
             some = torch.full((len(x),), kind)
             prior, dearer = self.model.prior(x, some), self.model.dearer(x, some)
             order = (prior @ response.Z.double()).argsort()
-            typical = order[torch.linspace(0, len(order) - 1, 2 * TYPICAL + 1).long()[1::2]].unique()
+            typical = order[torch.linspace(0, len(order) - 1, 2 * TYPICAL + 1).long()[1::2]]
             self.pools[key] = tuple(
                 planner.choose(
                     self.model,
@@ -379,19 +379,22 @@ class Adaptive(Searched):
         """
         if odd := [type(d).__name__ for d in designs if not isinstance(d, Steps)]:
             raise ConfigError(f"designer=adaptive expects something of its own policies only; got a {odd[0]}")
-        return self._draft(designs, problem.x.device).expected
+        return self._expected(designs, problem.x.device)
 
     def frontier(self, problem: Batch, usd_weights: Sequence[float]) -> Draft:
         """Return the policies held best for one problem at each price of cost."""
         return self._draft([self._plays(problem, [price])[0] for price in usd_weights], problem.x.device)
 
     def _draft(self, plays: Sequence[Any], device: torch.device) -> Draft:
-        expected = torch.tensor([play.expected() for play in plays], dtype=torch.float32, device=device)
         return Draft(
             designs=lambda: list(plays),
             log_prob=torch.zeros(len(plays), device=device),
-            expected=Expected(expected[:, 0], expected[:, 1]),
+            expected=self._expected(plays, device),
         )
+
+    def _expected(self, plays: Sequence[Any], device: torch.device) -> Expected:
+        score, usd = zip(*(play.expected() for play in plays), strict=True)
+        return Expected(torch.tensor(score, device=device), torch.tensor(usd, device=device))
 
     def _plays(self, problem: Batch, prices: Sequence[float]) -> list[Steps]:
         """Return the best policy for each problem at its price."""

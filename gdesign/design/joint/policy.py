@@ -122,7 +122,7 @@ class Steps:
         found = []
         if depth > 1 and step.ask:
             later = (*order, *step.ask)
-            for (waves, state), after in self.steps.items():
+            for waves, state in self.steps:
                 if waves == where[0] + 1 and self._follows(where[1], state, step.ask):
                     found.append(
                         self._branch(

@@ -115,7 +115,7 @@ class Response:
         """Return the components of texts, to so many digits that a batch's size does not matter."""
         apart = (x - self.centre[kind]).double()
         found = apart.new_zeros(len(x), self.ease.shape[1])
-        for k in kind.unique().tolist():
+        for k in set(kind.tolist()):
             found[kind == k] = apart[kind == k] @ self.components[k].double()
         return found
 
@@ -301,7 +301,7 @@ def fit(
         penalty = sum((part**2).sum() for part in near.values()) + text_ridge * (shift**2).sum()
         penalty = penalty + 0.1 * (level["e"] ** 2).sum() + 0.1 * (level["v"] + 2).square().sum()
         adam.zero_grad()
-        ((loss * weight).sum() + 0.5 * ridge * penalty).div(len(block)).backward()
+        ((loss * weight).sum() + 0.5 * ridge * penalty).div(len(block)).backward()  # type: ignore[no-untyped-call]
         adam.step()
         schedule.step()
     with torch.no_grad():
@@ -402,7 +402,7 @@ def _with_cost(
         loss = ((expected * longer.exp() - share * log) * seen).sum()
         penalty = slope.square().sum() + 10 * length.square().sum() + 0.1 * level.square().sum()
         adam.zero_grad()
-        (loss + 0.5 * ridge * penalty).div(seen.sum()).backward()
+        (loss + 0.5 * ridge * penalty).div(seen.sum()).backward()  # type: ignore[no-untyped-call]
         adam.step()
         schedule.step()
     cost = torch.stack([level.detach() + mean.log(), slope.detach()], dim=-1)

@@ -44,7 +44,7 @@ def planted(*, num: int = 600, seed: int = 0, concentration: float = 1.0, ease: 
 
 def fitted(answered: Answered, **settings: float) -> Response:
     """Return a model fitted in few steps."""
-    return response.fit(answered, generator=torch.Generator().manual_seed(0), num_steps=120, lr=0.08, **settings)
+    return response.fit(answered, generator=torch.Generator().manual_seed(0), num_steps=60, lr=0.15, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_costs_rise_with_difficulty(found: Response) -> None:
 def test_the_posterior_is_as_often_right_as_it_says(found: Response) -> None:
     new = planted(seed=1, num=400)
     known = planner.table(found, 0, range(5), max_calls=5)
-    joint = planner.solve(known, found.prior(new.x, new.kind), torch.zeros(400)).sure
+    joint = planner.solve(known, found.prior(new.x, new.kind), torch.ones(400), 0.0).sure
     says, was = torch.zeros(400), torch.zeros(400)
     for i in range(400):
         state = policy.canonical([policy.UNREADABLE if b < 0 else b + 1 for b in new.block[i].tolist()])
@@ -82,7 +82,7 @@ def test_the_posterior_is_as_often_right_as_it_says(found: Response) -> None:
 
 
 def test_agreement_on_a_wrong_answer_is_expected_where_it_happens() -> None:
-    alike, apart = (fitted(planted(concentration=c, num=300)) for c in (0.1, 10.0))
+    alike, apart = (fitted(planted(concentration=c, num=250)) for c in (0.1, 10.0))
 
     def pair(found: Response) -> float:
         known = planner.table(found, 0, [3, 4], max_calls=2)
@@ -102,7 +102,6 @@ def test_answers_shuffled_between_questions_prove_nothing() -> None:
     block = mixed(answered.block) + 100 * torch.arange(5)  # wrong answers to different questions are different
     right = mixed(answered.right)
     found = fitted(replace(answered, block=torch.where(right, 0, block.clamp_min(1)), right=right))
-    assert found.slope.mean() * found.prior(answered.x, answered.kind).sub(0).std() >= 0
     assert found.ease.abs().max() < 0.3
     known = planner.table(found, 0, range(5), max_calls=2)
     joint = known.joint @ found.prior(torch.zeros(1, 3), torch.zeros(1).long())[0]
