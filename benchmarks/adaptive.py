@@ -289,6 +289,7 @@ def adaptive(
             fitted.model,
             settings,
             kinds=fitted.kinds,
+            kind=fitted.kind,
             malformed=fitted.malformed,
             pools=fitted.pools,
         )
@@ -296,7 +297,9 @@ def adaptive(
     model = fitted
 
     def method(some: Tensor) -> list[Came]:
-        data = answered(part(record, some, torch.ones(len(some))), model.kinds, model.malformed)
+        asked_of = part(record, some, torch.ones(len(some)))
+        names = [task.partition(":")[0] for task in asked_of.tasks]
+        data = answered(asked_of, model.sort(names, asked_of.x), model.malformed)
         block = torch.where((data.block < 0) & model.model.blank[data.kind][:, None], 1 << 14, data.block)
         found = []
         for price in PRICES:
@@ -340,7 +343,9 @@ def cascade_routing(record: "Record", rows: Tensor, weight: Tensor, *, fitted: "
     columns = range(record.ids.shape[1])
 
     def read(some: Tensor) -> Any:
-        data = answered(part(record, some, torch.ones(len(some))), fitted.kinds, fitted.malformed)
+        asked_of = part(record, some, torch.ones(len(some)))
+        names = [task.partition(":")[0] for task in asked_of.tasks]
+        data = answered(asked_of, fitted.sort(names, asked_of.x), fitted.malformed)
         block = torch.where((data.block < 0) & model.blank[data.kind][:, None], 1 << 14, data.block)
         return data, block, model.text(data.x, data.kind)
 
@@ -450,7 +455,7 @@ def executed(data: Alone, seed: int, num: int) -> str:
     for price in PRICES:
         for i in some.tolist():
             task = tasks[record.tasks[i]]
-            kind = int(fitted.kind([task.benchmark], record.x[[i]]))
+            kind = int(fitted.sort([task.benchmark], record.x[[i]]))
             planned = fitted.plan(record.x[[i]], kind, price, columns)
             jobs.append(Job(fitted.steps(planned, 0, kind, price), task, 0))
     pool = assemble(config)[0].space.pool

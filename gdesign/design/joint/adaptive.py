@@ -9,6 +9,7 @@ Shape letters: T past questions, B questions, C agents, D text features, Q nodes
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -36,6 +37,8 @@ SELDOM = 0.02
 """Answers of a form that is right less often than this count as unreadable."""
 ENOUGH = 20
 """How often a form must have been seen for that."""
+MANY = 100
+"""Training questions from which on a domain of a benchmark is a kind of its own."""
 CHOICE = 32
 """How many agents are looked at where a pool is chosen; of more, those that are worth most alone at some price."""
 DIGITS = 6
@@ -77,8 +80,9 @@ class Fitted:
     """A response model fitted to a record, and the pools that were chosen for it so far.
 
     Args:
-        kinds: Names of the kinds of questions: their benchmarks.
-        malformed: Kind and form of answers that count as unreadable.
+        kinds: Benchmark and domain of each kind of question; no domain where it is all others of the benchmark.
+        kind: Of the questions of the record.
+        malformed: Benchmark and form of answers that count as unreadable.
         pools: Columns of the record by kind, price, and columns that they were chosen from.
     """
 
@@ -88,7 +92,8 @@ class Fitted:
         model: Response,
         settings: Settings,
         *,
-        kinds: Sequence[str],
+        kinds: Sequence[tuple[str, str]],
+        kind: Int[Tensor, " T"],
         malformed: frozenset[tuple[str, str]],
         pools: Mapping[tuple[int, float, tuple[int, ...]], tuple[int, ...]] | None = None,
     ) -> None:
@@ -96,31 +101,46 @@ class Fitted:
         self.model = model
         self.settings = settings
         self.kinds = tuple(kinds)
+        self.kind = kind
         self.malformed = malformed
         self.pools = dict(pools or {})
         self._tables: dict[tuple[int, tuple[int, ...]], Table] = {}
 
     @classmethod
-    def of(cls, record: Record, settings: Settings, *, generator: torch.Generator) -> "Fitted":
-        """Fit a model to a record."""
-        kinds = sorted({_benchmark(task) for task in record.tasks})
+    def of(
+        cls,
+        record: Record,
+        settings: Settings,
+        *,
+        generator: torch.Generator,
+        domains: Mapping[str, str] | None = None,
+    ) -> "Fitted":
+        """Fit a model to a record.
+
+        Args:
+            domains: Of questions, by their names in the record; those with many questions are kinds of their own.
+        """
+        pairs = [(_benchmark(task), (domains or {}).get(task, "")) for task in record.tasks]
+        own = {pair for pair, count in Counter(pairs).items() if count >= MANY}
+        pairs = [pair if pair in own else (pair[0], "") for pair in pairs]
+        kinds = sorted(set(pairs))
+        kind = torch.tensor([kinds.index(pair) for pair in pairs])
         malformed = _malformed(record)
-        told = answered(record, kinds, malformed)
         model = response.fit(
-            told,
+            answered(record, kind, malformed),
             generator=generator,
             num_steps=settings.num_steps,
             ridge=settings.ridge,
             text_ridge=settings.text_ridge,
             num_components=settings.num_components,
         )
-        return cls(record, model, settings, kinds=kinds, malformed=malformed)
+        return cls(record, model, settings, kinds=kinds, kind=kind, malformed=malformed)
 
-    def kind(self, benchmarks: Sequence[str], x: Float[Tensor, "B D"]) -> Int[Tensor, " B"]:
-        """Return the kind of each question: its benchmark, or what is nearest in text where that is a new one."""
-        number = {name: k for k, name in enumerate(self.kinds)}
-        named = torch.tensor([number.get(name, -1) for name in benchmarks])
-        return torch.where(named >= 0, named, self.model.kinds(x))
+    def sort(self, benchmarks: Sequence[str], x: Float[Tensor, "B D"]) -> Int[Tensor, " B"]:
+        """Return the kind of each question: of those of its benchmark, or of all for a new one, the nearest in text."""
+        own = torch.tensor([[name == benchmark for name, _ in self.kinds] for benchmark in benchmarks])
+        apart = torch.cdist(x, self.model.centre)
+        return torch.where(own | ~own.any(1, keepdim=True), apart, torch.inf).argmin(1)
 
     def pool(self, kind: int, price: float, columns: Sequence[int]) -> tuple[int, ...]:
         """Return the agents that are worth most together, chosen at a price nearby.
@@ -130,7 +150,7 @@ class Fitted:
         """
         key = kind, _rounded(price), tuple(columns)
         if key not in self.pools:
-            x = self.record.x[self._rows(kind)]
+            x = self.record.x[self.kind == kind]
             some = torch.full((len(x),), kind)
             prior, dearer = self.model.prior(x, some), self.model.dearer(x, some)
             order = (prior @ response.Z.double()).argsort()
@@ -198,12 +218,9 @@ class Fitted:
         return Steps(
             agents=tuple(self.record.agents[c] for c in pool),
             steps=found,
-            malformed=frozenset(shape for name, shape in self.malformed if name == self.kinds[kind]),
+            malformed=frozenset(shape for name, shape in self.malformed if name == self.kinds[kind][0]),
             blank=bool(self.model.blank[kind]),
         )
-
-    def _rows(self, kind: int) -> list[int]:
-        return [i for i, task in enumerate(self.record.tasks) if _benchmark(task) == self.kinds[kind]]
 
     def _promising(self, kind: int, price: float, columns: Sequence[int]) -> list[int]:
         if len(columns) <= CHOICE:
@@ -219,7 +236,8 @@ class Fitted:
         """Return tensors, lists and strings, which a checkpoint may hold."""
         return {
             "model": self.model.state(),
-            "kinds": list(self.kinds),
+            "kinds": [list(pair) for pair in self.kinds],
+            "kind": self.kind,
             "malformed": [list(pair) for pair in sorted(self.malformed)],
             "pools": [[kind, price, list(of), list(pool)] for (kind, price, of), pool in self.pools.items()],
         }
@@ -231,7 +249,8 @@ class Fitted:
             record,
             Response.from_state(state["model"]),
             settings,
-            kinds=state["kinds"],
+            kinds=[(benchmark, domain) for benchmark, domain in state["kinds"]],
+            kind=state["kind"],
             malformed=frozenset((kind, shape) for kind, shape in state["malformed"]),
             pools={(kind, price, tuple(of)): tuple(pool) for kind, price, of, pool in state["pools"]},
         )
@@ -247,7 +266,7 @@ def _rounded(price: float) -> float:
 
 
 def _malformed(record: Record) -> frozenset[tuple[str, str]]:
-    """Return the forms of answers that are seldom right, by kind."""
+    """Return the forms of answers that are seldom right, by benchmark."""
     seen: dict[tuple[str, str], list[float]] = {}
     ids = torch.where(record.seen, record.ids.long(), -1)
     rows = zip(record.tasks, record.answers, ids.tolist(), record.scores.tolist(), strict=True)
@@ -261,8 +280,8 @@ def _malformed(record: Record) -> frozenset[tuple[str, str]]:
     )
 
 
-def answered(record: Record, kinds: Sequence[str], malformed: frozenset[tuple[str, str]]) -> Answered:
-    """Return what agents answered, answers of a malformed kind unreadable."""
+def answered(record: Record, kind: Int[Tensor, " T"], malformed: frozenset[tuple[str, str]]) -> Answered:
+    """Return what agents answered; malformed answers are unreadable."""
     block = record.ids.long()
     for i, (task, texts) in enumerate(zip(record.tasks, record.answers, strict=True)):
         wrong = [n for n, text in enumerate(texts) if (_benchmark(task), form(text)) in malformed]
@@ -272,7 +291,7 @@ def answered(record: Record, kinds: Sequence[str], malformed: frozenset[tuple[st
         right=record.scores > 0.5,
         usd=record.usd,
         seen=record.seen,
-        kind=torch.tensor([kinds.index(_benchmark(task)) for task in record.tasks]),
+        kind=kind,
         x=record.x,
         weight=record.weight,
     )
@@ -357,7 +376,8 @@ class Adaptive(Searched):
                 again=False,
             )
         assert record is not None
-        self._fitted = Fitted.of(record, self.settings, generator=generator)
+        domains = {f"{task.benchmark}:{task.id}": task.domain for task in tasks}
+        self._fitted = Fitted.of(record, self.settings, generator=generator, domains=domains)
         for kind in range(len(self._fitted.kinds)):
             self._fitted.pool(kind, usd_weight, self._columns(self.space))
 
@@ -405,7 +425,7 @@ class Adaptive(Searched):
             )
         fitted = self._fitted
         x = problem.x[problem.slot < 0].cpu()
-        kind = fitted.kind([task.benchmark for task in problem.task], x).tolist()
+        kind = fitted.sort([task.benchmark for task in problem.task], x).tolist()
         found: list[Steps | None] = [None] * len(x)
         offered: list[set[Agent]] = [set() for _ in found]
         for i, slot in zip(problem.batch.tolist(), problem.slot.tolist(), strict=True):

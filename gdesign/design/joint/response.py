@@ -107,10 +107,6 @@ class Response:
     length: Float[Tensor, "K R"]
     blank: Bool[Tensor, " K"]
 
-    def kinds(self, x: Float[Tensor, "B D"]) -> Int[Tensor, " B"]:
-        """Return the kind whose mean text is nearest, of each question."""
-        return torch.cdist(x, self.centre).argmin(1)
-
     def text(self, x: Float[Tensor, "B D"], kind: Int[Tensor, " B"]) -> Float[Tensor, "B R"]:
         """Return the components of texts, to so many digits that a batch's size does not matter."""
         apart = (x - self.centre[kind]).double()
