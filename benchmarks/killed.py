@@ -2,7 +2,8 @@
 
 `python benchmarks/killed.py --kills 10` trains G-Designer against the simulated world behind a real socket. Every other
 kill comes a random time after the start (while modules load, files are opened, recorded calls are replayed), the others
-at a random moment of asking for what is new. The server keeps count of what it was asked.
+at a random moment of asking for what is new. The server keeps count of what it was asked. Overrides train another
+designer, or evaluate one that learns nothing: `--kills 4 designer=agreement_cascade +task.num_test=600`.
 """
 
 import argparse
@@ -17,12 +18,13 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from runner import command
 
 from gdesign.agents.pool import builtin
 from gdesign.llm.recording import Recording
@@ -87,9 +89,18 @@ def served(*, latency: float) -> Iterator[tuple[str, Counter[str]]]:
         sock.close()
 
 
-def start(url: str, folder: Path) -> subprocess.Popen[str]:
+def start(url: str, folder: Path, overrides: Sequence[str]) -> subprocess.Popen[str]:
     """Start a training, or go on with it."""
-    command = [sys.executable, "train.py", *SETTINGS, f"llm.base_url={url}", f"llm.record={folder}/calls.sqlite"]
+    named = {override.split("=")[0] for override in overrides}
+    settings = [s for s in SETTINGS if s.split("=")[0] not in named]
+    command = [
+        sys.executable,
+        "train.py",
+        *settings,
+        *overrides,
+        f"llm.base_url={url}",
+        f"llm.record={folder}/calls.sqlite",
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     return subprocess.Popen(
         [*command, f"out={folder}/run"], cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE,
@@ -120,10 +131,12 @@ def results(folder: Path) -> dict[str, Any]:
     run = folder / "run"
     rows = {json.dumps({k: v for k, v in row.items() if k not in MAY_DIFFER}) for row in read_runs(run / "runs.jsonl")}
     state = read(run / BEST, "state_dict")
-    with (run / "metrics.csv").open(newline="") as file:
-        metrics = list(csv.DictReader(file))
+    metrics = []
+    if (run / "metrics.csv").exists():  # where something was trained
+        with (run / "metrics.csv").open(newline="") as file:
+            metrics = list(csv.DictReader(file))
     evaluation = json.loads((run / "eval.json").read_text())
-    del evaluation["comparison"]["took"]
+    evaluation.get("comparison", {}).pop("took", None)
     return {
         "runs": sorted(rows),
         "metrics": metrics,
@@ -132,13 +145,13 @@ def results(folder: Path) -> dict[str, Any]:
     }
 
 
-def measure(num_kills: int, *, seed: int, latency: float = 0.02) -> dict[str, Any]:
+def measure(num_kills: int, *, seed: int, latency: float = 0.02, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Train without a break and with some, and return what is to be known of both."""
     draw = random.Random(seed)
     with tempfile.TemporaryDirectory() as temporary, served(latency=latency) as (url, asked):
         whole, broken = Path(temporary) / "whole", Path(temporary) / "broken"
         began = time.monotonic()
-        finish(start(url, whole))
+        finish(start(url, whole, overrides))
         seconds = time.monotonic() - began
         num_calls = len(asked)
         assert set(asked.values()) == {1}
@@ -147,7 +160,7 @@ def measure(num_kills: int, *, seed: int, latency: float = 0.02) -> dict[str, An
         known: set[str] = set()
         for i in range(num_kills):
             before = Counter(asked)
-            process = start(url, broken)
+            process = start(url, broken, overrides)
             if i % 2:
                 delay = draw.uniform(0, 0.6 * seconds)  # what is recorded by now makes it end sooner
                 time.sleep(delay)
@@ -169,7 +182,7 @@ def measure(num_kills: int, *, seed: int, latency: float = 0.02) -> dict[str, An
             figures = {"recorded": len(known), "in_flight": len(lost), "asked_again": len(again)}
             kills.append({"moment": moment, **figures})
         before = Counter(asked)
-        finish(start(url, broken))
+        finish(start(url, broken, overrides))
         again = {key for key in known if asked[key] > before[key]}
         integrity = sqlite3.connect(broken / "calls.sqlite").execute("PRAGMA integrity_check").fetchone()[0]
         first, second = results(whole), results(broken)
@@ -190,22 +203,23 @@ def measure(num_kills: int, *, seed: int, latency: float = 0.02) -> dict[str, An
 def main() -> None:
     """Measure and print a page, or figures."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="of what is trained, in the place of ours")
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print figures only")
     parser.add_argument("--write", type=Path, help="the page to write")
     options = parser.parse_args()
-    found = measure(options.kills, seed=options.seed)
+    found = measure(options.kills, seed=options.seed, overrides=options.overrides)
     if options.json:
         print(json.dumps(found))
         return
-    page = report(found, options.kills, options.seed)
+    page = report(found, options.kills, options.seed, options.overrides)
     print(page)
     if options.write:
         options.write.write_text(page + "\n")
 
 
-def report(found: dict[str, Any], num_kills: int, seed: int) -> str:
+def report(found: dict[str, Any], num_kills: int, seed: int, overrides: Sequence[str]) -> str:
     """Return the page."""
     equal = ", ".join(f"{part} ({found['rows'][part]})" for part, same in found["equal"].items() if same)
     differ = ", ".join(part for part, same in found["equal"].items() if not same) or "nothing"
@@ -216,10 +230,11 @@ def report(found: dict[str, Any], num_kills: int, seed: int) -> str:
     lines = [
         "# Ten kills" if num_kills == 10 else f"# {num_kills} kills",
         "",
-        f"`python benchmarks/killed.py --kills {num_kills} --seed {seed} --write benchmarks/results/killed.md`",
+        f"`{command()}`",
         "",
-        "G-Designer trains on the simulated world behind a real socket (20 ms, 16 calls at a time), every reply is "
-        "recorded. SIGKILL comes, and the same command again; after the last one it runs to its end.",
+        ("What is named there runs" if overrides else "G-Designer trains")
+        + " on the simulated world behind a real socket (20 ms, 16 calls at a time), every reply is recorded. SIGKILL "
+        "comes, and the same command again; after the last one it runs to its end.",
         "",
         "| kill | moment | calls recorded by then | in flight, so asked again | recorded calls asked again |",
         "|---|---|---|---|---|",

@@ -1,13 +1,16 @@
 """What `gdesign serve` bears: many open connections at a steady rate, more than it can, and an endpoint that dies.
 
     python benchmarks/load.py
+    python benchmarks/load.py --designer agreement_cascade designer.num_agents=4 designer.quorum=3
 
-trains a small designer (or takes `--checkpoint`), starts `gdesign simulate --latency 50` and `gdesign serve` in
-processes of their own, and writes benchmarks/results/load.md. Requests are sent at their times whether or not earlier
-ones have been answered, each question once, over connections that stay open.
+trains a small designer (another by `--designer`, with its settings, or takes `--checkpoint`), starts `gdesign simulate
+--latency 50` and `gdesign serve` in processes of their own, and writes benchmarks/results/load.md. Requests are sent at
+their times whether or not earlier ones have been answered, each question once, over connections that stay open.
 
 The critical path of a reply is the number of calls on the longest chain of agents that waited for each other, times the
-latency of the endpoint; a reply can come no sooner.
+latency of the endpoint; a reply can come no sooner. Between two waves is what passes from the last word of those whom
+agents wait for to the moment when the first of these agents has the floor: what a policy takes to decide, with what is
+done for any design.
 """
 
 import argparse
@@ -18,16 +21,18 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import cycle, pairwise
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 from runner import ROOT, command
 
+from gdesign.export.schema import design_from_json
 from gdesign.tasks.synthetic import Synthetic
 
 LATENCY = 0.05
@@ -47,6 +52,7 @@ class Reply:
         seconds: Until the whole reply was there.
         status: Of HTTP; 0 where the connection broke.
         path: Calls on the critical path; 0 without an answer.
+        between: Seconds between one wave of agents and the next.
         clean: Whether it is an answer, or an error with the body that it should have.
     """
 
@@ -54,6 +60,7 @@ class Reply:
     seconds: float
     status: int
     path: int = 0
+    between: tuple[float, ...] = ()
     clean: bool = True
 
 
@@ -104,7 +111,10 @@ async def load(
                 return Reply(sent=due, seconds=time.perf_counter() - began - due, status=0, clean=False)
             taken = time.perf_counter() - began - due
             if response.status == 200:
-                return Reply(sent=due, seconds=taken, status=200, path=row["gdesign"]["critical_path"])
+                told = row["gdesign"]
+                return Reply(
+                    sent=due, seconds=taken, status=200, path=told["critical_path"], between=tuple(between_waves(told))
+                )
             clean = row.get("error", {}).get("code") == CLEAN.get(response.status)
             return Reply(sent=due, seconds=taken, status=response.status, clean=clean)
 
@@ -121,6 +131,17 @@ async def load(
     return replies, memory
 
 
+def between_waves(told: Mapping[str, Any]) -> Iterator[float]:
+    """Yield the seconds between each wave of a reply's agents and the next, where both spoke."""
+    design = design_from_json(told["design"])
+    if design.num_rounds > 1:
+        return
+    turns = {turn["agent"]: turn for turn in told["turns"] if not turn["silent"]}
+    waves = [spoke for wave in design.waves() if (spoke := [turns[i] for i in wave if i in turns])]
+    for before, after in pairwise(waves):
+        yield min(turn["start"] for turn in after) - max(turn["end"] for turn in before)
+
+
 def quantile(values: Sequence[float], q: float) -> float:
     """Return a quantile, by the nearest rank."""
     ordered = sorted(values)
@@ -134,6 +155,7 @@ def steady(replies: Sequence[Reply], memory: Sequence[float], *, rate: float, se
     taken = [r.seconds for r in answered]
     ratios = [r.seconds / (r.path * LATENCY) for r in answered if r.path]
     over = [t - p for t, p in zip(taken, paths, strict=True)]
+    between = [seconds for r in answered for seconds in r.between]
     rows = [
         "| | p50 | p95 | p99 | most |",
         "|---|---|---|---|---|",
@@ -144,7 +166,9 @@ def steady(replies: Sequence[Reply], memory: Sequence[float], *, rate: float, se
                 ("critical path, seconds", paths, ".3f"),
                 ("beyond the critical path, seconds", over, ".3f"),
                 ("answer / its own critical path", ratios, ".2f"),
+                (f"between two waves, seconds ({len(between):,} times)", between, ".4f"),
             )
+            if v
         ),
     ]
     ratio = quantile(taken, 0.95) / quantile(paths, 0.95)
@@ -244,6 +268,8 @@ async def measure(checkpoint: Path, options: argparse.Namespace) -> str:
         [
             "# What gdesign serve bears",
             "",
+            f"The designer served is `{options.designer}`.",
+            "",
             f"`{command()}`; {os.cpu_count()} cores, which the clients, the server and its endpoint share. The "
             f"endpoint is `gdesign simulate --latency {1000 * LATENCY:g}`. {__doc__.split(chr(10) * 2)[-1].strip()}",
             "",
@@ -269,6 +295,8 @@ def main() -> None:
     """Measure and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", type=Path, help="a run folder of the simulated world (default: trains one)")
+    parser.add_argument("--designer", default="joint", help="what is trained otherwise (joint)")
+    parser.add_argument("settings", nargs="*", metavar="designer.SETTING=VALUE", help="its settings")
     parser.add_argument("--rate", type=float, default=20.0, help="requests a second (20)")
     parser.add_argument("--seconds", type=float, default=60.0, help="of the steady load (60)")
     parser.add_argument("--connections", type=int, default=200, help="open connections (200)")
@@ -279,7 +307,9 @@ def main() -> None:
         checkpoint = options.checkpoint
         if checkpoint is None:
             checkpoint = Path(folder) / "run"
-            overrides = ("designer=joint", "learner=critic", "experiment=demo", "trainer.max_epochs=1")
+            learner = ("learner=critic",) if options.designer == "joint" else ()
+            named = (f"designer={options.designer}", *learner, *options.settings)
+            overrides = (*named, "experiment=demo", "trainer.max_epochs=1")
             subprocess.run([sys.executable, "train.py", *overrides, f"out={checkpoint}"], cwd=ROOT, check=True)
         page = asyncio.run(measure(checkpoint, options))
     options.out.write_text(page)

@@ -31,8 +31,8 @@ from gdesign.types import (
     Turn,
     Wave,
 )
+from gdesign.types.wave import VOTE
 
-VOTE = Decision(kind="vote")
 MAX_AGENTS = 1000
 """A policy that would ask more never stops."""
 

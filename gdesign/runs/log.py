@@ -8,8 +8,8 @@ what is not deployed), `step` and `weight` where there is one, `benchmark`, `tas
 `turns`: `[agent, round, answer]` for each. Outside training a turn goes on with its text and error, and
 the `question` is there too. Where they are not zero: `paid_usd` (of `usd`, what was asked live), `latency` (seconds of
 the slowest chain of calls; `seconds` is the time that passed here), `faults` (survived by asking again), `counted`
-(turns whose tokens were counted here), `agent_usd` (what of `usd` each agent took, to six digits) and `probability`
-(how likely the answer is right, as a policy held). Of a policy the `design` is what it came to.
+(turns whose tokens were counted here) and `agent_usd` (what of `usd` each agent took, to six digits). Of a policy the
+`design` is what it came to, and `probability`, where it said so, how likely it held the answer to be right.
 """
 
 import json
@@ -88,7 +88,6 @@ class RunsFile:
             "faults": outcome.faults,
             "counted": outcome.counted,
             "agent_usd": [float(f"{usd:.6g}") for usd in outcome.agent_usd] if any(outcome.agent_usd) else None,
-            "probability": None if run.probability is None else round(run.probability, 6),
         }
         return row | {
             "seed": run.seed,
@@ -98,6 +97,7 @@ class RunsFile:
             "label": None if outcome.label is None else str(outcome.label),
             "seconds": round(run.seconds, 6),
             **{name: value for name, value in seldom.items() if value},
+            **({} if run.probability is None else {"probability": round(run.probability, 6)}),
             "turns": turns,
         }
 

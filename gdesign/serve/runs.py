@@ -74,7 +74,7 @@ async def runs(work: Work, request: Request) -> Response:
     held.enter_context(work.admitted(request))
     try:
         if given is None:
-            proposal = await work.drafting.propose(asked.question, lam=asked.lam, max_usd=asked.max_usd)
+            proposal = await work.in_time(work.drafting.propose(asked.question, lam=asked.lam, max_usd=asked.max_usd))
         else:
             proposal = Proposal(question=asked.question, design=given, lam=work.model.usd_weight)
     except BaseException:

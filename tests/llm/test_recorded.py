@@ -10,8 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gdesign.agents.policies.agreement_cascade import agreement_cascade
 from gdesign.agents.pool import SOLVER
 from gdesign.errors import ConfigError, MissingDataError, PoolError, UnsupportedRequestError
+from gdesign.execute.adaptive import play
 from gdesign.execute.reward import account
 from gdesign.execute.run import run
 from gdesign.llm.recorded import TRANSITIONS, RecordedClient, recorded_pool
@@ -116,6 +118,24 @@ def test_where_only_scores_are_known_one_agent_gets_its_score(scores, pool):
 def test_where_only_scores_are_known_nobody_can_be_compared_or_heard(scores, pool, design):
     with pytest.raises(UnsupportedRequestError, match="designs of one agent"):
         outcome(design, 1, scores, pool)
+
+
+def test_where_only_scores_are_known_a_policy_is_refused_for_it_reads_answers(scores, pool):
+    policy = agreement_cascade([solver("small"), solver("large")])
+    with pytest.raises(UnsupportedRequestError, match="nobody knows who agrees with whom"):
+        asyncio.run(play(policy, task(1), pool=pool, llm=scores, extract=lambda task, text: text or None))
+
+
+@pytest.mark.parametrize("q", range(NUM_QUESTIONS))
+def test_a_policy_whose_agents_hear_nobody_is_exact_and_so_is_what_it_came_to(client, pool, q):
+    policy = agreement_cascade([solver("small"), solver("middle"), solver("large")])
+    done = asyncio.run(play(policy, task(q), pool=pool, llm=client, extract=lambda task, text: text or None))
+    weighed = account(done, grade=lambda task, answer: pytest.fail("scores are recorded"), pool=pool)
+    assert weighed == outcome(done.design, q, client, pool)
+    assert weighed.label is Label.EXACT
+    agree = q != 8 and answer(q, 0) == answer(q, 1)
+    assert weighed.calls == (2 if agree else 3)
+    assert weighed.score == float(right(q, 0) if agree or q == 8 else done.answer == "yes")
 
 
 def test_scores_alone_have_no_cost(folder):

@@ -46,6 +46,14 @@ def test_any_design_survives_a_line(tmp_path, design):
     assert design_from_json(row["design"]) == design
 
 
+@pytest.mark.parametrize("probability", [None, 0.0, 0.75])
+def test_a_line_says_how_likely_a_policy_held_its_answer_to_be_right(tmp_path, probability):
+    with RunsFile(tmp_path / "runs.jsonl") as runs:
+        runs.append(replace(RUN, probability=probability), OUTCOME, phase="test")
+    (row,) = read_runs(tmp_path / "runs.jsonl")
+    assert row.get("probability") == probability
+
+
 def test_lines_of_older_run_folders_are_read_as_those_of_today(tmp_path):
     """Their designs had a form of their own."""
     path = tmp_path / "runs.jsonl"

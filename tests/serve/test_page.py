@@ -13,7 +13,7 @@ import pytest
 from gdesign.api import load
 from gdesign.runs.log import RunsFile
 from gdesign.serve.app import Serving
-from tests.serve.folders import JOINT, SWARM, folder
+from tests.serve.folders import JOINT, POLICY, SWARM, folder
 from tests.serve.pretend import PAST, QUESTIONS, SCRIPT, pretending
 from tests.serve.serving import serving
 
@@ -599,6 +599,27 @@ def test_the_page_and_the_server_understand_each_other(visit, served, width):
         page.locator("#past-panel .answer .value").wait_for()
         assert page.locator("#past-panel [data-state=decided]").count() >= 1
     assert not overflows(page)
+
+
+@in_a_browser
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_team_that_goes_on_deciding_grows_and_says_why(visit, tmp_path, width):
+    path = folder(tmp_path / "a", designer=POLICY)
+    with serving(Serving(load(path), folder=path, simulated=True)) as url:
+        page = visit(url=url.removesuffix("v1"), width=width)
+        panel = design(page, QUESTIONS[0])
+        assert panel.locator(".team li").count() == 1
+        assert "first" in panel.locator(".tree").inner_text()
+        panel.get_by_role("button", name="Run this team").click()
+        panel.locator(".answer .value").wait_for()
+        waves = panel.locator(".waves li").all_inner_texts()
+        num = len(waves) - 1
+        assert num >= 2
+        assert waves[0].startswith("Wave 1, agent 1: the first is asked")
+        assert waves[-1].startswith("Stop")
+        assert panel.locator(".team li").count() == panel.locator(".message").count() == num
+        assert drawn(panel)
+        assert not overflows(page)
 
 
 @in_a_browser
