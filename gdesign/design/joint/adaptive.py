@@ -225,7 +225,7 @@ class Fitted:
     def _promising(self, kind: int, price: float, columns: Sequence[int]) -> list[int]:
         if len(columns) <= CHOICE:
             return list(columns)
-        prior = response._log_prior(torch.zeros(1)).exp()[0]
+        prior = response.log_prior(torch.zeros(1)).exp()[0]
         score = self.model.logit()[kind, list(columns)].sigmoid() @ prior
         usd = self.model.usd()[kind, list(columns)] @ prior
         prices = torch.tensor([0.0, 0.3, 1.0, 3.0])[:, None] * price

@@ -117,7 +117,7 @@ class Response:
 
     def prior(self, x: Float[Tensor, "B D"], kind: Int[Tensor, " B"]) -> Float[Tensor, "B Q"]:
         """Return the probability of each node before anybody was asked."""
-        return _log_prior((self.text(x, kind) * self.ease[kind]).sum(1)).exp()
+        return log_prior((self.text(x, kind) * self.ease[kind]).sum(1)).exp()
 
     def dearer(self, x: Float[Tensor, "B D"], kind: Int[Tensor, " B"]) -> Float[Tensor, " B"]:
         """Return how often as much as usual calls cost on each question, difficulty aside."""
@@ -145,7 +145,8 @@ class Response:
         return cls(**state)
 
 
-def _log_prior(mean: Float[Tensor, " B"]) -> Float[Tensor, "B Q"]:
+def log_prior(mean: Float[Tensor, " B"]) -> Float[Tensor, "B Q"]:
+    """Return the log-probability of each node where z has this mean."""
     return (LOG_WEIGHT - 0.5 * (Z - mean[:, None]) ** 2).log_softmax(1)
 
 
@@ -293,7 +294,7 @@ def fit(
             level["v"] + near["vk"],
             _log_concentration(level["e"]),
         )
-        loss = -(_log_prior((text * shift[kind]).sum(1)) + joint).logsumexp(1)
+        loss = -(log_prior((text * shift[kind]).sum(1)) + joint).logsumexp(1)
         penalty = sum((part**2).sum() for part in near.values()) + text_ridge * (shift**2).sum()
         penalty = penalty + 0.1 * (level["e"] ** 2).sum() + 0.1 * (level["v"] + 2).square().sum()
         adam.zero_grad()
@@ -364,7 +365,7 @@ def known(
     every = torch.arange(block.shape[1]).expand(block.shape)
     counts = Counts.of(block, answered.right, every, answered.seen, kind)
     joint = log_joint(counts, model.logit(), model.unreadable, model.log_concentration())
-    return (_log_prior((text * model.ease[kind]).sum(1)) + joint).softmax(1)
+    return (log_prior((text * model.ease[kind]).sum(1)) + joint).softmax(1)
 
 
 @torch.enable_grad()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gdesign.design.joint import planner, policy
-from gdesign.design.joint.response import LOG_WEIGHT, Response, Z, _log_prior
+from gdesign.design.joint.response import LOG_WEIGHT, Response, Z, log_prior
 
 RIGHT, SILENT = "right", None
 
@@ -36,7 +36,7 @@ def model(num_agents: int, *, seed: int = 0) -> Response:
 
 def prior(*means: float) -> torch.Tensor:
     """Return the nodes of questions of some ease."""
-    return _log_prior(torch.tensor(means)).exp()
+    return log_prior(torch.tensor(means)).exp()
 
 
 def everything(found: Response, nodes: torch.Tensor) -> list[tuple[float, tuple[str | None, ...], tuple[float, ...]]]:
@@ -190,7 +190,7 @@ def test_following_a_plan_on_known_answers_comes_to_its_value() -> None:
 
 
 def test_nodes_are_a_normal_distribution() -> None:
-    w = _log_prior(torch.tensor([0.5])).exp()[0]
+    w = log_prior(torch.tensor([0.5])).exp()[0]
     assert float(w @ Z) == pytest.approx(0.5, abs=1e-2)
     assert float(w @ (Z - 0.5) ** 2) == pytest.approx(1.0, abs=2e-2)
     assert float(LOG_WEIGHT[:4].exp().sum()) == pytest.approx(1.0)
