@@ -42,6 +42,8 @@ EXEMPT = {
     ): "is fitted to runs, not by gradients; its own tests plant one",
     ("tree_search", "each_estimators_mean_gradient_is_exact"): "has no parameters",
     ("tree_search", "a_planted_best_design_is_learned"): "is fitted to runs, not by gradients; its own tests plant one",
+    ("adaptive", "each_estimators_mean_gradient_is_exact"): "has no parameters; it is fitted and planned",
+    ("adaptive", "a_planted_best_design_is_learned"): "is fitted to answers, not a reward; its own tests plant one",
     ("router", "each_estimators_mean_gradient_is_exact"): "has no parameters; it is fitted in closed form",
     ("router", "a_planted_best_design_is_learned"): "is fitted to scores, not to a reward; its own tests plant a best",
 }
