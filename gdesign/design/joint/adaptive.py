@@ -37,7 +37,7 @@ SELDOM = 0.02
 """Answers of a form that is right less often than this count as unreadable."""
 ENOUGH = 20
 """How often a form must have been seen for that."""
-MANY = 100
+MANY = 50
 """Training questions from which on a domain of a benchmark is a kind of its own."""
 CHOICE = 32
 """How many agents are looked at where a pool is chosen; of more, those that are worth most alone at some price."""
