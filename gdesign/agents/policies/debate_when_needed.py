@@ -14,7 +14,7 @@ from gdesign.types import Agent, Decision, Move, Stop, Task, Turn, Wave
 
 @dataclass(frozen=True, kw_only=True)
 class DebateWhenNeeded:
-    """Asks agents at once; while they do not agree, all are asked again and hear what all said before. Then they vote.
+    """Asks agents at once; while they do not agree, all are asked again and hear what the others said. Then they vote.
 
     Attributes:
         agents: Who debates.
@@ -36,9 +36,9 @@ class DebateWhenNeeded:
             return Stop(decision=vote, reason="all agree")
         if total == n * self.num_rounds:
             return Stop(decision=vote, reason=f"{num} of {n} agree after {self.num_rounds} rounds")
-        heard = tuple(range(total - n, total))
+        others = tuple(tuple(j for j in range(total - n, total) if j != total - n + i) for i in range(n))
         reason = f"{num} of {n} agree, so they hear each other" if num > 1 else "all differ, so they hear each other"
-        return Wave(agents=self.agents, hears=(heard,) * n, reason=reason, otherwise=vote)
+        return Wave(agents=self.agents, hears=others, reason=reason, otherwise=vote)
 
 
 def debate_when_needed(agents: Sequence[Agent], *, num_rounds: int = 2) -> DebateWhenNeeded:
