@@ -49,6 +49,7 @@ METHODS: Mapping[str, tuple[bool, tuple[str, ...]]] = {
     "words, one way (control)": (True, ("designer=tfidf", "text=words")),
     "length, one way (control)": (True, ("designer=length", "text=length")),
     "evidence": (True, ("designer=evidence", "designer.shapes=[single,vote,cascade]")),
+    "adaptive": (True, ("designer=adaptive",)),
     "critic": (True, ("designer=critic", *PLAIN, *BOTH, *FEW)),
     "joint": (True, ("designer=joint", *PLAIN, "designer.num_probes=null", *BOTH, *FEW)),
     "cascade_router": (False, ("designer=cascade_router", "designer.modes=[single,vote]", *FEW)),

@@ -37,12 +37,14 @@ SELDOM = 0.02
 """Answers of a form that is right less often than this count as unreadable."""
 ENOUGH = 20
 """How often a form must have been seen for that."""
-MANY = 100
+MANY = 50
 """Training questions from which on a domain of a benchmark is a kind of its own."""
 CHOICE = 32
 """How many agents are looked at where a pool is chosen; of more, those that are worth most alone at some price."""
 DIGITS = 6
 """That a policy keeps of probabilities and costs, so that it does not depend on what else was planned with it."""
+TABLES = 16
+"""Tables of states that are kept; one of eight agents takes 80 MB."""
 CHUNK = 32
 """Questions planned at once; bounds the memory that takes."""
 
@@ -172,9 +174,12 @@ class Fitted:
     def plan(self, x: Float[Tensor, "B D"], kind: int, price: float, columns: Sequence[int]) -> Planned:
         """Return what is planned for questions of a kind."""
         pool = self.pool(kind, price, columns)
-        if (kind, pool) not in self._tables:
-            self._tables[kind, pool] = planner.table(self.model, kind, pool, max_calls=self.settings.max_calls)
-        known = self._tables[kind, pool]
+        known = self._tables.pop((kind, pool), None)
+        if known is None:
+            known = planner.table(self.model, kind, pool, max_calls=self.settings.max_calls)
+        self._tables[kind, pool] = known
+        if len(self._tables) > TABLES:
+            del self._tables[next(iter(self._tables))]  # the one that was not used for longest
         some = torch.full((len(x),), kind)
         prior, dearer = self.model.prior(x, some), self.model.dearer(x, some)
         if self.settings.max_waves is None:
