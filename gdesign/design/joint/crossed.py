@@ -83,7 +83,8 @@ class Crossed:
         prior = prior + HARDNESS**0.5 * normal(num, 1)
         replies = prior[seen] + NOISE**0.5 * normal(int(seen.sum()))
         level = scores[seen].double().mean()
-        return (prior + self._told(scores[seen].double() - level - replies, seen) + level).to(scores)
+        drawn: Tensor = prior + self._told(scores[seen].double() - level - replies, seen) + level
+        return drawn.to(scores)
 
     @cached_property
     def _roots(self) -> list[Tensor]:
