@@ -73,6 +73,8 @@ VARIANTS = {
     ("tfidf", "text_dim"),
     ("tfidf", "idf"),
     ("single", "num_agents"),
+    ("adaptive_self_consistency", "num_agents"),
+    ("debate_when_needed", "num_agents"),
     ("macnet", "repeat"),
 }
 """Settings that a YAML sets otherwise than its constructor would, on purpose."""
