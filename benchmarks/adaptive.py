@@ -714,8 +714,8 @@ def main() -> None:
         "",
         "Of the settings, ridge was chosen among 0.3, 1 and 3 by two folds within the training halves of three seeds "
         "(mean utility .764, .764, .766; 30 instead of 10 for text_ridge .763; forms of answers left aside .764). The "
-        "other settings are those of a first attempt on these data, which tried things on such halves too. With ridge 1 "
-        "the test halves had been looked at once before that (+.0111).",
+        "other settings are those of a first attempt on these data, which tried things on such halves too. With "
+        "ridge 1 the test halves had been looked at once before that (+.0111).",
         "",
         *runs,
         "",
