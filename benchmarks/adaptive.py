@@ -705,8 +705,8 @@ def main() -> None:
         "Trained on all questions outside the lock-box, tested on the lock-box."
         if args.lockbox
         else f"Mean ± standard deviation over {args.seeds} random halves outside the lock-box, those of frontier.md; "
-        "the halves overlap, so the spread is no standard error. adaptive is fitted once a half, for all prices and all "
-        "waves."
+        "the halves overlap, so the spread is no standard error. adaptive is fitted once a half, for all prices and "
+        "all waves."
     )
     parts = [
         f"# Policies that go on deciding, on recorded answers{', the lock-box' if args.lockbox else ''}",
