@@ -10,6 +10,7 @@ from gdesign.report.compare import Comparison, Metric, compare, find_baseline, r
 from gdesign.report.curves import learning, validations
 from gdesign.report.document import HAS_MATPLOTLIB, Block, Folded, Items, Part, Picture, Report, Table, Text, write
 from gdesign.report.folders import Evaluation, Incomplete, find_evaluations, look_at, read_evaluation
+from gdesign.report.paths import paths
 from gdesign.report.sections import (
     beside,
     commands,
@@ -73,6 +74,7 @@ def write_page(folder: Path, *, stopped: str | None = None) -> Path:
             "Score against cost": _score_against_cost(_with_others(evaluation)),
             "Learning": _learning(folder),
             "Tasks": tasks(evaluation, tally),
+            "Paths": paths(tally, "reliability.png"),
             "Designs": designs(tally, "designs.png"),
         }
         repeat = f"python eval.py {typed('checkpoint', folder)} split={summary['split']}"

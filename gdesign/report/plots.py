@@ -166,6 +166,19 @@ def training_curve(
     _save(figure, out)
 
 
+def reliability(held: Sequence[float], right: Sequence[float], share: Sequence[float], out: Path | BinaryIO) -> None:
+    """Draw how often answers were right by how probable that was held; larger points are of more answers."""
+    figure = _figure(4.4, 4.2)
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color=INK, linewidth=0.9, linestyle="--", label="as sure as right")
+    axes.plot(held, right, color=COLOURS[0], linewidth=0.9, alpha=0.5)
+    axes.scatter(held, right, s=[20 + 400 * s for s in share], color=COLOURS[0], label="answers", zorder=3)
+    axes.set(xlabel="probability held", ylabel="score", xlim=(0, 1), ylim=(0, 1.02))
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, loc="upper left")
+    _save(figure, out)
+
+
 def _plain(text: str) -> str:
     """Return what draws a text as it stands: no dollars begin mathematics, and what no SVG can hold is marked."""
     return NO_XML.sub("\N{REPLACEMENT CHARACTER}", text).replace("$", r"\$")
