@@ -75,7 +75,7 @@ def _calibration(lines: Sequence[Line], file: str) -> list[Block]:
     error = sum(s * abs(h - r) for s, h, r in zip(share, held, right, strict=True))
     return [
         Text(
-            f"How sure it was of the answers that it took, beside how often they were right: on average {error:.3f} apart."
+            f"How sure it was of the answers it took, beside how often they were right: {error:.3f} apart on average."
         ),
         Picture(file=file, says="reliability", draw=lambda out: plots.reliability(held, right, share, out)),
     ]
