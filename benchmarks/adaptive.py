@@ -352,7 +352,7 @@ def cascade_routing(record: "Record", rows: Tensor, weight: Tensor, *, fitted: "
         names = [task.partition(":")[0] for task in asked_of.tasks]
         data = answered(asked_of, fitted.sort(names, asked_of.x), fitted.malformed)
         block = torch.where((data.block < 0) & model.blank[data.kind][:, None], 1 << 14, data.block)
-        return data, block, model.text(data.x, data.kind)
+        return data, block, model.text(data.x, data.kind).float()
 
     def features(text: Tensor, same: Tensor, ran: Tensor) -> tuple[Tensor, Tensor]:
         """Return features of each LLM once it answered, and before, B M F each."""
@@ -398,7 +398,7 @@ def cascade_routing(record: "Record", rows: Tensor, weight: Tensor, *, fitted: "
             everyone = torch.ones_like(ran)
             full = torch.einsum("bmf,mf->bm", features(text[own], same, everyone)[0], beta[0]).sigmoid()
             before = torch.einsum("bmf,mf->bm", features(text[own], same, torch.zeros_like(ran))[1], beta[1]).sigmoid()
-            cost = data.usd[own][:, pool].mean(0)
+            cost = data.usd[own][:, pool].mean(0).float()
             learned[k, price] = pool, beta, (full - before).std(0), cost
 
     def method(some: Tensor) -> list[Came]:
