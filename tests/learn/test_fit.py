@@ -321,7 +321,7 @@ def test_what_training_cost_is_the_same_however_often_it_was_stopped_and_said_ag
             assert cost[name] == pytest.approx(straight[name]), name
         assert 0 < cost["paid_usd"] <= straight["paid_usd"] * (1 + 1e-9)  # of runs that were broken off nothing is told
         assert straight["seconds"] > 0.05
-        assert 0.6 < cost["seconds"] / straight["seconds"] < 1.6
+        assert 0.3 < cost["seconds"] / straight["seconds"] < 3  # loosely: tests run beside each other
 
 
 def test_the_best_recorded_design_of_each_task_is_imitated(tmp_path):
