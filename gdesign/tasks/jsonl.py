@@ -160,8 +160,10 @@ class JSONL:
             return text or None
         if (suite := self._suites.get(task.id)) is not None:
             return program(text, suite.names)
-        grader = self._grader.get(task.id, "exact")
-        return exact(text, sentence=False) if grader == "exact" and self._sentences else read(text, grader, task.options)
+        kind = self._grader.get(task.id, "exact")
+        if kind == "exact" and self._sentences:
+            return exact(text, sentence=False)
+        return read(text, kind, task.options)
 
     def grade(self, task: Task, answer: str) -> float:
         """Return 1 for the right answer, else 0."""
