@@ -226,7 +226,7 @@ def _entry(data: object, where: str, required: Mapping[str, Any], optional: Mapp
         raise PoolError(f"{where} lacks {missing[0]}; add it")
     for key, value in data.items():
         if not isinstance(value, kinds[key]) or isinstance(value, bool):
-            expected = "a text" if kinds[key] is str else "a list" if kinds[key] is list else "a number"
+            expected = {str: "a text", list: "a list", int: "a whole number"}.get(kinds[key], "a number")
             raise PoolError(f"{where}: {key} is {_shown(value)}; expected {expected}")
         if key == "name" and not value.strip():
             raise PoolError(f"{where}: name is empty; give one")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 import yaml
@@ -122,18 +123,20 @@ def read_prompts(path: str | Path) -> Mapping[str, Any]:
         raise MissingDataError(f"there is no file of prompts {path}; gdesign/agents/prompts.yaml shows what one holds")
     try:
         data = yaml.safe_load(text_of(path))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none, brackets by the thousand
         raise PoolError(f"{path} is not YAML: {error}; mend the line it names") from None
     words = _replaced(PROMPTS, {} if data is None else data, str(path))
     if words["place"] not in PLACES:
         raise PoolError(f"{path}: place is {words['place']!r}; expected {' or '.join(PLACES)}")
-    for name, text in words["turns"].items():
+    for name, own in PROMPTS["turns"].items():
+        fields = [field for _, field, _, _ in Formatter().parse(own) if field]
         try:
-            text.format(why="", wrong="", report="")
-        except (LookupError, ValueError):
+            if fields:  # else braces are braces
+                words["turns"][name].format(**dict.fromkeys(fields, ""))
+        except (LookupError, ValueError, AttributeError):
             raise PoolError(
-                f"{path}: turns: {name} has braces that name nothing; there are {{why}}, {{wrong}} and {{report}}, and "
-                "{{ and }} for others"
+                f"{path}: turns: {name} has braces that name nothing; there are "
+                f"{' and '.join(f'{{{field}}}' for field in fields)}, and {{{{ and }}}} for others"
             ) from None
     return words
 

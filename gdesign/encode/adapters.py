@@ -79,7 +79,7 @@ class Adapters(nn.Module):
         if not self._work:
             return None
         (x,) = args
-        return out + self._scale * linear(linear(x, self.down[i].to(x.device)), self.up[i].to(x.device))
+        return out + self._scale * linear(linear(x, self.down[i].to(x)), self.up[i].to(x))
 
 
 class Adaptable(CachedEncoder):

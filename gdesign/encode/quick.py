@@ -18,9 +18,13 @@ def _import() -> None:
     away = {name: module for name, module in away.items() if name not in sys.modules}
     if not hasattr(torch, "__getattr__"):  # of a torch that does not bring its compiler when it is asked for
         away.pop(_COMPILER, None)
+    before = set(sys.modules)
     sys.modules |= away  # type: ignore[arg-type]  # None: cannot be imported
     try:
         import torch_geometric.nn  # noqa: F401
+    except (ImportError, AttributeError):  # a version that uses them on import: whoever imports it next gets them
+        for name in [name for name in sys.modules if name.split(".")[0] == "torch_geometric" and name not in before]:
+            del sys.modules[name]
     finally:
         for name in away:
             del sys.modules[name]

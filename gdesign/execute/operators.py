@@ -18,7 +18,7 @@ from dataclasses import replace
 from gdesign.agents.prompt import fitted, quoted, words_of
 from gdesign.errors import LLMError, UnsupportedRequestError
 from gdesign.sandbox import Result, Sandbox
-from gdesign.tasks.answers.marked import after_cue, stated
+from gdesign.tasks.answers.marked import after_cue, failure, stated
 from gdesign.tasks.answers.programs import parsed, program, uses, without_programs
 from gdesign.tasks.answers.thoughts import without_thoughts
 from gdesign.tasks.base import Benchmark, RunsPrograms
@@ -168,7 +168,7 @@ def _failed(text: str, why: str, wrong: str) -> str:
     """Return what an agent says whose program failed: quoted, for no number of a program that failed is an answer."""
     beside = without_programs(text)
     guess = stated(beside) or after_cue(beside)
-    words = f"{quoted(text)}\n\nThe program does not work ({why}):\n{quoted(wrong)}"
+    words = f"{quoted(text)}\n\n{failure(why)}\n{quoted(wrong)}"
     return f"{words}\n\nAnswer: {guess}" if guess else words
 
 

@@ -166,7 +166,7 @@ def agrees(reference: str, answer: str, grader: str, options: Sequence[str]) -> 
         gold, words = exact(reference, sentence=False), exact(answer, sentence=False)
         if gold is None or words is None:
             return False
-        within = grader == "contains" and re.search(rf"(?<!\w){re.escape(gold)}(?!\w)", words) is not None
+        within = grader == "contains" and _whole(gold).search(words) is not None
         return within or same_text(gold, words)
     if grader == "formula":
         gold = read(_reply(reference, grader), grader, options)
@@ -175,6 +175,13 @@ def agrees(reference: str, answer: str, grader: str, options: Sequence[str]) -> 
     if right is None or said is None:
         return False
     return right == said
+
+
+def _whole(words: str) -> re.Pattern[str]:
+    """Return where a text stands as whole words, and no number within another (5 in 1.5, 5,000 or -5)."""
+    before = r"(?<!\w)(?<!\d[.,])(?<!(?<!\w)[-\u2212])" if words[0].isdigit() else r"(?<!\w)"
+    after = r"(?!\w)(?![.,]\d)" if words[-1].isdigit() else r"(?!\w)"
+    return re.compile(before + re.escape(words) + after)
 
 
 def _reply(reference: str, grader: str) -> str:

@@ -14,7 +14,8 @@ from typing import Any
 from gdesign.errors import ConfigError, DataError
 from gdesign.files import read_jsonl
 from gdesign.sandbox import Sandbox
-from gdesign.tasks.answers import program
+from gdesign.tasks.answers import exact, program
+from gdesign.tasks.answers.texts import is_sentence
 from gdesign.tasks.base import VALIDATION, Split, agrees, check_split, draws, first, normalised, read, why_unfit
 from gdesign.tasks.data import existing
 from gdesign.tasks.programs import Suite, grader
@@ -93,6 +94,7 @@ class JSONL:
         self._where: dict[str, str] = {}
         self._suites: dict[str, Suite] = {}
         self._sound: set[str] = set()
+        self._sentences = False
         self._unused: dict[str, str] = {}
         self._tested_in = Sandbox() if sandbox is None else sandbox
         self._run = grader(self._tested_in)
@@ -151,13 +153,17 @@ class JSONL:
     def extract(self, task: Task, text: str) -> str | None:
         """Return what the question's grader reads; the text itself if it was recorded, None if that is empty.
 
-        A question that is in no file is read by `exact`.
+        A question that is in no file is read by `exact`. Where an answer in the files is a sentence itself, `exact`
+        reads sentences whole: `All men are mortal` and `Some men are mortal` are two answers.
         """
         if self.recorded:
             return text or None
         if (suite := self._suites.get(task.id)) is not None:
             return program(text, suite.names)
-        return read(text, self._grader.get(task.id, "exact"), task.options)
+        kind = self._grader.get(task.id, "exact")
+        if kind == "exact" and self._sentences:
+            return exact(text, sentence=False)
+        return read(text, kind, task.options)
 
     def grade(self, task: Task, answer: str) -> float:
         """Return 1 for the right answer, else 0."""
@@ -208,6 +214,7 @@ class JSONL:
         else:
             raise DataError(f"{where}: the grader code needs tests, a text such as 'assert f(1) == 2'; got {tests!r}")
         self._grader[task.id], self._where[task.id] = kind, where
+        self._sentences |= kind == "exact" and is_sentence(task.answer)
         return replace(task, wants_program=kind == "code")
 
 

@@ -204,7 +204,10 @@ def test_words_of_a_users_own_replace_those_that_they_name(tmp_path):
         ("operators: {prayer: Pray.}", "operators has the unknown key 'prayer'; expected answer, cot"),
         ("forms: Shout.", "forms is 'Shout.'; expected a mapping with any of words, program"),
         ("titles: {heard: 3}", "heard is '3'; expected a text"),
-        ("turns: {improve: 'As {json}.'}", "improve has braces that name nothing; there are {why}, "),
+        ("turns: {program_failed: 'As {json}.'}", "braces that name nothing; there are {why} and {wrong}, and "),
+        ("turns: {repair: 'As {report.x}.'}", "repair has braces that name nothing; there are {report}"),
+        ("turns: {repair: 'Since {why}.'}", "repair has braces that name nothing; there are {report}"),
+        ("place: 2020-13-45", "is not YAML"),
         ("[", "is not YAML"),
     ],
 )

@@ -201,6 +201,18 @@ def test_the_last_layers_of_real_encoders_can_be_trained(make):
     assert all(p.grad is None for p in model.module.parameters())
 
 
+def test_a_model_of_half_precision_can_be_trained():
+    model = Layers()
+    model.module.to(torch.bfloat16)
+    encoder = bend(trainable(model, num_layers=1))
+    x = torch.ones(1, 32, dtype=torch.bfloat16)
+    with encoder.adapters.at_work():
+        said = model.module.layers[-1](x)
+    assert said.dtype == torch.bfloat16
+    said.sum().backward()
+    assert encoder.adapters.up[0].grad.dtype == torch.float32
+
+
 LAWS = (
     laws.probabilities_of_all_designs_sum_to_one,
     laws.a_draft_knows_the_probability_of_its_designs,

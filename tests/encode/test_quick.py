@@ -1,7 +1,10 @@
+import os
 import subprocess
 import sys
 
 import pytest
+
+from gdesign.encode import quick
 
 ABSENT = """
 import sys
@@ -18,12 +21,22 @@ import transformers
 """
 
 
-def said(code):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+def said(code, **environment):
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | environment)
+    return done.stdout.strip()
 
 
 def test_what_takes_long_to_import_and_is_not_used_is_not_imported():
     assert said(ABSENT) == ""
+
+
+def test_a_version_that_needs_on_import_what_is_kept_away_gets_it(tmp_path):
+    for name, text in (("torch_geometric", ""), ("torch_geometric/nn", "import transformers"), ("transformers", "")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(text)
+    code = f"import runpy; runpy.run_path({quick.__file__!r}); import torch_geometric.nn; print('imported')"
+    assert said(code, PYTHONPATH=str(tmp_path)) == "imported"
 
 
 @pytest.mark.slow

@@ -117,7 +117,7 @@ def test_a_program_that_ends_with_an_expression_prints_its_value(tools):
 def test_no_number_of_a_program_that_failed_is_its_answer(source, reader, dress, tools):
     says = [dress.format(source)] * 2
     turn, asked = turn_of("program", SUM, *says, tools=tools, read=lambda task, text: read(text, reader, ()))
-    assert turn.answer in (None, "the program does not work (error):", "the program does not work (nothing printed):")
+    assert turn.answer is None  # so that two who fail do not agree
     assert "does not work" in turn.reply.text
     assert len(asked) == 2
 

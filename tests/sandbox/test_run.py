@@ -129,6 +129,10 @@ def test_as_a_notebook_a_program_shows_its_last_value_where_it_prints_nothing(bo
     assert (result.why, result.stdout) == ("ok", printed)
 
 
+def test_what_a_notebook_prints_as_bytes_is_printed(box):
+    assert box.run("import sys\nsys.stdout.buffer.write(b'42\\n')", notebook=True).stdout == "42\n"
+
+
 def test_a_script_shows_no_value_and_a_notebook_fails_as_a_script_does(box):
     assert box.run("5").stdout == ""
     for program in ("def f():\n    return 1 / 0\n\n\nf()", "1 +", "raise SystemExit(3)", "x = 1\nx.y"):

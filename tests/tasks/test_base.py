@@ -176,3 +176,25 @@ def test_one_sentence_answers_a_text():
 )
 def test_a_text_may_be_contained_in_what_a_reply_states(reply, right):
     assert agrees("Lima", read(reply, "contains", ()), "contains", ()) == right
+
+
+@pytest.mark.parametrize(
+    ("reference", "reply", "right"),
+    [
+        ("5", "It is 5.", True),
+        ("5", "1.5", False),
+        ("5", "5.7", False),
+        ("5", "5,000 people", False),
+        ("5", "-5", False),
+        ("-5", "It is -5 today", True),
+        ("1999", "from 1998-1999", True),
+        ("5", "5, or so", True),
+    ],
+)
+def test_a_number_is_not_contained_in_another(reference, reply, right):
+    assert agrees(reference, read(reply, "contains", ()), "contains", ()) == right
+
+
+def test_options_that_are_sentences_are_told_apart():
+    options = ("All men are mortal.", "Some men are mortal.", "No men are mortal.")
+    assert [read(option, "choice", options) for option in options] == ["A", "B", "C"]

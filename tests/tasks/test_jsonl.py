@@ -213,6 +213,13 @@ def test_a_question_is_graded_by_what_its_answer_is(write, values, reply, score)
     assert "None" not in (task.answer, task.domain, *task.options)
 
 
+def test_where_an_answer_is_a_sentence_replies_are_read_whole(write):
+    own = JSONL(train=write("a", line(answer="All men are mortal.")), test=write("b", line(id="9", question="Who?")))
+    (task,) = own.load("train")
+    assert own.grade(task, own.extract(task, "All men are mortal.")) == 1
+    assert own.grade(task, own.extract(task, "Some men are mortal.")) == 0
+
+
 def test_a_file_may_be_a_list_in_another_encoding(tmp_path, write):
     path = tmp_path / "a.json"
     path.write_bytes(json.dumps([line(), line(id="2", question="Wer? \ud83d")], indent=1).encode("utf-16"))

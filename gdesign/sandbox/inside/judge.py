@@ -118,20 +118,23 @@ def _as_notebook(source: str, names: dict[str, Any]) -> bool:
     if not isinstance(last, _ast.Expr) or (isinstance(last.value, _ast.Constant) and type(last.value.value) is str):
         return False
 
-    class Watched(io.TextIOWrapper):
+    class Watched(io.FileIO):
         silent = True
 
-        def write(self, text: str) -> int:
+        def write(self, data: Any) -> int:
             Watched.silent = False
-            return super().write(text)
+            return super().write(data)
 
     system: Any = sys
-    system.stdout = system.__stdout__ = Watched(system.stdout.detach(), encoding="utf-8", errors="replace")
+    out = io.TextIOWrapper(io.BufferedWriter(Watched(1, "wb", closefd=False)), encoding="utf-8", errors="replace")
+    system.stdout = system.__stdout__ = out
     before = _ast.Module(tree.body[:-1], [])
     exec(compile(before, "program.py", "exec", dont_inherit=True), names)
     value = eval(compile(_ast.Expression(last.value), "program.py", "eval", dont_inherit=True), names)
+    out.flush()
     if Watched.silent and value is not None:
-        system.__stdout__.write(f"{value}\n")
+        out.write(f"{value}\n")
+        out.flush()
     return True
 
 

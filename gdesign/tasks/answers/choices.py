@@ -264,7 +264,7 @@ def _plain(part: str) -> str:
 
 @lru_cache(maxsize=1024)  # options are compared with every reply
 def _folded(text: str) -> str:
-    folded = (exact(_plain(text)) or "").strip(" .,;:!?()[]")
+    folded = (exact(_plain(text), sentence=False) or "").strip(" .,;:!?()[]")
     return re.sub(r"^(?:an?|the) (?=\w)", "", folded)
 
 

@@ -69,10 +69,11 @@ def own_words(text: str) -> str:
     """Return what a reply itself says: no thoughts, no quoted lines (`> `), nothing behind a question of its own.
 
     Agents get quoted what others said, and some repeat it: an answer that stands in a quote is not theirs. All
-    of a text counts if it is all quoted. A prompt of Python (`>>>`) is no quote, nor are lines that begin with `>>`
+    of a text counts if it is all quoted. That a program failed (`failure`) is no answer, so two whose programs fail do
+    not agree. A prompt of Python (`>>>`) is no quote, nor are lines that begin with `>>`
     unless they stand in a quote.
     """
-    text = _without_quotes(without_thoughts(_PADDING.sub(" ", text)))
+    text = _FAILED.sub("", _without_quotes(without_thoughts(_PADDING.sub(" ", text))))
     questions = sorted((*_ASKED.finditer(text), *_TURN.finditer(text)), key=re.Match.start)
     if questions:
         marks = [m.start() for m in (*_lines(text), *_OTHER_MARK.finditer(text))] + [at for at, _ in _cues(text)]
@@ -84,6 +85,12 @@ def own_words(text: str) -> str:
     return text
 
 
+def failure(why: str) -> str:
+    """Return the line that says of a program that it failed."""
+    return f"The program does not work ({why}):"
+
+
+_FAILED = re.compile(rf"^{re.escape(failure('WHY')).replace('WHY', '[^)]*')}$", re.MULTILINE)
 _OTHER_MARK = re.compile(r"^[ \t]*####[ \t]*\S|\\f?boxed|</answer>", re.IGNORECASE | re.MULTILINE)
 
 

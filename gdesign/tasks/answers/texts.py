@@ -53,6 +53,12 @@ def exact(text: str, *, sentence: bool = True) -> str | None:
     return words or None
 
 
+def is_sentence(text: str) -> bool:
+    """Return whether `exact` would read a text, as the sentence that it may be, as less than all of it."""
+    text = f"{text[:1].upper()}{text[1:].removesuffix('.')}."
+    return exact(text) != exact(text, sentence=False)
+
+
 def _first_sentence(said: str) -> str:
     """Return what is said up to a full stop that ends no initial and no title (`J. K. Rowling`, `Dr. No`)."""
     for stop in _STOP.finditer(said):
@@ -64,9 +70,16 @@ def _first_sentence(said: str) -> str:
 def _said_of_subject(text: str) -> str | None:
     """Return what one sentence says of its subject, behind its last `is`; None where the text is none or denies it."""
     said = _SENTENCE.fullmatch(text.strip())
-    return said["of"] if said and _first_sentence(said[0]) == said[0] else None
+    if said is None or _first_sentence(said[0]) != said[0] or _DENIES.search(said[0], 0, said.start("of")):
+        return None
+    return said["of"]
 
 
+_DENIES = re.compile(
+    r"\b(?:no(?!,)|not|none|nobody|nothing|neither|nor|never|hardly|cannot|if|unless|whether"
+    r"|false|untrue|wrong|incorrect|unlikely|impossible|doubt\w*|den(?:y|ies)|disagree\w*)\b|n['\u2019]t\b",
+    re.IGNORECASE,
+)
 _SENTENCE = re.compile(
     r"(?=[^\W\d_a-z])[^\n?:]{2,150}\b(?:is|are|was|were)[ ]+"
     r"(?!(?:not|no|never|un\w+|that|because|what|which|whether|when|where|how|why|as|in|on|at|of|to|for|from|by)\b)"
