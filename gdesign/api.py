@@ -28,7 +28,7 @@ from gdesign.runs.checkpoint import BEST, assemble
 from gdesign.runs.config import read_config, refuse_unnamed_endpoints
 from gdesign.runs.standing import deployed
 from gdesign.sandbox import Sandbox
-from gdesign.tasks.base import Benchmark
+from gdesign.tasks.base import Benchmark, WantsPrograms
 from gdesign.types import Agent, AgentPool, Branch, Design, Foreseeing, Outcome, Play, Run, Task
 
 Kind = Literal["single", "chain", "complete"]
@@ -332,7 +332,11 @@ class Model:
         """
         made = self._executor
         benchmark, llm, tools = await asyncio.to_thread(self.executor) if made is None else made
-        task = replace(self._seen(""), question=proposal.question if context is None else context)
+        task = replace(
+            self._seen(""),
+            question=proposal.question if context is None else context,
+            wants_program=isinstance(benchmark, WantsPrograms) and benchmark.wants_programs,
+        )
         done = await play(
             proposal.design,
             task,

@@ -1,4 +1,5 @@
 import asyncio
+import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from gdesign.llm.cost import Allowance
 from gdesign.runs.checkpoint import BEST, assemble, save
 from gdesign.runs.config import read_config
 from gdesign.tasks.synthetic import Synthetic
-from gdesign.types import Agent, Label
+from gdesign.types import Agent, Label, Reply, Usage
 from tests import worlds
 from tests.llm.chat_server import chat_server
 from tests.serve.folders import SWARM, folder, lost
@@ -172,6 +173,24 @@ def test_turns_are_told_as_they_end(model):
     turns = []
     answer = asyncio.run(model.execute(model.standard(QUESTIONS[0], kind="chain"), on_turn=turns.append))
     assert turns == list(answer.run.turns)
+
+
+def test_agents_that_were_trained_to_write_programs_are_asked_for_programs(tmp_path):
+    asked = []
+
+    async def client(request):
+        asked.append(request.messages[0].content)
+        return Reply(
+            text="```python\nf = abs\n```", usage=Usage(prompt_tokens=1, completion_tokens=1), label=Label.LIVE
+        )
+
+    for name in ("train", "test"):
+        line = {"id": name, "question": f"{name}?", "answer": "def f(x): return x", "tests": "assert f(1) == 1"}
+        (tmp_path / name).write_text(json.dumps(line) + "\n")
+    task = {"_target_": "gdesign.tasks.jsonl.JSONL", "train": str(tmp_path / "train"), "test": str(tmp_path / "test")}
+    answer = gdesign.load(folder(tmp_path / "a", task=task), llm=client).ask("Write f.")
+    assert all("End with the whole program in one ```python block." in system for system in asked)
+    assert answer.answer == "f = abs"
 
 
 def test_questions_are_kept_in_no_file(model, run_folder):

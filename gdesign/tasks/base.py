@@ -49,6 +49,16 @@ class RunsPrograms(Protocol):
     sandbox: Sandbox | None
 
 
+@runtime_checkable
+class WantsPrograms(Protocol):
+    """A benchmark that knows whether all its answers are programs, so that a new question wants one too."""
+
+    @property
+    def wants_programs(self) -> bool:
+        """Whether all answers are programs."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Published(ABC):
     """What published benchmarks share: whether their answers are recorded, and how their questions are split.

@@ -125,6 +125,11 @@ class JSONL:
                         "leave it out of one of them"
                     )
 
+    @property
+    def wants_programs(self) -> bool:
+        """Whether all answers are programs."""
+        return len(self._suites) == len(self._grader)
+
     def load(self, split: Split) -> list[Task]:
         """Return the tasks of a split.
 
@@ -153,13 +158,16 @@ class JSONL:
     def extract(self, task: Task, text: str) -> str | None:
         """Return what the question's grader reads; the text itself if it was recorded, None if that is empty.
 
-        A question that is in no file is read by `exact`. Where an answer in the files is a sentence itself, `exact`
-        reads sentences whole: `All men are mortal` and `Some men are mortal` are two answers.
+        A question that is in no file is read by `exact`, or as a program where all others are. Where an answer in the
+        files is a sentence itself, `exact` reads sentences whole: `All men are mortal` and `Some men are mortal` are
+        two answers.
         """
         if self.recorded:
             return text or None
         if (suite := self._suites.get(task.id)) is not None:
             return program(text, suite.names)
+        if task.id not in self._grader and self.wants_programs:
+            return program(text)
         kind = self._grader.get(task.id, "exact")
         if kind == "exact" and self._sentences:
             return exact(text, sentence=False)

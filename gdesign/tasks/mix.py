@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from gdesign.errors import ConfigError
 from gdesign.tasks.answers.texts import exact
-from gdesign.tasks.base import Benchmark, RunsPrograms, Split
+from gdesign.tasks.base import Benchmark, RunsPrograms, Split, WantsPrograms
 from gdesign.types import Task
 
 
@@ -47,6 +47,11 @@ class Mix:
             raise ConfigError("a mix needs at least one benchmark; got none")
         if len(self.parts) < len(parts):
             raise ConfigError(f"two benchmarks of the mix have the same name; got {', '.join(p.name for p in parts)}")
+
+    @property
+    def wants_programs(self) -> bool:
+        """Whether all answers are programs."""
+        return all(isinstance(part, WantsPrograms) and part.wants_programs for part in self.parts.values())
 
     def load(self, split: Split) -> list[Task]:
         """Return the tasks of a split, benchmark by benchmark."""

@@ -52,6 +52,7 @@ class Programs(Published):
 
     domain = "code"
     instead = "crux"
+    wants_programs = True
 
     sandbox: Sandbox | None = None
 
