@@ -319,7 +319,7 @@ class Adaptive(Searched):
         num_components: How many principal components of text are looked at.
 
     Raises:
-        ConfigError: A number is below 1.
+        ConfigError: A number is below 1, or a penalty below 0.
     """
 
     def __init__(
@@ -347,7 +347,12 @@ class Adaptive(Searched):
             depth=depth,
             num_steps=num_steps,
             num_components=num_components,
+            num_probes=1 if num_probes is None else num_probes,
+            max_probes=1 if max_probes is None else max_probes,
         )
+        for name, penalty in (("ridge", ridge), ("text_ridge", text_ridge)):
+            if penalty < 0:
+                raise ConfigError(f"{name} must be 0 or more; got {penalty}")
         self.num_probes = num_probes
         self.max_probes = max_probes
         self.settings = Settings(
@@ -426,7 +431,7 @@ class Adaptive(Searched):
         if self._fitted is None:
             raise ConfigError(
                 "nothing is known of how these agents answer; train first (train.py designer=adaptive), with "
-                "designer.num_probes above 0"
+                "trainer.max_epochs above 0"
             )
         fitted = self._fitted
         x = problem.x[problem.slot < 0].cpu()

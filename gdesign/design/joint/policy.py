@@ -54,7 +54,7 @@ class Steps:
         agents: Whom it may ask.
         steps: By number of waves and state; everything that may come is there.
         malformed: Forms of answers that count as unreadable.
-        blank: Whether unreadable answers are one answer of their own.
+        blank: Whether unreadable answers are one answer of their own; calls that failed never are.
     """
 
     agents: tuple[Agent, ...]
@@ -64,7 +64,9 @@ class Steps:
 
     def next(self, task: Task, asked: Sequence[Agent], turns: Sequence[Turn]) -> Move:
         """Return who speaks next, or whose answer is taken."""
-        where, order = self.at([turn.answer for turn in turns])
+        where, order = self.at(turns)
+        if where not in self.steps:
+            return Stop(reason="not all of a wave were asked, so nothing is planned from here on")
         return self._move(self.steps[where], where[1], order)
 
     def tree(self, depth: int) -> Branch:
@@ -76,15 +78,15 @@ class Steps:
         score = sum(s.reach * max(s.sure, default=0.0) for s in self.steps.values() if not s.ask)
         return score, sum(s.reach * s.usd for s in self.steps.values())
 
-    def at(self, answers: Sequence[str | None]) -> tuple[tuple[int, State], tuple[int, ...]]:
-        """Return where the policy is once these answers came, and who gave them.
+    def at(self, turns: Sequence[Turn]) -> tuple[tuple[int, State], tuple[int, ...]]:
+        """Return where the policy is after these turns, and whose they are.
 
         Args:
-            answers: In the order in which agents were asked.
+            turns: In the order in which agents were asked.
         """
-        given: dict[int, str | None] = {}
+        given: dict[int, Turn] = {}
         waves, state = 0, (NOT_ASKED,) * len(self.agents)
-        left = list(answers)
+        left = list(turns)
         while left:
             ask = self.steps[waves, state].ask
             given.update(zip(ask, left, strict=False))
@@ -92,12 +94,15 @@ class Steps:
             names: dict[str | None, int] = {}
             labels = [NOT_ASKED] * len(self.agents)
             for m in sorted(given):
-                labels[m] = names.setdefault(given[m], len(names) + 1) if self._counts(given[m]) else UNREADABLE
+                answer = given[m].answer
+                labels[m] = names.setdefault(answer, len(names) + 1) if self._counts(given[m]) else UNREADABLE
             waves, state = waves + 1, canonical(labels)
         return (waves, state), tuple(given)
 
-    def _counts(self, answer: str | None) -> bool:
-        return self.blank if answer is None else form(answer) not in self.malformed
+    def _counts(self, turn: Turn) -> bool:
+        if turn.answer is None:
+            return self.blank and turn.reply is not None  # a call that failed said nothing
+        return form(turn.answer) not in self.malformed
 
     def _move(self, step: Step, state: State, order: Sequence[int]) -> Move:
         decision = VOTE if step.take is None else Decision(kind="judge", judge=order.index(step.take))

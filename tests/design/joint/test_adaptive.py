@@ -9,7 +9,7 @@ import torch
 
 from gdesign.design.choose import greedy
 from gdesign.design.joint.adaptive import Adaptive
-from gdesign.design.joint.policy import NOT_ASKED, UNREADABLE, Steps, canonical, form
+from gdesign.design.joint.policy import NOT_ASKED, UNREADABLE, Step, Steps, canonical, form
 from gdesign.encode.problem import ProblemEncoder, Space
 from gdesign.errors import ConfigError
 from gdesign.types import Branch, Design, Job, Outcome, Reply, Run, Stop, Task, Turn, Usage, Wave
@@ -143,8 +143,8 @@ def test_whom_to_ask_next_depends_on_what_the_first_answered() -> None:
     encoder = worlds.encoder(3)
     policy = best(fitted(encoder.space, answers, num=60), encoder, questions(1)[0], 15.0)
     assert policy.steps[policy.at([])[0]].ask == (0,)
-    assert policy.steps[policy.at(["x"])[0]].ask == ()
-    assert policy.steps[policy.at([None])[0]].ask == (2,)
+    assert policy.steps[policy.at(turns("x"))[0]].ask == ()
+    assert policy.steps[policy.at(turns(None))[0]].ask == (2,)
 
 
 def test_a_low_price_asks_more() -> None:
@@ -192,8 +192,8 @@ def test_answers_count_by_equality_alone() -> None:
     assert isinstance(first, Wave)
     renamed = {"a": "x", "b": "y", None: None}
     for said in (["a"], ["a", "a"], ["a", "b"], [None, "a"]):
-        place, order = policy.at(said)
-        assert policy.at([renamed[a] for a in said]) == (place, order)
+        place, order = policy.at(turns(*said))
+        assert policy.at(turns(*(renamed[a] for a in said))) == (place, order)
 
 
 def test_the_right_answer_is_not_looked_at() -> None:
@@ -211,9 +211,34 @@ def test_forms_that_are_never_right_count_as_unreadable() -> None:
 
     encoder = worlds.encoder(3)
     policy = best(fitted(encoder.space, answers, num=60), encoder, questions(1)[0], 0.01)
-    (_, state), _ = policy.at(["2.25"])
+    (_, state), _ = policy.at(turns("2.25"))
     assert UNREADABLE in state
     assert form("2.25") == form("17.5") != form("2")
+
+
+def test_a_call_that_failed_agrees_with_nothing_even_where_no_answer_is_one() -> None:
+    agents = worlds.encoder(3).space.agents[:2]
+    asks = {"take": None, "reach": 1.0, "gain": 0.1, "usd": 0.0}
+    ends = {"ask": (), "reach": 1.0, "gain": 0.0, "usd": 0.0}
+    steps = {
+        (0, (NOT_ASKED, NOT_ASKED)): Step(ask=(0, 1), sure=(), **asks),
+        (1, (1, 1)): Step(take=0, sure=(0.9,), **ends),
+        (1, (UNREADABLE, UNREADABLE)): Step(take=None, sure=(), **ends),
+    }
+    policy = Steps(agents=agents, steps=steps, blank=True)
+    failed = [Turn(agent=i, round=1, error="no reply") for i in range(2)]
+    assert policy.next(questions(1)[0], agents, turns(None, None)).probability == 0.9
+    assert policy.next(questions(1)[0], agents, failed).probability == 0.0
+
+
+def test_a_first_wave_that_limits_cut_short_ends_in_a_vote() -> None:
+    policy = best(fitted(worlds.encoder(3).space, max_waves=2), worlds.encoder(3), questions(1)[0], 0.0)
+    first = policy.next(questions(1)[0], (), ())
+    assert isinstance(first, Wave)
+    assert len(first.agents) > 1
+    assert policy.next(questions(1)[0], first.agents[:1], turns("24")) == Stop(
+        reason="not all of a wave were asked, so nothing is planned from here on"
+    )
 
 
 def test_canonical_states_number_blocks_by_their_first_agents() -> None:
@@ -264,3 +289,17 @@ def test_an_untrained_designer_says_what_to_do() -> None:
     encoder = worlds.encoder(3)
     with pytest.raises(ConfigError, match="train first"):
         Adaptive(space=encoder.space)(encoder(questions(1)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"num_probes": 0}, "num_probes must be 1 or more; got 0"),
+        ({"max_probes": -5}, "max_probes must be 1 or more; got -5"),
+        ({"ridge": -1.0}, "ridge must be 0 or more; got -1.0"),
+        ({"text_ridge": -0.5}, "text_ridge must be 0 or more; got -0.5"),
+    ],
+)
+def test_numbers_that_nothing_can_be_fitted_with_are_refused(settings: dict[str, float], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        Adaptive(space=worlds.encoder(3).space, **settings)
