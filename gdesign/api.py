@@ -14,7 +14,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from gdesign.agents import teams
-from gdesign.design.base import Designer
+from gdesign.design.base import Designer, refuse_below_one
 from gdesign.design.choose import Held, held, within
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.errors import ConfigError, UserError
@@ -213,7 +213,11 @@ class Model:
         Args:
             proposal: A policy or a design, with its question.
             depth: How many moves to look ahead.
+
+        Raises:
+            ConfigError: depth is below 1.
         """
+        refuse_below_one(depth=depth)
         if isinstance(proposal.design, Foreseeing):
             return proposal.design.tree(depth)
         if isinstance(proposal.design, Design):

@@ -24,7 +24,7 @@ from gdesign.design.draws import RNG
 from gdesign.design.joint import planner, response
 from gdesign.design.joint.planner import Plan, Table
 from gdesign.design.joint.policy import State, Step, Steps, form
-from gdesign.design.joint.probes import ask
+from gdesign.design.joint.probes import ask, most_runs
 from gdesign.design.joint.record import Record
 from gdesign.design.joint.response import Answered, Response
 from gdesign.encode.problem import ProblemEncoder, Space
@@ -45,6 +45,8 @@ DIGITS = 6
 """That a policy keeps of probabilities and costs, so that it does not depend on what else was planned with it."""
 TABLES = 16
 """Tables of states that are kept; one of eight agents takes 80 MB."""
+MAX_STATES = 100_000
+"""Most states of a plan; that many take about 0.5 GB."""
 CHUNK = 32
 """Questions planned at once; bounds the memory that takes."""
 
@@ -319,7 +321,7 @@ class Adaptive(Searched):
         num_components: How many principal components of text are looked at.
 
     Raises:
-        ConfigError: A number is below 1, or a penalty below 0.
+        ConfigError: A number is below 1, a penalty below 0, or more than `MAX_STATES` states would be planned.
     """
 
     def __init__(
@@ -355,6 +357,14 @@ class Adaptive(Searched):
                 raise ConfigError(f"{name} must be 0 or more; got {penalty}")
         self.num_probes = num_probes
         self.max_probes = max_probes
+        num_agents = len(set(space.agents))
+        self.num_runs = most_runs(num_agents, num_probes=num_probes, max_probes=max_probes, again=False)
+        num_states = planner.num_states(min(pool_size, num_agents), max_calls)
+        if num_states > MAX_STATES:
+            raise ConfigError(
+                f"a plan over {num_states:,} states is too large, expected {MAX_STATES:,} at most; lower "
+                f"pool_size={pool_size} or max_calls={max_calls}"
+            )
         self.settings = Settings(
             pool_size=pool_size,
             max_calls=max_calls,

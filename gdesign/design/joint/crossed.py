@@ -68,7 +68,7 @@ class Crossed:
             seen: Who was asked what; somebody something.
         """
         level = scores[seen].double().mean()
-        return (self._told((scores[seen].double() - level), seen) + level).clamp(0.0, 1.0).to(scores)
+        return (self._told(scores[seen].double() - level, seen) + level).clamp(0.0, 1.0).to(scores)
 
     def drawn(
         self, scores: Float[Tensor, "T C"], seen: Bool[Tensor, "T C"], generator: torch.Generator

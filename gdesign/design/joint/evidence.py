@@ -18,7 +18,7 @@ from torch_geometric.data import Batch
 from gdesign.design.base import Expected, Searched, Trials
 from gdesign.design.joint.catalogue import Catalogue
 from gdesign.design.joint.listed import Listed, Look
-from gdesign.design.joint.probes import PRICES, REPEATED, ask
+from gdesign.design.joint.probes import PRICES, ask, most_runs
 from gdesign.design.joint.profiles import Profiles
 from gdesign.design.joint.record import Record
 from gdesign.encode.problem import ProblemEncoder, Space
@@ -64,8 +64,7 @@ class Evidence(Listed, Searched):
         super().__init__(space=space, shapes=shapes, reuse=reuse, temperature=temperature, explored=explored)
         self.num_probes = num_probes
         self.max_probes = max_probes
-        if max_probes is not None and (num_probes is None or len(set(space.agents)) * num_probes > max_probes):
-            self.num_runs = max_probes + max_probes // REPEATED * reuse
+        self.num_runs = most_runs(len(set(space.agents)), num_probes=num_probes, max_probes=max_probes, again=reuse)
         self._settings: dict[str, Any] = {
             "num_factors": num_factors,
             "cost_weight": cost_weight,

@@ -14,6 +14,7 @@ outcomes of asking (unreadable, as block 1, 2, ..., or new), G goals (a state, a
 of a plan.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -52,6 +53,18 @@ class States:
 
 
 @lru_cache(maxsize=32)
+def num_states(num_agents: int, max_calls: int) -> int:
+    """Return how many states `states` has, without listing them.
+
+    Of k agents that were asked some may be unreadable, and the others fall into blocks: as many ways as partitions of
+    k + 1.
+    """
+    bell = [1]
+    for k in range(max_calls + 1):
+        bell.append(sum(math.comb(k, j) * bell[j] for j in range(k + 1)))
+    return sum(math.comb(num_agents, k) * bell[k + 1] for k in range(min(num_agents, max_calls) + 1))
+
+
 def states(num_agents: int, max_calls: int) -> States:
     """Return all states of a pool."""
     max_calls = min(max_calls, num_agents)

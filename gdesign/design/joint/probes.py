@@ -65,11 +65,12 @@ def ask(
         rows[chosen] = torch.arange(len(chosen))
     record = record.joined(new)
     task = {row: tasks[i] for row, i in zip(rows[chosen].tolist(), chosen.tolist(), strict=True)}
+    expected = Crossed(record.agents, record.x)
     left = len(new) * len(task)
     if max_probes is not None:
         left = min(left, max(max_probes, len(new)))
     while left > 0:
-        cells = next_asked(record, new, list(task), left, generator)
+        cells = next_asked(record, expected, new, list(task), left, generator)
         left -= len(cells)
         twice = [cell for cell in cells if again and cell[0] < -(-len(task) // REPEATED)]
         jobs = [Job(teams.single([agent]), task[row], 0) for row, agent in cells]
@@ -84,8 +85,21 @@ def ask(
     return record
 
 
+def most_runs(num_agents: int, *, num_probes: int | None, max_probes: int | None, again: bool) -> int | None:
+    """Return how many runs `ask` makes at most; None where it asks for all of them at once."""
+    if max_probes is None or (num_probes is not None and num_agents * num_probes <= max_probes):
+        return None
+    most = max(max_probes, num_agents)
+    return most + again * -(-most // REPEATED)
+
+
 def next_asked(
-    record: Record, agents: Sequence[Agent], rows: Sequence[int], num: int, generator: torch.Generator
+    record: Record,
+    expected: Crossed,
+    agents: Sequence[Agent],
+    rows: Sequence[int],
+    num: int,
+    generator: torch.Generator,
 ) -> list[tuple[int, Agent]]:
     """Return which questions of the record to ask which agents next, by question.
 
@@ -94,6 +108,7 @@ def next_asked(
     next depends on what was said, and a specialist is found although it is poor at most questions.
 
     Args:
+        expected: Of the agents and questions of the record.
         rows: The questions, by their places in the record.
         num: How many runs are left.
         generator: Draws.
@@ -105,7 +120,7 @@ def next_asked(
     never = _places(~seen.any(0))
     if never:
         return sorted(((rows[i % len(rows)], agents[c]) for i, c in enumerate(never)), key=lambda cell: cell[0])
-    likely = Crossed(record.agents, record.x).drawn(record.scores, record.seen, generator)
+    likely = expected.drawn(record.scores, record.seen, generator)
     usd = (record.usd * record.seen).sum(0) / record.seen.sum(0).clamp_min(1)
     num_asked = min(num, len(rows), BATCH)
     order = torch.randperm(len(rows), generator=generator)[:num_asked].sort().values

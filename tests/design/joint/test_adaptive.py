@@ -303,3 +303,17 @@ def test_an_untrained_designer_says_what_to_do() -> None:
 def test_numbers_that_nothing_can_be_fitted_with_are_refused(settings: dict[str, float], told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         Adaptive(space=worlds.encoder(3).space, **settings)
+
+
+def test_a_plan_that_no_memory_holds_is_refused() -> None:
+    space = worlds.encoder(12).space
+    with pytest.raises(ConfigError, match=r"a plan over 190,\d+ states is too large.*pool_size=12"):
+        Adaptive(space=space, pool_size=12)
+    Adaptive(space=worlds.encoder(3).space, pool_size=12)
+
+
+def test_the_most_runs_are_told_where_not_everybody_can_be_asked_everything() -> None:
+    space = worlds.encoder(3).space
+    assert Adaptive(space=space, num_probes=10, max_probes=30).num_runs is None
+    assert Adaptive(space=space, num_probes=10, max_probes=20).num_runs == 20
+    assert Adaptive(space=space, max_probes=2).num_runs == 3

@@ -194,3 +194,8 @@ def test_nodes_are_a_normal_distribution() -> None:
     assert float(w @ Z) == pytest.approx(0.5, abs=1e-2)
     assert float(w @ (Z - 0.5) ** 2) == pytest.approx(1.0, abs=2e-2)
     assert float(LOG_WEIGHT[:4].exp().sum()) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("num_agents", "max_calls"), [(1, 1), (3, 2), (3, 5), (5, 4), (6, 6)])
+def test_states_are_counted_without_listing_them(num_agents, max_calls):
+    assert planner.num_states(num_agents, max_calls) == len(planner.states(num_agents, max_calls).label)
