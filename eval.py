@@ -31,6 +31,7 @@ from gdesign.runs.folder import (
     with_overrides,
     write_command,
 )
+from gdesign.runs.lock import only_writer
 from gdesign.runs.log import RunsFile
 from gdesign.runs.money import NOTHING_SPENT, endpoints, limits_of, spent
 from gdesign.runs.sources import refuse_mixed
@@ -63,7 +64,8 @@ def main(config: DictConfig) -> None:
             config = merged
         else:
             config.out = config.out or str(default_folder(config.names, config.seed, swept=swept))
-        evaluate(config, command=as_typed("eval.py", swept=swept, out=config.out))
+        with only_writer(Path(config.out)):
+            evaluate(config, command=as_typed("eval.py", swept=swept, out=config.out))
 
 
 def evaluate(config: DictConfig, *, command: str) -> None:

@@ -22,11 +22,21 @@ from gdesign.learn.rivals import compare
 from gdesign.report.page import reported, write_page
 from gdesign.runs.checkpoint import BEST, assemble, restore
 from gdesign.runs.estimate import epochs_left, estimate_training, time_calls, write_estimate
-from gdesign.runs.folder import as_typed, default_folder, open_folder, refuse_seen, write_command, write_splits
+from gdesign.runs.folder import (
+    as_typed,
+    default_folder,
+    open_folder,
+    other_end,
+    refuse_seen,
+    write_command,
+    write_splits,
+)
+from gdesign.runs.lock import only_writer
 from gdesign.runs.log import RunsFile
 from gdesign.runs.money import endpoints, limits_of, spent
 from gdesign.runs.sources import refuse_mixed
 from gdesign.runs.standing import refuse_other
+from gdesign.runs.tracking import sweep_of, told
 from gdesign.sandbox import STATEMENTS
 
 
@@ -37,8 +47,10 @@ def main(config: DictConfig) -> None:
     hydra_config = HydraConfig.get()
     swept = hydra_config.overrides.task if hydra_config.mode == RunMode.MULTIRUN else []
     config.out = config.out or str(default_folder(config.names, config.seed, swept=swept))
+    if swept and "group" in config.logger:
+        config.logger.group = config.logger.group or sweep_of(sys.argv[1:])
     resume = f"{config.out}/report.md says what was spent; the same command goes on from the last validation"
-    with friendly(wrapped_in=InstantiationException, resume=resume):
+    with friendly(wrapped_in=InstantiationException, resume=resume), only_writer(Path(config.out)):
         train(config, command=as_typed("train.py", swept=swept, out=config.out))
 
 
@@ -48,6 +60,7 @@ def train(config: DictConfig, *, command: str) -> None:
     folder = Path(config.out)
     refuse_mixed(config)
     refuse_other(config.deploy)
+    loggers = [instantiate(config.logger)] if config.logger else []
     problems, designer = assemble(config)
     refuse_all(designer, config.split)
     if config.start:
@@ -88,40 +101,43 @@ def train(config: DictConfig, *, command: str) -> None:
             )
         if urls:
             agree(str(estimate), urls=urls, settled=config.yes or bool(config.llm.get("budget")))
+        if (differs := other_end(folder, config)) is not None:
+            complain(differs)
         open_folder(folder, config)
         if estimate is not None:
             write_estimate(folder, estimate)
         write_command(folder, command)
         write_splits(folder, splits)
-        with reported(folder):
-            fit(
-                module,
-                data,
-                folder=folder,
-                make_trainer=instantiate(config.trainer, _partial_=True),
-                patience=config.patience,
-                loggers=[instantiate(config.logger)] if config.logger else [],
-                resume=config.resume,
-            )
-            standing = compare(module, data, folder=folder, seed=config.seed)
-            if config.split:
-                summary = evaluate_into(
-                    folder,
-                    designer,
-                    items(splits[config.split], shuffle_questions=config.data.shuffle_questions, seed=config.seed),
-                    problems=problems,
-                    arena=arena,
-                    split=config.split,
-                    num_samples=config.num_test_samples,
-                    reward=reward,
-                    training=spent(folder),
-                    standing=standing,
-                    deploy=config.deploy,
+        with told(loggers, config, folder):
+            with reported(folder):
+                fit(
+                    module,
+                    data,
+                    folder=folder,
+                    make_trainer=instantiate(config.trainer, _partial_=True),
+                    patience=config.patience,
+                    loggers=loggers,
+                    resume=config.resume,
                 )
-                say(one_line(config.out, summary))
-            elif standing is not None:
-                say(f"{config.out}: {standing.line(deploy=config.deploy)}")
-    say(f"report: {write_page(folder)}")
+                standing = compare(module, data, folder=folder, seed=config.seed)
+                if config.split:
+                    summary = evaluate_into(
+                        folder,
+                        designer,
+                        items(splits[config.split], shuffle_questions=config.data.shuffle_questions, seed=config.seed),
+                        problems=problems,
+                        arena=arena,
+                        split=config.split,
+                        num_samples=config.num_test_samples,
+                        reward=reward,
+                        training=spent(folder),
+                        standing=standing,
+                        deploy=config.deploy,
+                    )
+                    say(one_line(config.out, summary))
+                elif standing is not None:
+                    say(f"{config.out}: {standing.line(deploy=config.deploy)}")
+            say(f"report: {write_page(folder)}")
 
 
 if __name__ == "__main__":

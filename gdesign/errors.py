@@ -15,6 +15,8 @@ GdesignError
 ```
 """
 
+from pathlib import Path
+
 
 class GdesignError(Exception):
     """The root of all errors that gdesign raises on purpose.
@@ -78,3 +80,11 @@ class BudgetExceededError(GdesignError, RuntimeError):
 
 class CreditError(BudgetExceededError):
     """The account at an endpoint has no credit left; what was done so far is kept."""
+
+
+def installing(extra: str) -> str:
+    """Return how a missing extra is installed: from a checkout, or beside what an index serves."""
+    checkout = Path(__file__).parents[1]
+    if (checkout / "pyproject.toml").is_file():
+        return f"install the extra, in {checkout}: pip install -c constraints.txt -e '.[{extra}]'"
+    return f"install the extra: pip install 'gdesign[{extra}]'"

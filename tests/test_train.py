@@ -16,6 +16,7 @@ from gdesign.cli.talk import refuse_renamed
 from gdesign.errors import ConfigError
 from gdesign.llm.recording import Recording
 from gdesign.runs.config import read_config
+from gdesign.runs.lock import only_writer
 from gdesign.runs.log import read_runs
 from tests.commands import Commands
 from tests.llm.chat_server import chat_server
@@ -94,6 +95,45 @@ def test_the_same_command_goes_on_where_it_stopped(command, tmp_path):
         assert command("train", *SMALL, f"out={tmp_path}/run", "split=null")[0] == 0
     with (tmp_path / "run/metrics.csv").open() as file:
         assert sum(bool(row["val/utility"]) for row in csv.DictReader(file)) == 2
+
+
+ONE_EPOCH = ("split=null", "trainer.max_epochs=1")
+
+
+def test_one_epoch_and_then_another_are_two(command, tmp_path):
+    same = ("learner.final_entropy_weight=null", "split=null")
+    assert command("train", *SMALL, *same, f"out={tmp_path}/two")[0] == 0
+    for num in (1, 2):
+        _, _, err = command("train", *SMALL, *same, f"out={tmp_path}/parts", f"trainer.max_epochs={num}")
+        assert "straight line" not in err
+    two, parts = ((tmp_path / name / "metrics.csv").read_text() for name in ("two", "parts"))
+    assert two == parts
+
+
+def test_a_schedule_that_had_another_end_is_named(command, tmp_path):
+    assert "straight line" not in command("train", *SMALL, *ONE_EPOCH, f"out={tmp_path}/run")[2]
+    _, _, err = command("train", *SMALL, f"out={tmp_path}/run", "split=null")
+    assert "learner.entropy_weight went in a straight line towards the end of max_epochs=1" in err
+    assert "learner.lr" not in err
+    assert "straight line" not in command("train", *SMALL, f"out={tmp_path}/run", "split=null")[2]
+
+
+def test_fewer_epochs_than_are_behind_a_training_are_refused(command, tmp_path):
+    assert command("train", *SMALL, "split=null", f"out={tmp_path}/run")[0] == 0
+    status, _, err = command("train", *SMALL, *ONE_EPOCH, f"out={tmp_path}/run")
+    assert status == 2
+    assert "was trained for 2 epochs already, more than trainer.max_epochs=1" in err
+
+
+def test_two_trainings_in_one_folder_are_refused(command, tmp_path):
+    with only_writer(tmp_path / "run"):
+        for name, arguments in (("train", SMALL), ("eval", ["designer=single"])):
+            began = time.monotonic()
+            status, _, err = command(name, *arguments, f"out={tmp_path}/run")
+            assert status == 2
+            assert f"is being written by process {os.getpid()}" in err
+            assert time.monotonic() - began < 5
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_training_without_an_evaluation_says_how_its_designer_stands_on_validation(command, tmp_path):

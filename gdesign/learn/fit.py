@@ -70,7 +70,7 @@ def fit(
         resume: Go on from `checkpoint/last.ckpt` if it is there, to the same numbers as without the stop.
 
     Raises:
-        ConfigError: The trainer ended before the first validation, no call was answered, or tokens or seconds have a
+        ConfigError: The trainer ended before the first validation, or has fewer epochs than are behind it, no call was answered, or tokens or seconds have a
             price and USD have none, for a designer that asks for runs of its own.
         DataError: There is a checkpoint to go on from and it cannot be read.
     """
@@ -96,6 +96,12 @@ def fit(
         keep = checkpoint.read(last, "global_step") if resumes else 0
         metrics = MetricsFile(folder / "metrics.csv", keep_steps=keep)
         trainer = make_trainer(callbacks=callbacks, logger=[metrics, *loggers], plugins=[WholeFiles()])
+        done = checkpoint.read(last, "epoch") + 1 if resumes else 0
+        if trainer.max_epochs is not None and 0 <= trainer.max_epochs < done:
+            raise ConfigError(
+                f"{folder} was trained for {done} epochs already, more than trainer.max_epochs={trainer.max_epochs}; "
+                "give it more, train anew (resume=false), or name another folder (out=...)"
+            )
         _train(module, data, trainer, last=last if resumes else None)
         if not (folder / checkpoint.BEST).is_file():
             raise ConfigError(

@@ -184,7 +184,10 @@ class DesignModule(L.LightningModule):
         if self.final_lr == 1:
             return optimizer
         steps = int(self.trainer.estimated_stepping_batches)
-        fall = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, self.final_lr, total_iters=steps)
+        # of the step alone, so that a training which goes on to a later end falls along the line to that end
+        fall = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: 1.0 + (self.final_lr - 1.0) * min(1.0, step / steps)
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": fall, "interval": "step"}}
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:

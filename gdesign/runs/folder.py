@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 import gdesign
 from gdesign.errors import ConfigError
+from gdesign.runs.checkpoint import LAST
 from gdesign.runs.config import CONFIG
 from gdesign.runs.log import mend_last_line
 from gdesign.types import Task
@@ -78,6 +79,30 @@ def open_folder(folder: Path, config: DictConfig) -> None:
             )
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(OmegaConf.to_yaml(OmegaConf.create(new)), encoding="utf-8")
+
+
+def other_end(folder: Path, config: DictConfig) -> str | None:
+    """Return in what a training that goes on to another end differs from one that had it from the beginning.
+
+    None where it is the same, or where nothing is gone on with.
+    """
+    if not (config.resume and (folder / LAST).is_file() and (folder / CONFIG).is_file()):
+        return None
+    old, learner = OmegaConf.load(folder / CONFIG), config.learner
+    ends = [tuple((c.trainer.get("max_epochs"), c.trainer.get("max_steps"))) for c in (old, config)]
+    final = learner.get("final_entropy_weight")
+    falls = ["lr"] if learner.get("final_lr", 1) != 1 else []
+    falls += ["entropy_weight"] if final is not None and final != learner.entropy_weight else []
+    if ends[0] == ends[1] or not falls:
+        return None
+    before, now = (
+        ", ".join(f"{n}={v}" for n, v in zip(("max_epochs", "max_steps"), e, strict=True) if v) for e in ends
+    )
+    return (
+        f"{' and '.join(f'learner.{name}' for name in falls)} went in a straight line towards the end of {before}, and "
+        f"from here on as if that had always been {now}: the steps already taken are not those of one training with "
+        f"{now} (resume=false trains anew)"
+    )
 
 
 def as_typed(script: str, *, swept: Sequence[str], out: str) -> str:
