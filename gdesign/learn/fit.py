@@ -70,8 +70,8 @@ def fit(
         resume: Go on from `checkpoint/last.ckpt` if it is there, to the same numbers as without the stop.
 
     Raises:
-        ConfigError: The trainer ended before the first validation, or has fewer epochs than are behind it, no call was answered, or tokens or seconds have a
-            price and USD have none, for a designer that asks for runs of its own.
+        ConfigError: The trainer ended before the first validation, or has fewer epochs than are behind it; no call was
+            answered; or tokens or seconds have a price and USD have none, for a designer that asks for runs of its own.
         DataError: There is a checkpoint to go on from and it cannot be read.
     """
     designer = module.designer
