@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from frontier import PRICES, bootstrap, plus_minus_signed
-from runner import command, compose, plus_minus, without_repeats
+from runner import begin, command, compose, plus_minus, without_repeats
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -711,7 +711,7 @@ def main() -> None:
     parts = [
         f"# Policies that go on deciding, on recorded answers{', the lock-box' if args.lockbox else ''}",
         "",
-        f"`GDESIGN_DATA=... {command()}`; configs/experiment/frontier.yaml and configs/designer/adaptive.yaml; answers "
+        f"`GDESIGN_DATA=... {command()}`; experiment=frontier and designer=adaptive; answers "
         f"exact. utility = score - lambda x USD per 1,000 questions; the three benchmarks weigh the same. {sampled}",
         "",
         *main_table(found, names),
@@ -774,4 +774,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    begin(main)

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from frontier import PRICES, evaluate_at, outcomes, utilities
-from runner import command, compose, plus_minus, run_all, train
+from runner import begin, command, compose, plus_minus, run_all, train
 
 LLMS = ("gpt-4o-mini-2024-07-18", "claude-3-5-sonnet-20241022", "deepseek-v2.5-0908")
 WAYS = ("without", "added", "with")
@@ -92,7 +92,7 @@ def main() -> None:
     ]
     run_all(jobs, workers=args.workers, folder=args.out)
     text = (
-        f"# An LLM added after training\n\n`{command()}`; configs/experiment/frontier.yaml; "
+        f"# An LLM added after training\n\n`{command()}`; experiment=frontier; "
         f"answers exact. The added LLM answers {args.questions} training questions; utilities are means over lambda "
         f"{', '.join(f'{p:g}' for p in PRICES)}, mean ± standard deviation over {args.seeds} random halves outside the "
         f"lock-box.\n\n{table(args.out, args.seeds)}\n"
@@ -103,4 +103,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    begin(main)

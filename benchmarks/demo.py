@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     jobs.insert(3, partial(find_optimum, [args.seed], args.out))  # the long ones first
     run_all(jobs, workers=args.workers, folder=args.out)
     pictures(args.out, args.seed)
-    text = f"# A first table\n\n`{command()}`; configs/experiment/demo.yaml.\n\n{table(args.out, args.seed)}\n"
+    text = f"# A first table\n\n`{command()}`; experiment=demo.\n\n{table(args.out, args.seed)}\n"
     (args.out / "table.md").write_text(text)
     print(text)
     print(f"{time.perf_counter() - began:.0f} seconds. Pictures: {args.out}/score_cost.png, {args.out}/designs.png")

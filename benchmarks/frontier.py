@@ -6,7 +6,7 @@
 GSM8K, MATH-L5 and CRUX-O weigh the same. Each seed splits the questions outside the lock-box into another half for
 training and half for the test; every method gets the same training half, validation included. With --lockbox
 everything outside the lock-box is trained on and the lock-box is the test. Everything is set in
-configs/experiment/frontier.yaml.
+experiment=frontier.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import mean
 
 import torch
-from runner import command, evaluate, plus_minus, run_all, train, without_repeats
+from runner import begin, command, evaluate, plus_minus, run_all, train, without_repeats
 
 from gdesign.runs.log import read_runs
 
@@ -155,7 +155,7 @@ def main() -> None:
     )
     text = (
         f"# Score against cost on recorded answers{', the lock-box' if args.lockbox else ''}\n\n"
-        f"`{command()}`; configs/experiment/frontier.yaml; answers exact. "
+        f"`{command()}`; experiment=frontier; answers exact. "
         f"utility = score - lambda x USD per 1,000 questions; the three benchmarks weigh the same. {what}\n\n"
         f"{table(out, seeds, split=split)}\n"
     )
@@ -165,4 +165,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    begin(main)

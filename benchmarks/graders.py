@@ -7,6 +7,8 @@ import argparse
 from collections import Counter
 from collections.abc import Callable
 
+from runner import begin
+
 from gdesign.tasks.answers.literals import literal
 from gdesign.tasks.base import Benchmark
 from gdesign.tasks.crux import CRUXO
@@ -87,4 +89,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    begin(main)

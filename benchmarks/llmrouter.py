@@ -2,7 +2,7 @@
 
     GDESIGN_DATA=... python benchmarks/llmrouter.py --write benchmarks/results/llmrouter.md
 
-Everything is set in configs/experiment/llmrouter.yaml and in `METHODS` below; a run that is already in the output
+Everything is set in experiment=llmrouter and in `METHODS` below; a run that is already in the output
 folder is not repeated.
 """
 
@@ -14,7 +14,7 @@ from statistics import mean
 from typing import TYPE_CHECKING
 
 from routing import ROUTERS, SINGLE, SINGLES, Methods, by_domain, evaluations, overall, run_seed
-from runner import compose, plus_minus, run_all
+from runner import begin, compose, plus_minus, run_all
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +87,7 @@ def main() -> None:
             "# LLMRouter: which of 9 LLMs to ask",
             "",
             f"`GDESIGN_DATA=... {COMMAND}`; one method and seed: `python train.py designer=ridge experiment=llmrouter "
-            "seed=0`, for the second part with `+task.halves=true` (configs/experiment/llmrouter.yaml).",
+            "seed=0`, for the second part with `+task.halves=true` (experiment=llmrouter).",
             "",
             "Recorded scores, no answers and no token counts: so only designs of one agent are exact, there is no "
             "cost, and everything learns from the score alone. Mean ± standard deviation over "
@@ -117,4 +117,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    begin(main)

@@ -3,8 +3,8 @@
     python benchmarks/methods.py --write benchmarks/results/methods.md
     python benchmarks/methods.py --world second --write benchmarks/results/methods_second.md
 
-Everything is set in configs/experiment/demo.yaml, or second_world.yaml, and in configs/experiment/methods/, a file a
-row; a run that is already in the output folder is not repeated.
+Everything is set in experiment=demo, or second_world, and in experiment=methods/..., a file a row; a run that is
+already in the output folder is not repeated.
 """
 
 import argparse
@@ -38,7 +38,7 @@ class Method:
     """One row of a table.
 
     Attributes:
-        name: What the table calls it, and, with _ for what is no letter, its file in configs/experiment/methods/.
+        name: What the table calls it, and, with _ for what is no letter, its file in experiment/methods/.
         kind: What it is: `learned`, `control`, `search`, `rival`, `router` or `fixed`.
         overrides: What it needs beside that file.
     """
@@ -351,7 +351,7 @@ def main() -> None:
     which = "The simulated world" if args.world == "first" else "A second simulated world"
     parts = [
         f"# {which}: every method at equal numbers of runs",
-        f"`{command()}`; configs/experiment/{experiment}.yaml.",
+        f"`{command()}`; experiment={experiment}.",
         table(out, methods, seeds),
         at_equal_usd(out, methods, seeds),
         about(args.epochs, seeds, weight, args.test_questions),

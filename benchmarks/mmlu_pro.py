@@ -3,7 +3,7 @@
     GDESIGN_DATA=... python benchmarks/mmlu_pro.py --write benchmarks/results/mmlu_pro.md
 
 Each seed splits the questions outside the lock-box into another half for learning and half for the test. Everything
-is set in configs/experiment/mmlu_pro.yaml and in `METHODS` below; a run that is already in the output folder is not
+is set in experiment=mmlu_pro and in `METHODS` below; a run that is already in the output folder is not
 repeated.
 """
 
@@ -17,7 +17,7 @@ from statistics import mean
 from typing import TYPE_CHECKING
 
 from routing import ROUTERS, SINGLE, SINGLES, Methods, by_domain, evaluations, gains, in_words, overall, run_seed
-from runner import compose, plus_minus, run_all
+from runner import begin, compose, plus_minus, run_all
 
 if TYPE_CHECKING:
     from gdesign.report.folders import Evaluation
@@ -131,7 +131,7 @@ def main() -> None:
             "# MMLU-Pro by category: which of 28 LLMs to ask",
             "",
             f"`GDESIGN_DATA=... {COMMAND}`; one method and seed: `python train.py designer=ridge experiment=mmlu_pro "
-            "seed=0` (configs/experiment/mmlu_pro.yaml).",
+            "seed=0` (experiment=mmlu_pro).",
             "",
             "Recorded answers (five worked examples before each question, chain of thought). 28 LLMs answered all of "
             "11,954 questions; a quarter of these is the lock-box, which stays closed, and each seed splits the rest "
@@ -179,4 +179,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    begin(main)

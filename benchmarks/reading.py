@@ -18,6 +18,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from runner import begin
+
 from gdesign.tasks.base import read
 from gdesign.tasks.data import find
 
@@ -130,4 +132,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    begin(main)

@@ -93,7 +93,7 @@ def main() -> None:
     ]
     run_all(jobs, workers=args.workers, folder=args.out)
     text = (
-        f"# Robustness: 0, 1 and 2 adversaries of 6 agents\n\n`{command()}`; configs/experiment/demo.yaml, "
+        f"# Robustness: 0, 1 and 2 adversaries of 6 agents\n\n`{command()}`; experiment=demo, "
         f"benchmarks/six_agents.yaml.\n\n{table(args.out, methods, seeds)}\n\nAll answers are simulated. Mean ± "
         f"standard deviation over {len(seeds)} seeds; changes are paired by seed. Six agents: "
         f"{', '.join(ADVERSARIES)} and assistant are cheap generalists, of which the first one or two become "

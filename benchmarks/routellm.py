@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from hydra.utils import instantiate
-from runner import compose, plus_minus
+from runner import begin, compose, plus_minus
 
 from gdesign.design.routers.base import Router
 from gdesign.encode.problem import Space
@@ -271,4 +271,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    begin(main)

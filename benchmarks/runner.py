@@ -25,7 +25,7 @@ def compose(overrides: tuple[str, ...], name: str = "train") -> Any:
     from hydra import initialize_config_dir
     from omegaconf import open_dict
 
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+    with initialize_config_dir(str(ROOT / "gdesign/configs"), version_base="1.3"):
         config = hydra_compose(name, list(overrides), return_hydra_config=True)
         choices = config.hydra.runtime.choices
         config.names = {key: choices[key] for key in CHOICES}
@@ -44,7 +44,7 @@ def train(overrides: tuple[str, ...], seed: int, folder: Path) -> None:
     """Train and evaluate silently, unless the folder holds an evaluation already."""
     if (folder / "eval.json").is_file():
         return
-    import train as script
+    from gdesign.cli import train as script
 
     config = compose((*overrides, "trainer.enable_progress_bar=false")).copy()
     config.seed, config.out = seed, str(folder)
@@ -57,7 +57,7 @@ def evaluate(checkpoint: Path, overrides: tuple[str, ...], folder: Path) -> None
     if (folder / "eval.json").is_file():
         return
     (folder / "runs.jsonl").unlink(missing_ok=True)  # of an evaluation that was stopped
-    import eval as script
+    from gdesign.cli import eval as script
     from gdesign.runs.config import read_config
     from gdesign.runs.folder import with_overrides
 
@@ -83,7 +83,22 @@ def _in_worker(job: Callable[[], None]) -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     os.environ["TQDM_DISABLE"] = "1"
     sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
-    job()
+    from hydra.errors import InstantiationException
+
+    try:
+        job()
+    except InstantiationException as error:  # causes do not come along to the parent process
+        raise error.__cause__ or error from None
+
+
+def begin(main: Callable[[], object]) -> None:
+    """Run a script; a mistake or a data file that is not there ends it in one line."""
+    from hydra.errors import InstantiationException
+
+    from gdesign.cli.talk import friendly
+
+    with friendly(wrapped_in=InstantiationException):
+        main()
 
 
 def run_all(jobs: Sequence[Callable[[], None]], *, workers: int, folder: Path) -> None:

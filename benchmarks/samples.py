@@ -131,7 +131,7 @@ def main() -> None:
     picture(target.with_suffix(".png"), points, beside, args.full, seeds)
     text = (
         f"# Sample efficiency in the simulated world\n\n`{command()}`; "
-        f"configs/experiment/demo.yaml.\n\n{shown}\n\n![utility against "
+        f"experiment=demo.\n\n{shown}\n\n![utility against "
         f"runs]({target.with_suffix('.png').name})\n\nAll answers are simulated. Utility on test questions, mean ± "
         f"standard deviation over {len(seeds)} seeds, and in brackets the runs executed in training, validation "
         "included: a design drawn twice for a question at once is run once, so they are fewer than the budget in the "

@@ -11,6 +11,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from statistics import mean, median, quantiles
 
+from runner import begin
+
 from gdesign.sandbox import STATEMENTS, Sandbox
 from gdesign.tasks.base import Benchmark
 from gdesign.tasks.humaneval import HumanEval
@@ -104,4 +106,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    begin(main)

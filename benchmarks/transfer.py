@@ -169,7 +169,7 @@ def main() -> None:
     run_all(jobs, workers=args.workers, folder=args.out)
     text = (
         f"# Transfer in the simulated world\n\n`{command()}`; "
-        f"configs/experiment/demo.yaml.\n\n{tables(args.out, methods, seeds)}\n\nAll answers are simulated. Utility "
+        f"experiment=demo.\n\n{tables(args.out, methods, seeds)}\n\nAll answers are simulated. Utility "
         f"at 0.03 per USD per 1,000 questions, mean ± standard deviation over {len(seeds)} seeds (in the last rows "
         "over seeds and LLMs), differences paired by seed with the 95 % interval over seeds. Every training takes "
         f"{args.epochs} epochs, at most {args.epochs * RUNS_AN_EPOCH:,} runs. Nothing is trained again where a method "

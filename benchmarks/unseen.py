@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from frontier import PRICES, plus_minus_signed
-from runner import command, compose, plus_minus, run_all, train, without_repeats
+from runner import begin, command, compose, plus_minus, run_all, train, without_repeats
 from ways import PLAIN, Half
 from ways import PRICES as PRICES_OF_WAYS
 
@@ -382,4 +382,4 @@ def page(out: Path, seeds: Sequence[int]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    begin(main)

@@ -4,7 +4,7 @@
 
 Each seed splits the questions outside the lock-box into another half for learning and half for the test. MGSM is the
 same 250 problems in ten languages: a problem lies on one side in all of them, of the lock-box and of validation too.
-Everything is set in configs/experiment/ways.yaml and in `METHODS` below; what is already in the output folder is not
+Everything is set in experiment=ways and in `METHODS` below; what is already in the output folder is not
 run again. A method, seed and price can be had by one command of its own, such as
 `python train.py experiment=ways designer=evidence seed=0 split=test`.
 """
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from frontier import plus_minus_signed
-from runner import command, compose, plus_minus, run_all, train
+from runner import begin, command, compose, plus_minus, run_all, train
 
 if TYPE_CHECKING:
     from gdesign.design.base import Designer, Searched
@@ -304,7 +304,7 @@ def main() -> None:
     parts = [
         "# GPT-4 in seven ways of working",
         "",
-        f"`GDESIGN_DATA=... {command()}`; configs/experiment/ways.yaml; answers exact. utility = score - lambda x USD "
+        f"`GDESIGN_DATA=... {command()}`; experiment=ways; answers exact. utility = score - lambda x USD "
         "per 1,000 questions. One LLM (gpt-4-32k, 60 and 120 USD per million tokens) in seven ways of working; three "
         "of them are multi-agent: multi-persona in one call, meta and meta-python by a conductor that calls experts. "
         "What a way takes is recorded: all prompts, replies and calls.",
@@ -339,4 +339,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    begin(main)

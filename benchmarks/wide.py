@@ -2,7 +2,7 @@
 
     python benchmarks/wide.py --write benchmarks/results/wide.md
 
-The world is configs/experiment/wide_world.yaml, the bound that of benchmarks/results/bound_wide.md. A run that is
+The world is experiment=wide_world, the bound that of benchmarks/results/bound_wide.md. A run that is
 already in the output folder is not repeated, so it may be stopped and gone on with.
 """
 

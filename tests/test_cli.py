@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
+import gdesign
 from gdesign.agents.teams import single
 from gdesign.cli.main import main
 from gdesign.cli.talk import agree, friendly
@@ -200,7 +202,7 @@ def test_a_folder_without_runs_is_named(tmp_path, capsys):
     with pytest.raises(SystemExit) as exit_:
         main(["report", str(tmp_path)])
     assert exit_.value.code == 2
-    assert "holds no run folder; train.py and eval.py write them" in capsys.readouterr().err
+    assert "holds no run folder; gdesign train and gdesign eval write them" in capsys.readouterr().err
 
 
 def test_data_files_are_listed_with_licence_and_state(tmp_path, monkeypatch, capsys):
@@ -314,3 +316,44 @@ def test_the_sandbox_in_force_is_told(capsys):
     assert said.startswith("in force: ")
     assert "cpu_seconds" in said
     assert re.search(r"an empty program takes \d+ ms", said)
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"gdesign {gdesign.__version__}\n"
+
+
+@pytest.mark.parametrize("name", ["train", "eval"])
+def test_training_and_evaluation_are_commands_that_list_their_groups(name, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["gdesign"])
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main([name, "--help"])
+    GlobalHydra.instance().clear()
+    assert "arena: local" in capsys.readouterr().out
+
+
+def test_an_evaluation_by_the_command_is_written_down_as_it_was_typed(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["gdesign"])
+    main(["eval", "designer=single", "experiment=demo", "+task.num_test=9", f"out={tmp_path}/run"])
+    GlobalHydra.instance().clear()
+    (line,) = (tmp_path / "run/commands.jsonl").read_text().splitlines()
+    assert json.loads(line)["command"].startswith("gdesign eval designer=single experiment=demo ")
+
+
+@pytest.mark.parametrize(
+    ("package", "arguments"),
+    [
+        ("httpx2", ["eval", "designer=single", "llm=openai", "llm.base_url=http://127.0.0.1:9/v1", "llm.record=null"]),
+        ("wandb", ["train", "designer=single", "logger=wandb"]),
+        ("starlette", ["simulate"]),
+    ],
+)
+def test_a_missing_extra_is_one_line_that_says_what_to_install(package, arguments, tmp_path):
+    code = f"import sys; sys.modules[{package!r}] = None; from gdesign.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert f"the package {package}; install the extra: pip install " in done.stderr
+    assert len(done.stderr.splitlines()) == 1

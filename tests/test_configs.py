@@ -17,7 +17,7 @@ from gdesign.runs.checkpoint import assemble
 from gdesign.runs.config import refuse_foreign_targets
 from gdesign.tasks.data import find
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+CONFIGS = Path(__file__).parents[1] / "gdesign/configs"
 NEEDS = {
     ("pool", "file"): ["pool.path=p.yaml"],
     ("task", "jsonl"): ["task.train=a.jsonl", "task.test=b.jsonl"],
@@ -57,8 +57,9 @@ def test_every_choice_composes(group, name):
 
 
 @pytest.mark.parametrize(("_", "name"), options("experiment"))
-def test_every_experiment_composes(_, name):
-    assert composed(f"experiment={name}") is not None
+@pytest.mark.parametrize("config", ["train", "eval"])
+def test_every_experiment_composes(_, name, config):
+    assert composed(f"experiment={name}", config=config) is not None
 
 
 @pytest.mark.parametrize(("group", "name"), options("designer"))

@@ -22,7 +22,7 @@ HYDRAS = {
 def test_the_messages_of_hydra_that_the_docs_explain_are_still_hydras(message):
     assert f"`{message}`" in (DOCS / "quickstart.md").read_text()
     with (
-        initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "configs")),
+        initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "gdesign/configs")),
         pytest.raises(HydraException, match=re.escape(message.removesuffix(" ..."))),
     ):
         compose(config_name="train", overrides=HYDRAS[message])

@@ -84,7 +84,7 @@ def commands():
 @pytest.fixture
 def workspace(tmp_path, monkeypatch):
     """Return a folder that looks like a checkout, in which runs may be written."""
-    for name in ("train.py", "eval.py", "configs", "examples", "benchmarks", "data", "docs"):
+    for name in ("train.py", "eval.py", "examples", "benchmarks", "data", "docs"):
         if (ROOT / name).exists():
             (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
@@ -164,7 +164,7 @@ def sweep(overrides):
 
 
 def composes(name, overrides):
-    with initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "configs")):
+    with initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "gdesign/configs")):
         config = compose(config_name=name, overrides=overrides)
     assert "???" not in OmegaConf.to_yaml(config), "a value is missing that the command must give"
     if "name" in config.pool and "HashEncoder" in config.text.encoder._target_:  # needs neither data nor weights
@@ -227,7 +227,7 @@ class Reader:
         assert status == 0, f"{script} {overrides}: {err}"
 
     def _cut(self, script, overrides, said):
-        with initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "configs")):
+        with initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "gdesign/configs")):
             config = compose(config_name=script, overrides=overrides)
         if script == "train":
             yield from ("trainer.max_epochs=1", "trainer.enable_progress_bar=false")
@@ -286,7 +286,7 @@ def test_the_questions_and_agents_that_the_docs_show_can_be_read(tmp_path):
 
 
 def test_the_convolution_that_the_docs_show_is_one(tmp_path):
-    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    shutil.copytree(ROOT / "gdesign/configs", tmp_path / "configs")
     (tmp_path / "configs/gnn/graphconv.yaml").write_text(shown("yaml", naming="conv:"))
     with initialize_config_dir(version_base="1.3", config_dir=str(tmp_path / "configs")):
         config = compose(config_name="train", overrides=["gnn=graphconv"])

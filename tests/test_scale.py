@@ -43,7 +43,7 @@ def questions(train, validation, test):
 @pytest.mark.parametrize("designer", METHODS)
 def test_by_default_it_draws_runs_and_learns(designer, num_llms, tmp_path):
     quiet()
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+    with initialize_config_dir(str(ROOT / "gdesign/configs"), version_base="1.3"):
         config = compose("train", [f"designer={designer}", *pool(tmp_path / "pool.yaml", num_llms)])
     problems, made = assemble(config)
     benchmark = instantiate(config.task, num_train=8, num_validation=2, num_test=2)

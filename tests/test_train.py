@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from gdesign.cli.talk import refuse_renamed
+from gdesign.cli.talk import refuse_mistyped
 from gdesign.errors import ConfigError
 from gdesign.llm.recording import Recording
 from gdesign.runs.config import read_config
@@ -126,7 +126,7 @@ def test_fewer_epochs_than_are_behind_a_training_are_refused(command, tmp_path):
 
 
 def test_two_trainings_in_one_folder_are_refused(command, tmp_path):
-    with only_writer(tmp_path / "run"):
+    with only_writer(tmp_path / "run", command="a"):
         for name, arguments in (("train", SMALL), ("eval", ["designer=single"])):
             began = time.monotonic()
             status, _, err = command(name, *arguments, f"out={tmp_path}/run")
@@ -416,11 +416,24 @@ def test_training_does_not_end_in_an_evaluation_on_all_questions(command, tmp_pa
     assert not (tmp_path / "run").exists()
 
 
-def test_a_wrong_designer_gets_hydras_own_message(command):
-    status, _, err = command("train", "designer=gdesinger")
-    assert status == 1
-    assert "Could not find 'designer/gdesinger'" in err
-    assert "gdesigner" in err.split("Available options")[1]
+@pytest.mark.parametrize(
+    ("name", "typed", "words"),
+    [
+        ("train", "designer=joitn", "error: designer=joitn: there is no designer=joitn; did you mean joint"),
+        ("train", "designer=single,joitn", "there is no designer=joitn"),
+        ("train", "experiment=methods/knm", "did you mean methods/knn"),
+        ("eval", "task=zzzz", "there is no task=zzzz; there are aqua, crux, "),
+        ("eval", "desinger=joint", "error: desinger=joint: there is no setting desinger; did you mean designer"),
+        ("train", "trainer.max_epoch=3", ""),  # known to Hydra alone, which says what there is
+    ],
+)
+def test_a_misspelt_override_is_one_line_with_the_close_names(command, name, typed, words):
+    status, out, err = command(name, typed)
+    assert words in err
+    if words:
+        assert status == 2
+        assert out == ""
+        assert len(err.splitlines()) == 1
 
 
 def test_a_missing_file_is_one_clear_line(command, own_task, tmp_path):
@@ -523,5 +536,5 @@ def test_agents_and_graders_run_programs_in_a_sandbox_that_is_named(command, tmp
 )
 def test_an_override_of_earlier_versions_is_told_its_name_of_today(typed, today, capsys):
     with pytest.raises(SystemExit, match="2"):
-        refuse_renamed(["seed=1", typed])
+        refuse_mistyped("train", ["seed=1", typed])
     assert f"write {today}" in capsys.readouterr().err

@@ -1,7 +1,8 @@
-"""Evaluate a designer: `python eval.py checkpoint=runs/a split=test`, or `python eval.py designer=single ...`."""
+"""`gdesign eval`: evaluate a designer, of a run folder or one that learned nothing."""
 
 import gc
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import hydra
@@ -12,9 +13,10 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from gdesign.cli.talk import agree, complain, friendly, one_line, quiet, refuse_renamed, say
+from gdesign.cli.talk import agree, complain, friendly, one_line, quiet, refuse_mistyped, say
 from gdesign.execute.operators import tools_of
 from gdesign.execute.reward import Reward
+from gdesign.files import CONFIGS
 from gdesign.learn.data import items
 from gdesign.learn.evaluate import evaluate_into
 from gdesign.learn.fit import learns, refuse_all
@@ -39,7 +41,7 @@ from gdesign.runs.standing import read_standing, refuse_other, write_standing
 from gdesign.sandbox import STATEMENTS
 
 
-@hydra.main(version_base="1.3", config_path=str(Path(__file__).parent / "configs"), config_name="eval")
+@hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="eval")
 def main(config: DictConfig) -> None:
     """Evaluate and report."""
     quiet()
@@ -64,8 +66,9 @@ def main(config: DictConfig) -> None:
             config = merged
         else:
             config.out = config.out or str(default_folder(config.names, config.seed, swept=swept))
-        with only_writer(Path(config.out)):
-            evaluate(config, command=as_typed("eval.py", swept=swept, out=config.out))
+        command = as_typed("eval", swept=swept, out=config.out)
+        with only_writer(Path(config.out), command=command):
+            evaluate(config, command=command)
 
 
 def evaluate(config: DictConfig, *, command: str) -> None:
@@ -132,6 +135,13 @@ def evaluate(config: DictConfig, *, command: str) -> None:
     say(f"report: {write_page(folder)}")
 
 
-if __name__ == "__main__":
-    refuse_renamed(sys.argv[1:])
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Read overrides as Hydra does, and run.
+
+    Args:
+        arguments: Of `gdesign eval`; None where this process is `python eval.py`.
+    """
+    if arguments is not None:
+        sys.argv[:] = ["gdesign eval", *arguments]
+    refuse_mistyped("eval", sys.argv[1:])
     main()

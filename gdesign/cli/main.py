@@ -7,10 +7,11 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TypeAlias
 
+from gdesign import __version__
 from gdesign.cli.talk import friendly
-from gdesign.errors import ConfigError
 
 _Actions: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -23,38 +24,41 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: 0 with --help, 2 after a mistake.
     """
-    options = parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         with friendly():
-            _run(options)
+            if words[:1] in (["train"], ["eval"]):  # Hydra reads what follows
+                _module(words[0]).run(words[1:])
+            else:
+                options = parser().parse_args(words)
+                _module(options.command).run(options)
     except BrokenPipeError:  # whoever read our output, `head` for instance, has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _run(options: argparse.Namespace) -> None:
-    """Run a command; its module is imported only now, so that --help and `gdesign data` need not wait for torch."""
+def _module(command: str) -> ModuleType:
+    """Import a command only when it is run, so that --help and `gdesign data` need not wait for torch."""
     gc.disable()  # a tenth of the time would go into looking for garbage among what is imported
     try:
-        command = import_module(f"gdesign.cli.{options.command}")
-    except ModuleNotFoundError as error:
-        if options.command not in ("serve", "simulate"):
-            raise
-        raise ConfigError(
-            f"gdesign {options.command} needs the package {error.name}; install the extra: pip install 'gdesign[serve]'"
-        ) from None
+        return import_module(f"gdesign.cli.{command}")
     finally:
         gc.enable()
-    command.run(options)
 
 
 def parser() -> argparse.ArgumentParser:
     """Return what reads the command line of `gdesign`."""
     parser = argparse.ArgumentParser(
         prog="gdesign",
-        description="Ask trained designers, compare runs, look after data, serve a simulated world. "
-        "Train with train.py, evaluate with eval.py.",
+        description="Train designers, ask them, compare runs, look after data, serve a simulated world.",
     )
+    parser.add_argument("--version", action="version", version=f"gdesign {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    for name, text in (
+        ("train", "train a designer and evaluate it, with Hydra's overrides: gdesign train designer=joint seed=0"),
+        ("eval", "evaluate a designer, likewise: gdesign eval checkpoint=runs/a split=test"),
+    ):
+        _add(commands, name, text).add_argument("overrides", nargs="*", metavar="KEY=VALUE")
 
     design = _add(commands, "design", "draw the best design for a question")
     _add_designer(design)

@@ -1,15 +1,19 @@
 """How every command talks to its user."""
 
 import logging
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from difflib import get_close_matches
+from typing import Any, NoReturn
 
+import yaml
 from omegaconf import MissingMandatoryValue
 
-from gdesign.errors import BudgetExceededError, ConfigError, CreditError, GdesignError, UserError
+from gdesign.errors import BudgetExceededError, ConfigError, CreditError, GdesignError, UserError, missing_extra
+from gdesign.files import CONFIGS
 from gdesign.runs.comparison import said
 
 RENAMED = {
@@ -23,18 +27,47 @@ RENAMED = {
 """Overrides of earlier versions, and what says the same today."""
 
 
-def refuse_renamed(overrides: Sequence[str]) -> None:
-    """End the program where an override has another name today.
+def refuse_mistyped(name: str, overrides: Sequence[str]) -> None:
+    """End the program where an override has another name today, or names a choice or a setting that there is not.
+
+    Args:
+        name: `train` or `eval`.
+        overrides: The command line; nothing is known of choices where it brings configs of its own.
 
     Raises:
         SystemExit: 2.
     """
+    own_configs = any(word.startswith(("--config", "-c", "hydra.searchpath")) for word in overrides)
     for override in overrides:
         typed = override.lstrip("+~")
         for old, new in RENAMED.items():
             if typed == old or typed.startswith(f"{old}=") or typed.startswith(f"{old}."):
-                complain(f"error: {override}: {old} is {new} now; write {new}{typed.removeprefix(old)}")
-                raise SystemExit(2)
+                _refuse(override, f"{old} is {new} now; write {new}{typed.removeprefix(old)}")
+        if own_configs or override.startswith(("-", "~")) or "=" not in typed:
+            continue
+        key, _, values = typed.partition("=")
+        if (CONFIGS / key).is_dir():
+            found = (path.relative_to(CONFIGS / key).with_suffix("").as_posix() for path in (CONFIGS / key).rglob("*"))
+            choices = sorted(choice for choice in found if not choice.startswith("_"))
+            for value in values.split(",") if re.fullmatch(r"[\w/,-]+", values) else ():
+                if value not in (*choices, "null"):
+                    _refuse(override, f"there is no {key}={value}; {_close(value, choices)}")
+        elif override == typed and (first := key.split(".")[0].partition("@")[0]).isidentifier() and first != "hydra":
+            settings = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text(encoding="utf-8"))
+            names = {*settings, *(path.name for path in CONFIGS.iterdir() if path.is_dir())} - {"defaults"}
+            if first not in names:
+                _refuse(override, f"there is no setting {first}; {_close(first, sorted(names))}")
+
+
+def _refuse(override: str, why: str) -> NoReturn:
+    complain(f"error: {override}: {why}")
+    raise SystemExit(2)
+
+
+def _close(word: str, words: Sequence[str]) -> str:
+    if near := get_close_matches(word, words, n=4):
+        return f"did you mean {' or '.join(near)}?"
+    return f"there are {', '.join(words)}"
 
 
 def say(text: str) -> None:
@@ -75,9 +108,12 @@ def friendly(*, resume: str = "", wrapped_in: type[Exception] = GdesignError) ->
     except MissingMandatoryValue as error:
         complain(f"error: {error.full_key} has no value; give it one on the command line: {error.full_key}=...")
         raise SystemExit(2) from None
-    except (UserError, OSError, wrapped_in) as error:
+    except (UserError, OSError, ImportError, wrapped_in) as error:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, UserError | OSError):
+            if isinstance(cause, ImportError) and (missing := missing_extra(cause)) is not None:
+                complain(f"error: {missing}")
+                raise SystemExit(2) from None
             cause = cause.__cause__
         if isinstance(cause, OSError) and not isinstance(cause, UserError):
             if cause.filename is None:  # a pipe or a socket, of which no user can say which

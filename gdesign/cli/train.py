@@ -1,7 +1,8 @@
-"""Train a designer and evaluate it: `python train.py designer=gdesigner task=synthetic seed=0 out=runs/a`."""
+"""`gdesign train`: train a designer and evaluate it."""
 
 import gc
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import hydra
@@ -12,9 +13,10 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from gdesign.cli.talk import agree, complain, friendly, one_line, quiet, refuse_renamed, say
+from gdesign.cli.talk import agree, complain, friendly, one_line, quiet, refuse_mistyped, say
 from gdesign.execute.operators import tools_of
 from gdesign.execute.reward import Reward
+from gdesign.files import CONFIGS
 from gdesign.learn.data import items
 from gdesign.learn.evaluate import evaluate_into
 from gdesign.learn.fit import fit, learns, refuse_all
@@ -40,7 +42,7 @@ from gdesign.runs.tracking import sweep_of, told
 from gdesign.sandbox import STATEMENTS
 
 
-@hydra.main(version_base="1.3", config_path=str(Path(__file__).parent / "configs"), config_name="train")
+@hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")
 def main(config: DictConfig) -> None:
     """Train, evaluate, report."""
     quiet()
@@ -50,8 +52,9 @@ def main(config: DictConfig) -> None:
     if swept and "group" in config.logger:
         config.logger.group = config.logger.group or sweep_of(sys.argv[1:])
     resume = f"{config.out}/report.md says what was spent; the same command goes on from the last validation"
-    with friendly(wrapped_in=InstantiationException, resume=resume), only_writer(Path(config.out)):
-        train(config, command=as_typed("train.py", swept=swept, out=config.out))
+    command = as_typed("train", swept=swept, out=config.out)
+    with friendly(wrapped_in=InstantiationException, resume=resume), only_writer(Path(config.out), command=command):
+        train(config, command=command)
 
 
 def train(config: DictConfig, *, command: str) -> None:
@@ -140,6 +143,13 @@ def train(config: DictConfig, *, command: str) -> None:
             say(f"report: {write_page(folder)}")
 
 
-if __name__ == "__main__":
-    refuse_renamed(sys.argv[1:])
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Read overrides as Hydra does, and run.
+
+    Args:
+        arguments: Of `gdesign train`; None where this process is `python train.py`.
+    """
+    if arguments is not None:
+        sys.argv[:] = ["gdesign train", *arguments]
+    refuse_mistyped("train", sys.argv[1:])
     main()

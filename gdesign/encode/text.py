@@ -4,12 +4,14 @@ Shape letters: T texts, D text features.
 """
 
 import hashlib
+import logging
 import math
 import re
 import sqlite3
 import zlib
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from gdesign.errors import ConfigError, DataError
+from gdesign.errors import ConfigError, DataError, installing
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
@@ -190,8 +192,7 @@ class MiniLM:
             from transformers import BertConfig, BertModel
         except ImportError as error:
             raise ConfigError(
-                f"the encoder minilm needs the package {error.name}; install the extra: pip install 'gdesign[text]', "
-                "or use text=hash"
+                f"the encoder minilm needs the package {error.name}; {installing('text')}, or use text=hash"
             ) from error
         path = Path(get_model_path())
         weights = path / "model.safetensors"
@@ -260,7 +261,7 @@ class SentenceEncoder:
             from sentence_transformers import SentenceTransformer
         except ImportError as error:
             raise ConfigError(
-                "text=sentences needs the package sentence-transformers; install the extra: pip install 'gdesign[text]'"
+                f"text=sentences needs the package sentence-transformers; {installing('text')}"
             ) from error
         try:
             self.module = SentenceTransformer(model, device=device, local_files_only=True, trust_remote_code=False)
@@ -314,10 +315,13 @@ class CachedEncoder:
         self._memory: OrderedDict[str, Tensor] = OrderedDict()
         self._file: sqlite3.Connection | None = None
         if path is not None:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            self._file = sqlite3.connect(path, timeout=30)
-            self._file.execute("PRAGMA journal_mode=WAL")
-            self._file.execute("CREATE TABLE IF NOT EXISTS embedding (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID")
+            with self._or_without(path):
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+                self._file = sqlite3.connect(path, timeout=30)
+                self._file.execute("PRAGMA journal_mode=WAL")
+                self._file.execute(
+                    "CREATE TABLE IF NOT EXISTS embedding (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID"
+                )
 
     def __call__(self, texts: Sequence[str]) -> Float[Tensor, "T D"]:
         """Encode texts; only those not remembered reach the encoder, each once."""
@@ -328,7 +332,7 @@ class CachedEncoder:
             known |= zip(new, self._encoder([asked[key] for key in new]), strict=True)
             if self._file is not None:
                 rows = [(key, known[key].numpy().astype("<f4").tobytes()) for key in new]
-                with self._file:
+                with self._or_without("the file of embeddings"), self._file:
                     self._file.executemany("INSERT OR IGNORE INTO embedding VALUES (?, ?)", rows)
         for key, vector in known.items():
             self._memory[key] = vector
@@ -336,6 +340,17 @@ class CachedEncoder:
         while self._size is not None and len(self._memory) > self._size:
             self._memory.popitem(last=False)
         return torch.stack([known[key] for key in keys]) if keys else torch.empty(0, self.dim)
+
+    @contextmanager
+    def _or_without(self, path: str | Path) -> Iterator[None]:
+        """Do without a file that cannot be written, with a word: what it holds can be computed again."""
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            logging.getLogger(__name__).warning(
+                "%s cannot be used (%s); embeddings are kept in memory only", path, error
+            )
+            self._file = None
 
     def _recall(self, key: str) -> Tensor | None:
         if key in self._memory or self._file is None:

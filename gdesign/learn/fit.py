@@ -106,7 +106,7 @@ def fit(
         if not (folder / checkpoint.BEST).is_file():
             raise ConfigError(
                 "training ended before the first validation, so no designer is the best; let it last for an epoch or "
-                "more (trainer.max_epochs, trainer.max_steps), or evaluate an untrained designer by eval.py"
+                "more (trainer.max_epochs, trainer.max_steps), or evaluate an untrained designer by gdesign eval"
             )
         checkpoint.restore(designer, folder / checkpoint.BEST)
     refuse_unanswered(module.unanswered or [])

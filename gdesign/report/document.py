@@ -18,6 +18,8 @@ from urllib.parse import quote
 
 from jinja2 import Environment, StrictUndefined
 
+from gdesign.errors import installing
+
 HAS_MATPLOTLIB = find_spec("matplotlib") is not None
 
 
@@ -221,5 +223,5 @@ def _without_pictures(report: Report) -> Report:
         return [block for block in blocks if not isinstance(block, Picture)]
 
     sections = {heading: left for heading, blocks in report.sections.items() if (left := kept(blocks))}
-    missing = Text("Pictures need matplotlib: pip install 'gdesign[report]'.", "soft")
+    missing = Text(f"Pictures need matplotlib; {installing('report')}.", "soft")
     return replace(report, lead=[*kept(report.lead), missing], sections=sections)

@@ -33,7 +33,7 @@ class Evaluation:
 
     Attributes:
         config: Its config.yaml.
-        trained: The config.yaml that its checkpoint was trained with, which is its own unless `eval.py`
+        trained: The config.yaml that its checkpoint was trained with, which is its own unless `gdesign eval`
             evaluated the checkpoint of another folder.
         summary: Its eval.json.
     """
@@ -75,7 +75,7 @@ def find_evaluations(paths: Iterable[Path]) -> tuple[list[Evaluation], list[Inco
         configs = sorted(_configs(path))
         if not configs:
             raise MissingDataError(
-                f"{path} holds no run folder; train.py and eval.py write them, by default under runs/"
+                f"{path} holds no run folder; gdesign train and gdesign eval write them, by default under runs/"
             )
         for found in configs:
             if found.resolve() in seen:
@@ -111,7 +111,7 @@ def read_evaluation(folder: Path) -> Evaluation:
     path = folder / "eval.json"
     if not path.is_file():
         raise MissingDataError(
-            f"{path} is not there; evaluate the run first: python eval.py {typed('checkpoint', folder)}"
+            f"{path} is not there; evaluate the run first: gdesign eval {typed('checkpoint', folder)}"
         )
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
@@ -168,7 +168,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 
 def _trained_with(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
-    """Return the config of the checkpoint that was evaluated: where `eval.py` puts its folders, or as typed there."""
+    """Return the config of the checkpoint that was evaluated: where `eval` puts its folders, or as typed there."""
     if config.get("checkpoint"):
         for parent in (folder.parent, Path(config["checkpoint"])):
             if (parent / CONFIG).is_file():
@@ -189,10 +189,10 @@ def _stopped(folder: Path, config: Mapping[str, Any]) -> Incomplete:
         return _unevaluated(folder, config, f"trained, last{at}; no evaluation was asked for (split=null)")
     else:
         missing = f"training stopped{at}, or still goes on"
-    script = "train.py" if "resume" in config else "eval.py"
+    script = "train" if "resume" in config else "eval"
     where = shlex.quote(str(folder.resolve()))
     settings = "hydra.run.dir=. hydra.output_subdir=null hydra/job_logging=none"
-    command = f"python {script} --config-path={where} --config-name={Path(CONFIG).stem} {settings}"
+    command = f"gdesign {script} --config-path={where} --config-name={Path(CONFIG).stem} {settings}"
     return Incomplete(folder=folder, missing=missing, command=command)
 
 
@@ -201,15 +201,15 @@ def _unevaluated(folder: Path, config: Mapping[str, Any], missing: str) -> Incom
 
 
 def _evaluate(folder: Path, config: Mapping[str, Any]) -> str:
-    """Return the command that evaluates a run folder, or the checkpoint that a folder of `eval.py` is of."""
+    """Return the command that evaluates a run folder, or the checkpoint that a folder of `gdesign eval` is of."""
     split = config.get("split") or "test"
     parent = folder.parent
     if not config.get("checkpoint") or not (parent / CONFIG).is_file():
-        return f"python eval.py {typed('checkpoint', folder)} split={split}"
+        return f"gdesign eval {typed('checkpoint', folder)} split={split}"
     saved = _read_config(parent)
     groups = [name for name in NAMES if config["names"].get(name) != saved["names"].get(name)]
     words = [f"{name}={config['names'][name]}" for name in groups]
     before = flat({k: v for k, v in saved.items() if k not in ("names", *groups)})
     now = flat({k: v for k, v in config.items() if k not in (*NOT_TYPED, *groups)})
     words += [typed(f"++{k}", "null" if v is None else v) for k, v in now.items() if before.get(k) != v]
-    return " ".join(["python eval.py", typed("checkpoint", parent), *words, f"split={split}", typed("out", folder)])
+    return " ".join(["gdesign eval", typed("checkpoint", parent), *words, f"split={split}", typed("out", folder)])

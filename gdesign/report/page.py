@@ -77,7 +77,7 @@ def write_page(folder: Path, *, stopped: str | None = None) -> Path:
             "Paths": paths(tally, "reliability.png"),
             "Designs": designs(tally, "designs.png"),
         }
-        repeat = f"python eval.py {typed('checkpoint', folder)} split={summary['split']}"
+        repeat = f"gdesign eval {typed('checkpoint', folder)} split={summary['split']}"
         made.append([Text("To repeat the evaluation:"), Text(repeat, "code")])
     took = {
         "Where the money went": [*money(tally), *estimate(folder)],
@@ -151,7 +151,7 @@ def _unfinished(folder: Path, stopped: str | None) -> list[Block]:
     look = look_at(folder) if (folder / CONFIG).is_file() else None
     command = look.command if isinstance(look, Incomplete) else None
     if stopped is None:
-        command = command or f"python eval.py {typed('checkpoint', folder)}"
+        command = command or f"gdesign eval {typed('checkpoint', folder)}"
         return [Text("Not evaluated yet. To go on:", "bad"), Text(command, "code")]
     lead: list[Block] = [Text(f"Stopped: {stopped} Everything so far is kept.", "bad")]
     if command is None:

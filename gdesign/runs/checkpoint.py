@@ -112,7 +112,7 @@ def restore(designer: Designer, path: str | Path) -> None:
     """
     path = Path(path)
     if not path.is_file():
-        raise MissingDataError(f"{path} is not there; train.py writes it after the first validation")
+        raise MissingDataError(f"{path} is not there; gdesign train writes it after the first validation")
     state = read(path, "state_dict")
     own = {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
     try:

@@ -24,7 +24,7 @@ LIVE = ("gdesign.llm.live", "gdesign.llm.openai")
 OF_TRAINING = ("trainer", "logger", "early_stopping")
 """What is not built from a run folder; nor is the learner's optimizer."""
 HARMLESS = re.compile(r"\$\{(?:[\w.\[\]]+|oc\.env:(?:HOME|XDG_CACHE_HOME)(?:,[^${}]*)?)\}")
-"""Interpolations that give a value of the same config or, as configs/text does, a folder for caches; any other
+"""Interpolations that give a value of the same config or, as gdesign/configs/text does, a folder for caches; any other
 variable may hold a secret."""
 
 
@@ -43,7 +43,7 @@ def read_config(folder: str | Path, *, trust: bool = False, without: Collection[
     path = Path(folder) / CONFIG
     if not path.is_file():
         raise MissingDataError(
-            f"{path} is not there; expected a run folder as train.py writes it, such as runs/gdesigner-synthetic-0"
+            f"{path} is not there; expected a run folder as gdesign train writes it, such as runs/gdesigner-synthetic-0"
         )
     try:
         config = OmegaConf.load(path)
@@ -68,7 +68,7 @@ def refuse_foreign_targets(config: DictConfig, *, source: str) -> None:
         if not _is_own(target, source=source):
             raise ConfigError(
                 f"{source} would call {target}, which is not part of gdesign; read it, and if you trust it say so "
-                "(trust=true for eval.py, --trust for gdesign)"
+                "(trust=true for gdesign eval, --trust for gdesign)"
             )
 
 
@@ -90,16 +90,16 @@ def refuse_unnamed_endpoints(
             raise ConfigError(
                 f"{source} would send questions, and the key that the environment variable {variable} holds, to "
                 f"{urlsplit(url).hostname}; if that is what you want, name the endpoint (+llm.base_url={url} for "
-                f"eval.py, --llm {url} --api-key-env {variable} for gdesign ask) or trust the folder (trust=true for "
-                "eval.py, --trust for gdesign)"
+                f"gdesign eval, --llm {url} --api-key-env {variable} for gdesign ask) or trust the folder (trust=true "
+                "for gdesign eval, --trust for gdesign)"
             )
         for llm in instantiate(node["pool"]).llms if node.get("pool") and not own_pool else ():
             if llm.base_url is not None and not is_loopback(llm.base_url):
                 raise ConfigError(
                     f"{source} has a pool whose LLM {llm.name!r} would get questions, and the key that the variable "
                     f"{llm.api_key_env} holds, at {urlsplit(llm.base_url).hostname}; if that is what you want, "
-                    "name the pool (pool=... for eval.py) or trust the folder (trust=true for eval.py, --trust for "
-                    "gdesign)"
+                    "name the pool (pool=... for gdesign eval) or trust the folder (trust=true for gdesign eval, "
+                    "--trust for gdesign)"
                 )
 
 

@@ -105,16 +105,18 @@ def other_end(folder: Path, config: DictConfig) -> str | None:
     )
 
 
-def as_typed(script: str, *, swept: Sequence[str], out: str) -> str:
+def as_typed(name: str, *, swept: Sequence[str], out: str) -> str:
     """Return the command that this process runs, as it can be typed again.
 
     Args:
+        name: `train` or `eval`.
         swept: Of a sweep, the overrides of this one of its runs; none outside a sweep.
         out: The run folder, which a sweep chooses and the command names then.
     """
+    began = ["python", f"{name}.py"] if Path(sys.argv[0]).name == f"{name}.py" else ["gdesign", name]
     if not swept:
-        return shlex.join(["python", script, *sys.argv[1:]])
-    words = shlex.join(["python", script, *swept])
+        return shlex.join([*began, *sys.argv[1:]])
+    words = shlex.join([*began, *swept])
     return words if any(override.startswith("out=") for override in swept) else f"{words} {typed('out', out)}"
 
 

@@ -2,9 +2,7 @@
 
 import json
 import os
-import shlex
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -20,10 +18,13 @@ WRITER = ".writer.json"
 
 
 @contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
+def only_writer(folder: Path, *, command: str) -> Iterator[None]:
     """Keep other processes from writing into a run folder.
 
     The folder is made where there is none, and is gone again where nothing was written.
+
+    Args:
+        command: What writes, for whoever comes second.
 
     Raises:
         ConfigError: Another process writes into it; the message says which.
@@ -39,7 +40,7 @@ def only_writer(folder: Path) -> Iterator[None]:
             "(out=...)"
         ) from None
     with lock:
-        writer.write_text(json.dumps(_myself()) + "\n", encoding="utf-8")
+        writer.write_text(json.dumps(_myself(command)) + "\n", encoding="utf-8")
         try:
             yield
         finally:
@@ -50,12 +51,12 @@ def only_writer(folder: Path) -> Iterator[None]:
                     path.rmdir()
 
 
-def _myself() -> dict[str, str | int]:
+def _myself(command: str) -> dict[str, str | int]:
     return {
         "process": os.getpid(),
         "host": socket.gethostname(),
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join(sys.argv),
+        "command": command,
     }
 
 

@@ -15,7 +15,7 @@ from gdesign.errors import ConfigError
 from gdesign.types import LLM, AgentPool, Decision, Design, Edge, Gate, Play, Role
 from tests import laws, worlds
 
-CONFIGS = Path(__file__).parents[2] / "configs" / "designer"
+CONFIGS = Path(__file__).parents[2] / "gdesign/configs" / "designer"
 
 
 def one_design(space: Space) -> list[Design]:

@@ -1,4 +1,5 @@
 import hashlib
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -146,3 +147,23 @@ def test_any_model_of_sentences_is_read_from_a_folder():
 def test_a_model_that_is_not_here_is_named_and_not_fetched():
     with pytest.raises(ConfigError, match="hf download some/model"):
         SentenceEncoder(model="some/model")
+
+
+@pytest.mark.parametrize("broken", ["blocked/cache.sqlite", "blocked"])
+def test_a_cache_that_cannot_be_written_is_done_without_and_told(tmp_path, caplog, broken):
+    (tmp_path / "blocked").write_text("no database, and no folder either " * 40)
+    encoder = CachedEncoder(encoder=HashEncoder(dim=8), path=tmp_path / broken)
+    assert torch.equal(encoder(TEXTS), HashEncoder(dim=8)(TEXTS))
+    assert "cannot be used" in caplog.text
+    assert "embeddings are kept in memory only" in caplog.text
+
+
+def test_a_cache_that_is_full_in_the_middle_is_done_without(tmp_path, caplog):
+    path = tmp_path / "cache.sqlite"
+    encoder = CachedEncoder(encoder=HashEncoder(dim=8), path=path)
+    with sqlite3.connect(path) as other:
+        other.execute("DROP TABLE embedding")
+        other.execute("CREATE VIEW embedding AS SELECT '' AS key, x'' AS value")
+    assert torch.equal(encoder(TEXTS), HashEncoder(dim=8)(TEXTS))
+    assert torch.equal(encoder(TEXTS), HashEncoder(dim=8)(TEXTS))
+    assert len(caplog.records) == 1

@@ -49,27 +49,27 @@ def test_a_training_that_stopped_is_told_how_to_go_on(tmp_path):
     folder = unfinished(tmp_path / "a", phases=["fit:train"], metrics=[9, 19])
     found = look_at(folder)
     assert found.missing == "training stopped at step 20, or still goes on"
-    assert found.command.startswith(f"python train.py --config-path={folder} --config-name=config hydra.run.dir=. ")
+    assert found.command.startswith(f"gdesign train --config-path={folder} --config-name=config hydra.run.dir=. ")
 
 
 def test_a_training_that_stopped_early_has_no_checkpoint(tmp_path):
     found = look_at(unfinished(tmp_path / "a", phases=["fit:train"], checkpoint=False))
     assert found.missing == "stopped before there was a checkpoint"
-    assert "train.py" in found.command
+    assert "gdesign train" in found.command
 
 
 def test_a_training_without_an_evaluation_is_evaluated_next(tmp_path):
     folder = unfinished(tmp_path / "a", phases=["fit:validation"], metrics=[9], config={"split": None})
     found = look_at(folder)
     assert found.missing == "trained, last at step 10; no evaluation was asked for (split=null)"
-    assert found.command == f"python eval.py checkpoint={folder} split=test"
+    assert found.command == f"gdesign eval checkpoint={folder} split=test"
 
 
 def test_an_evaluation_that_stopped_is_told_apart_from_a_training(tmp_path):
     folder = unfinished(tmp_path / "a", phases=["fit:validation", "test"])
     found = look_at(folder)
     assert found.missing == "stopped in the evaluation on test"
-    assert found.command == f"python eval.py checkpoint={folder} split=test"
+    assert found.command == f"gdesign eval checkpoint={folder} split=test"
 
 
 def test_an_evaluation_of_another_folders_checkpoint_is_repeated_with_what_it_changed(tmp_path):
@@ -77,7 +77,7 @@ def test_an_evaluation_of_another_folders_checkpoint_is_repeated_with_what_it_ch
     changed = {"reward": {"usd_weight": 0.1, "token_weight": 0.0}, "checkpoint": "a", "split": "validation"}
     folder = unfinished(tmp_path / "a/b", phases=["validation"], config=changed)
     command = look_at(folder).command
-    assert command.startswith(f"python eval.py checkpoint={tmp_path / 'a'} ++reward.usd_weight=0.1 ")
+    assert command.startswith(f"gdesign eval checkpoint={tmp_path / 'a'} ++reward.usd_weight=0.1 ")
     assert command.endswith(f"split=validation out={folder}")
     assert "token_weight" not in command
 

@@ -116,7 +116,7 @@ def test_a_spent_budget_leaves_a_page_of_what_there_is(tmp_path):
 
 
 def test_a_run_without_an_evaluation_is_told_how_to_get_one(tmp_path):
-    assert f"python eval.py checkpoint={tmp_path}" in page.write_page(tmp_path).read_text()
+    assert f"gdesign eval checkpoint={tmp_path}" in page.write_page(tmp_path).read_text()
 
 
 def overview(tmp_path, **settings):

@@ -9,7 +9,7 @@ from gdesign.report.folders import find_evaluations
 from gdesign.report.tables import make_groups, make_rows, told
 from tests.report.folders import write
 
-GNN = Path(__file__).parents[2] / "configs/gnn"
+GNN = Path(__file__).parents[2] / "gdesign/configs/gnn"
 
 
 def markdown(rows):

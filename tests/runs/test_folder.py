@@ -124,8 +124,8 @@ def test_a_command_goes_on_a_line_of_its_own_after_one_that_a_kill_cut_short(tmp
 
 def test_a_command_can_be_typed_again(monkeypatch):
     monkeypatch.setattr("sys.argv", ["train.py", "seed=1", "pool.path=my team.yaml"])
-    assert as_typed("train.py", swept=[], out="runs/a") == "python train.py seed=1 'pool.path=my team.yaml'"
+    assert as_typed("train", swept=[], out="runs/a") == "python train.py seed=1 'pool.path=my team.yaml'"
 
 
 def test_one_run_of_a_sweep_can_be_typed_alone():
-    assert as_typed("train.py", swept=["seed=1"], out="runs/a-1") == "python train.py seed=1 out=runs/a-1"
+    assert as_typed("train", swept=["seed=1"], out="runs/a-1") == "gdesign train seed=1 out=runs/a-1"

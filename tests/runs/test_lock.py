@@ -13,7 +13,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from gdesign.runs.lock import only_writer
-with only_writer(Path(sys.argv[1])):
+with only_writer(Path(sys.argv[1]), command='gdesign train'):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -30,7 +30,7 @@ def holder(tmp_path):
 
 def test_a_second_writer_is_told_who_holds_the_folder(holder, tmp_path):
     with pytest.raises(ConfigError, match=rf"written by process {holder.pid} on .* since .*; wait"):
-        with only_writer(tmp_path / "run"):
+        with only_writer(tmp_path / "run", command="gdesign train"):
             pytest.fail("two writers")
 
 
@@ -38,23 +38,26 @@ def test_the_lock_of_a_killed_writer_is_taken_over(holder, tmp_path):
     os.kill(holder.pid, signal.SIGKILL)
     holder.wait()
     assert (tmp_path / "run/.writer.json").exists()
-    with only_writer(tmp_path / "run"):
+    with only_writer(tmp_path / "run", command="gdesign train"):
         pass
 
 
 def test_a_folder_is_free_again_and_nothing_is_left_of_the_lock(tmp_path):
     for _ in range(2):
-        with only_writer(tmp_path / "run"):
+        with only_writer(tmp_path / "run", command="gdesign train"):
             (tmp_path / "run/config.yaml").write_text("")
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["config.yaml"]
 
 
 def test_a_folder_in_which_nothing_was_written_is_gone_again(tmp_path):
-    with pytest.raises(ConfigError, match="no"), only_writer(tmp_path / "runs/a"):
+    with pytest.raises(ConfigError, match="no"), only_writer(tmp_path / "runs/a", command="gdesign train"):
         raise ConfigError("no")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_somebody_may_write_into_a_folder_within(tmp_path):
-    with only_writer(tmp_path / "run"), only_writer(tmp_path / "run/lockbox"):
+    with (
+        only_writer(tmp_path / "run", command="gdesign train"),
+        only_writer(tmp_path / "run/lockbox", command="gdesign train"),
+    ):
         assert Path(tmp_path / "run/lockbox").is_dir()

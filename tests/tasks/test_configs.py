@@ -18,7 +18,7 @@ NAMES += ["humaneval", "mbpp", "ways"]
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_task_config_makes_its_benchmark(name):
-    config = OmegaConf.load(ROOT / "configs/task" / f"{name}.yaml")
+    config = OmegaConf.load(ROOT / "gdesign/configs/task" / f"{name}.yaml")
     values = TINY if name == "jsonl" else {}
     benchmark = instantiate(config, **values, split_seed=1, limit=2)
     parts = benchmark.parts.values() if isinstance(benchmark, Mix) else [benchmark]
@@ -46,7 +46,7 @@ FILES = {
 @pytest.mark.parametrize("name", FILES)
 def test_without_its_data_a_benchmark_says_which_file_from_where_with_which_checksum(name, tmp_path, monkeypatch):
     monkeypatch.setenv("GDESIGN_DATA", str(tmp_path))
-    config = OmegaConf.load(ROOT / "configs/task" / f"{name}.yaml")
+    config = OmegaConf.load(ROOT / "gdesign/configs/task" / f"{name}.yaml")
     benchmark = instantiate(config, recorded=name == "llmrouter")
     with pytest.raises(MissingDataError) as error:
         benchmark.load("test")
@@ -57,7 +57,7 @@ def test_without_its_data_a_benchmark_says_which_file_from_where_with_which_chec
 
 
 def test_recorded_reaches_every_part_of_the_mix():
-    mix = instantiate(OmegaConf.load(ROOT / "configs/task/mix.yaml"), recorded=True)
+    mix = instantiate(OmegaConf.load(ROOT / "gdesign/configs/task/mix.yaml"), recorded=True)
     assert [(name, part.recorded) for name, part in mix.parts.items()] == [
         ("gsm", True),
         ("math-l5", True),

@@ -440,7 +440,7 @@ class Adaptive(Searched):
         """Return the best policy for each problem at its price."""
         if self._fitted is None:
             raise ConfigError(
-                "nothing is known of how these agents answer; train first (train.py designer=adaptive), with "
+                "nothing is known of how these agents answer; train first (gdesign train designer=adaptive), with "
                 "trainer.max_epochs above 0"
             )
         fitted = self._fitted
@@ -458,8 +458,8 @@ class Adaptive(Searched):
         for (k, price, columns), rows in alike.items():
             if not columns:
                 raise ConfigError(
-                    "nothing is known of any of these agents; let them answer some training questions first: train.py "
-                    "designer=adaptive start=<run folder>"
+                    "nothing is known of any of these agents; let them answer some training questions first: gdesign "
+                    "train designer=adaptive start=<run folder>"
                 )
             for start in range(0, len(rows), CHUNK):
                 some = rows[start : start + CHUNK]

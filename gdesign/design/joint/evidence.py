@@ -94,7 +94,7 @@ class Evidence(Listed, Searched):
         """
         if self._record is None:
             raise ConfigError(
-                "nothing but evidence is known here, and no agent was asked anything; train first (train.py "
+                "nothing but evidence is known here, and no agent was asked anything; train first (gdesign train "
                 "designer=evidence), with designer.num_probes above 0"
             )
         if self._known is None or self._known[0] != catalogue.numbers:

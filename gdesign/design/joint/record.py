@@ -122,7 +122,7 @@ class Record:
         if new := [a for a in agents if a not in self.agents]:
             raise ConfigError(
                 f"nothing is known of the agent {new[0].role}/{new[0].llm}/{new[0].operator}; let it answer some "
-                "training questions first: train.py designer=joint start=<run folder> trainer.max_epochs=0"
+                "training questions first: gdesign train designer=joint start=<run folder> trainer.max_epochs=0"
             )
         columns = [self.agents.index(a) for a in agents]
         by_agent = {name: getattr(self, name)[:, columns] for name in ("ids", "scores", "usd", "seen", "again")}

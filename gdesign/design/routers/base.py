@@ -98,7 +98,7 @@ class Router(Searched):
 
     def _chosen(self, problem: Batch) -> Int[Tensor, " B"]:
         if not self.fitted:
-            raise ConfigError("this router has not seen any question yet; train it first (train.py designer=...)")
+            raise ConfigError("this router has not seen any question yet; train it first (gdesign train designer=...)")
         is_slot = problem.slot >= 0
         score, usd = self.predict(problem.x[~is_slot])
         worth = score - 1000 * problem.usd_weight[:, None] * usd

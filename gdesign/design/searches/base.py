@@ -29,7 +29,7 @@ class Kept(fixed.Constant, base.Searched):
         """
         if (design := self._found()) is None:
             raise ConfigError(
-                f"{self.name} has not looked at any question yet; train it first (train.py designer={self.name})"
+                f"{self.name} has not looked at any question yet; train it first (gdesign train designer={self.name})"
             )
         return design
 
