@@ -19,6 +19,7 @@ from urllib.parse import quote
 from jinja2 import Environment, StrictUndefined
 
 from gdesign.errors import installing
+from gdesign.report.text import money
 
 HAS_MATPLOTLIB = find_spec("matplotlib") is not None
 
@@ -194,7 +195,7 @@ def _paragraph(block: Block) -> str:
             tables = (
                 Table(
                     head=(f"by {word}", "USD", "share"),
-                    rows=[(name, f"{one:.4f}", f"{one / total:.0%}") for name, one in by.items()],
+                    rows=[(name, money(one), f"{one / total:.0%}") for name, one in by.items()],
                 )
                 for word, by in usd.items()
             )

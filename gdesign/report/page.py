@@ -26,6 +26,7 @@ from gdesign.report.sections import (
 from gdesign.report.tables import Group, Row, make_groups, make_rows, panel, told
 from gdesign.report.tally import Tally, read_tally
 from gdesign.runs.checkpoint import BEST
+from gdesign.runs.comparison import SAID
 from gdesign.runs.config import CONFIG, read_config
 from gdesign.runs.folder import typed, versions
 from gdesign.runs.standing import read_standing
@@ -71,7 +72,7 @@ def write_page(folder: Path, *, stopped: str | None = None) -> Path:
         tally = read_tally(folder, split=summary["split"], num_samples=summary["num_samples"])
         asked = {
             "Beside other designs": beside(evaluation),
-            "Score against cost": _score_against_cost(_with_others(evaluation)),
+            "Score against cost": _score_against_cost(_with_others(evaluation), _measures(evaluation)),
             "Learning": _learning(folder),
             "Tasks": tasks(evaluation, tally),
             "Paths": paths(tally, "reliability.png"),
@@ -178,6 +179,17 @@ def _with_others(evaluation: Evaluation) -> list[Row]:
     return sorted(same, key=lambda r: r.usd_weight) if len(same) > 1 else [own]
 
 
+def _measures(evaluation: Evaluation) -> list[tuple[str, float, float]]:
+    """Return names, USD and scores of what the same questions were asked beside, and of each kind of them."""
+    summary = evaluation.summary
+    found = [(name or "no domain", d["usd"], d["score"]) for name, d in summary["domains"].items()]
+    if (comparison := summary.get("comparison")) is not None:
+        names = {"learned": "the learned designer"} | {str(kind): name for kind, name in SAID.items()}
+        others = [kind for kind in names if kind != comparison["deployed"] and kind in comparison["evaluated"]]
+        found += [(names[kind], *(comparison["evaluated"][kind][key] for key in ("usd", "score"))) for kind in others]
+    return found
+
+
 def _learning(folder: Path) -> list[Block]:
     rows = validations(folder / "metrics.csv") if (folder / "metrics.csv").is_file() else []
     if len(rows) < 2:
@@ -191,9 +203,16 @@ def _learning(folder: Path) -> list[Block]:
 # --------------------------------------------------------------------------- many
 
 
-def _score_against_cost(rows: Sequence[Row]) -> list[Block]:
-    says = "score against cost"
-    picture = Picture(file="score_cost.png", says=says, draw=lambda out: plots.score_against_cost(rows, out))
+def _score_against_cost(rows: Sequence[Row], measures: Sequence[tuple[str, float, float]] = ()) -> list[Block]:
+    """Return a table and its picture; a single row is drawn with what gives it a measure, or not at all."""
+    beside = measures if len(rows) == 1 else ()
+    if len(rows) == 1 and not beside:
+        return told(rows)
+    picture = Picture(
+        file="score_cost.png",
+        says="score against cost",
+        draw=lambda out: plots.score_against_cost(rows, out, beside=beside),
+    )
     return [picture, *told(rows)]
 
 

@@ -24,10 +24,11 @@ from gdesign.report.student import Interval, interval
 from gdesign.report.tables import Row
 from gdesign.types import Design
 
-MARKERS = "osD^v"
-STYLES = ("-", "--", "-.", ":")
-COLOURS = ("#4C72B0", "#DD8452", "#55A868", "#C44E52", "#8172B3", "#937860", "#DA8BC3", "#8C8C8C", "#CCB974", "#64B5CD")
+COLOURS = ("#4C72B0", "#DD8452", "#55A868", "#C44E52", "#8172B3", "#937860", "#DA8BC3", "#CCB974")
 INK = "#333333"
+GREY = "#9A9A9A"
+MOST_SERIES = 8
+"""In colours; the rest is grey, and named at the point."""
 FRONT: dict[str, Any] = {
     "color": INK,
     "alpha": 0.35,
@@ -41,10 +42,15 @@ ARROW: dict[str, Any] = {
 }  # fmt: skip
 
 
-def score_against_cost(rows: Sequence[Row], out: Path | BinaryIO) -> None:
+def score_against_cost(
+    rows: Sequence[Row], out: Path | BinaryIO, *, beside: Sequence[tuple[str, float, float]] = ()
+) -> None:
     """Draw score over USD per 1,000 questions and the Pareto front, a panel for each task, split and label.
 
     Bars are 95 % intervals. What the same checkpoints are worth at several lambdas is joined by a line.
+
+    Args:
+        beside: Names, USD and scores that are no rows and give a lonely one its measure.
     """
     figure, panels = _panels(rows, lambda r: (r.task, r.split, r.label))
     looks = _looks(rows)
@@ -65,11 +71,16 @@ def score_against_cost(rows: Sequence[Row], out: Path | BinaryIO) -> None:
                 elinewidth=0.9,
                 **looks[method],
             )
+            if "label" not in looks[method]:
+                _name(axes, method, (usd[-1], score[-1]), GREY)
             for r in same if len(same) > 1 else ():
                 at: dict[str, Any] = {"textcoords": "offset points", "fontsize": 6, "color": looks[method]["color"]}
                 axes.annotate(f"{r.usd_weight:g}", (r.usd, r.score), (4, -9), **at)
+        for name, usd_of, score_of in beside:
+            axes.plot([usd_of], [score_of], "o", color=GREY, fillstyle="none", zorder=1)
+            _name(axes, name, (usd_of, score_of), INK)
         axes.set(xlabel="USD per 1,000 questions", ylabel="score", title=_plain(f"{task}, {split} ({label})"))
-        if not _log_scale(axes, [r.usd for r in members]):
+        if not _log_scale(axes, [*(r.usd for r in members), *(usd for _, usd, _ in beside)]):
             axes.set_xlim(left=max(axes.get_xlim()[0], 0.0))
         low, high = axes.get_ylim()  # an interval of two seeds may reach where no score is
         axes.set_ylim(max(low, 0.0), min(high, 1.0))
@@ -97,6 +108,8 @@ def utility_against_runs(rows: Sequence[Row], out: Path | BinaryIO) -> None:
         for r in trained:
             bars = _reach([r.utility], [r.utility_interval])
             axes.errorbar(r.training_runs, r.utility, yerr=bars, **looks[r.method])
+            if "label" not in looks[r.method]:
+                _name(axes, r.method, (r.training_runs, r.utility), GREY)
         if untrained := [r for r in members if r.training_runs == 0]:
             best = max(untrained, key=lambda r: r.utility)
             name = _plain(fill(f"untrained: {best.method}", 40))
@@ -118,12 +131,11 @@ def learning_curves(trainings: Sequence[Learning], out: Path | BinaryIO) -> None
         panels.setdefault((t.task, t.label, t.usd_weight), []).append(t)
     counted = any(c.runs for t in trainings for c in t.curves)  # earlier versions did not count runs
     figure = _figure(11.0 if counted else 6.0, 4.2 * len(panels))
-    methods = list(dict.fromkeys(t.method for t in trainings))
+    best = _best((t.method, max(u for c in t.curves for u in c.utility)) for t in trainings)
     grid = figure.subplots(len(panels), 1 + counted, squeeze=False, sharey="row")
     for found, ((task, label, usd_weight), members) in zip(grid, panels.items(), strict=True):
         for t in members:
-            row, column = divmod(methods.index(t.method), len(COLOURS))
-            look = {"color": COLOURS[column], "linestyle": STYLES[row % len(STYLES)]}
+            look = {"color": COLOURS[best.index(t.method)] if t.method in best else GREY}
             _curve(found[0], t, [c.steps for c in t.curves], look)
             if all(c.runs for c in t.curves):
                 _curve(found[-1], t, [c.runs for c in t.curves], look)
@@ -145,7 +157,9 @@ def _curve(axes: Axes, training: Learning, xs: Sequence[Sequence[float]], look: 
     shared = min(map(len, xs))
     columns = [[curve.utility[k] for curve in training.curves] for k in range(shared)]
     at = [mean(x[k] for x in xs) for k in range(shared)]
-    label = _plain(fill(training.method, 40))
+    label = None if look["color"] == GREY else _plain(fill(training.method, 40))
+    if label is None and shared:
+        _name(axes, training.method, (at[-1], mean(columns[-1])), GREY)
     axes.plot(at, [mean(c) for c in columns], marker="o", markersize=3, linewidth=1.8, label=label, **look)
     if len(xs) > 1:
         low, high = zip(*map(interval, columns), strict=True)
@@ -218,12 +232,29 @@ def _panels(
 
 
 def _looks(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
-    found = {}
-    for i, method in enumerate(dict.fromkeys(r.method for r in rows)):
-        row, column = divmod(i, len(COLOURS))
-        found[method] = {"fmt": MARKERS[row % len(MARKERS)], "color": COLOURS[column], "capsize": 2}
-        found[method] |= {"label": _plain(fill(method, 40))}
+    """Return how each method is drawn: the best of their panels in colours, the rest grey and without a legend."""
+    best = _best((r.method, r.utility) for r in rows)
+    found: dict[str, dict[str, Any]] = {}
+    for method in dict.fromkeys(r.method for r in rows):
+        if method in best:
+            colour = COLOURS[best.index(method)]
+            found[method] = {"fmt": "o", "color": colour, "capsize": 2, "label": _plain(fill(method, 40))}
+        else:
+            found[method] = {"fmt": "o", "color": GREY, "markersize": 4, "zorder": 1}
     return found
+
+
+def _best(worth: Iterable[tuple[str, float]]) -> list[str]:
+    """Return the methods that are drawn in colours, best first."""
+    utility: dict[str, float] = {}
+    for method, value in worth:
+        utility[method] = max(value, utility.get(method, value))
+    return sorted(utility, key=lambda method: -utility[method])[:MOST_SERIES]
+
+
+def _name(axes: Axes, name: str, at: tuple[float, float], colour: str) -> None:
+    """Write a name beside its point."""
+    axes.annotate(_plain(shorten(name, 32)), at, (4, 3), textcoords="offset points", fontsize=6, color=colour)
 
 
 def _log_scale(axes: Axes, values: Sequence[float]) -> bool:
@@ -246,7 +277,7 @@ def draw_designs(designs: Sequence[tuple[str, Design]], out: Path | BinaryIO) ->
     Agents stand from left to right in the order in which they can speak. Solid arrows carry text,
     dashed ones are watched by a gate, dotted ones carry text to the next round.
     """
-    depths = [_depths(d) for _, d in designs]
+    depths = [_depths(d.waves()) for _, d in designs]
     widths = [max(d) + 2 for d in depths]
     heights = [max(d.count(x) for x in d) + 0.9 for d in depths]
     figure = _figure(max(7.0, 2.4 * max(widths) + 0.6), sum(1.15 * h for h in heights))
@@ -262,13 +293,10 @@ def draw_designs(designs: Sequence[tuple[str, Design]], out: Path | BinaryIO) ->
     _save(figure, out)
 
 
-def _depths(design: Design) -> list[int]:
-    """Return for each agent how many others it may have to wait for in a row."""
-    depth: list[int] = []
-    for i, agent in enumerate(design.agents):
-        before = [e.src for e in design.spatial if e.dst == i] + list(agent.gate.watch if agent.gate else ())
-        depth.append(max((depth[j] + 1 for j in before), default=0))
-    return depth
+def _depths(waves: Sequence[Sequence[int]]) -> list[int]:
+    """Return the column of each agent."""
+    column = {agent: i for i, wave in enumerate(waves) for agent in wave}
+    return [column[agent] for agent in sorted(column)]
 
 
 def _draw(axes: Axes, design: Design, depth: Sequence[int], colours: dict[str, str]) -> None:

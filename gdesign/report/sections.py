@@ -13,6 +13,7 @@ from gdesign.report.examples import Example, examples
 from gdesign.report.folders import Evaluation
 from gdesign.report.tally import STAGES, Line, Tally
 from gdesign.report.text import describe
+from gdesign.report.text import money as usd_in_words
 from gdesign.runs.comparison import SAID, said
 from gdesign.runs.estimate import ESTIMATE
 from gdesign.runs.folder import COMMANDS
@@ -51,7 +52,7 @@ def in_short(evaluation: Evaluation) -> list[Block]:
     tokens = s["prompt_tokens"], s["completion_tokens"]
     tiles = [
         ("score", f"{s['score']:.3f}", f"{low:.3f} to {high:.3f}"),
-        ("USD per 1,000 questions", f"{s['usd']:.3f}", f"{s['calls']:.2f} calls a question"),
+        ("USD per 1,000 questions", usd_in_words(s["usd"]), f"{s['calls']:.2f} calls a question"),
         ("utility", f"{s['utility']:.3f}", f"{worst:.3f} to {best:.3f}"),
         ("questions", f"{s['n']:,}", f"{s['num_distinct_designs']:,} different designs"),
         ("tokens a question", f"{sum(tokens):,.0f}", "{:,.0f} + {:,.0f}".format(*tokens)),
@@ -59,8 +60,9 @@ def in_short(evaluation: Evaluation) -> list[Block]:
     if s.get("latency"):
         tiles.append(("seconds a question", f"{s['latency']['mean']:.2f}", f"95 % below {s['latency']['p95']:.2f}"))
     t = s["training"]
-    took = f"Training took {t['runs']} runs, {t['calls']} calls, {t['usd']:.4f} USD and {t['seconds']:.1f} seconds"
-    took += f", of which {t['paid_usd']:.4f} USD were paid" if t.get("paid_usd") else ""
+    took = f"Training took {t['runs']} runs, {t['calls']} calls, {usd_in_words(t['usd'])} USD"
+    took += f" and {t['seconds']:.1f} seconds"
+    took += f", of which {usd_in_words(t['paid_usd'])} USD were paid" if t.get("paid_usd") else ""
     took += f"; {t['faults']} faults were survived" if t.get("faults") else ""
     return [Numbers(tiles), Text(f"{took}.")]
 
@@ -79,11 +81,13 @@ def beside(evaluation: Evaluation) -> list[Block]:
                 if kind != "learned":
                     apart = "{:+.4f} ({:+.4f} to {:+.4f})".format(one["difference"], *one["interval"])
                 about = "" if kind == "learned" else _agents(one["design"])
-                numbers = [f"{one[key]:.4f}" for key in ("score", "usd", "utility")]
+                numbers = [f"{one['score']:.4f}", usd_in_words(one["usd"]), f"{one['utility']:.4f}"]
                 rows.append([what, about, name, f"{part['n']:,}", *numbers, apart])
     head = ("design", "", "questions of", "questions", "score", "USD per 1,000", "utility", "learned minus this")
     took = found["took"]
-    notes = [f"The comparison took {took['runs']} runs, {took['calls']} calls and {took['usd']:.4f} USD more."]
+    notes = [
+        f"The comparison took {took['runs']} runs, {took['calls']} calls and {usd_in_words(took['usd'])} USD more."
+    ]
     if found["validation"]["in_sample"]:
         notes.append("The designer learned from the validation questions too, which flatters it there.")
     style: Literal["", "bad"] = "bad" if (found["evaluated"].get("single") or {}).get("difference", 0) < 0 else ""
@@ -113,7 +117,7 @@ def tasks(evaluation: Evaluation, tally: Tally) -> list[Block]:
     found: list[Block] = _sums(tally.benchmarks(), "benchmark", per_question=True)
     if domains := evaluation.summary["domains"]:
         rows = [
-            [name or "(none)", f"{d['n']:,}", f"{d['score']:.4f}", f"{d['usd']:.4f}", f"{d['utility']:.4f}"]
+            [name or "(none)", f"{d['n']:,}", f"{d['score']:.4f}", usd_in_words(d["usd"]), f"{d['utility']:.4f}"]
             for name, d in domains.items()
         ]
         found.append(Table(head=("domain", "questions", "score", "USD per 1,000", "utility"), rows=rows))
@@ -140,10 +144,10 @@ def money(tally: Tally, unread: Sequence[Block] = ()) -> list[Block]:
         }
         if (total := sum(usd["LLM"].values())) > 0:
             shares = Shares(usd=usd, total=total)
-            found.append(Part(title=f"{stage.capitalize()}: {total:.4f} USD", blocks=[shares]))
+            found.append(Part(title=f"{stage.capitalize()}: {usd_in_words(total)} USD", blocks=[shares]))
     for stage, untold in tally.untold.items():
-        told = f"{stage.capitalize()}: {untold:.4f} USD were spent by an earlier version, which did not write which "
-        found.append(Text(f"{told}agent took them.", "soft"))
+        told = f"{stage.capitalize()}: {usd_in_words(untold)} USD were spent by an earlier version"
+        found.append(Text(f"{told}, which did not write which agent took them.", "soft"))
     return [*found, *unread] or [Text("Nothing was spent.", "soft")]
 
 
@@ -206,7 +210,7 @@ def _sums(sums: Mapping[str, Mapping[str, float]], what: str, *, per_question: b
             f"{s['runs']:,}",
             f"{s['score'] / s['weight']:.4f}",
             f"{s['calls']:,}",
-            *(f"{s[key] * (1000 / s['runs'] if per_question else 1):,.4f}" for key in money),
+            *(usd_in_words(s[key] * (1000 / s["runs"] if per_question else 1)) for key in money),
             *(f"{s[key]:,}" for key in counts),
         ]
         for name, s in sums.items()
@@ -218,7 +222,7 @@ def _example(example: Example) -> Part:
     line = example.line
     answer = "unreadable" if line["answer"] is None else line["answer"]
     calls = f"{line['calls']} call{'' if line['calls'] == 1 else 's'}"
-    told = f"Answer {answer}, score {line['score']:g}, {calls}, {line['usd']:.6f} USD."
+    told = f"Answer {answer}, score {line['score']:g}, {calls}, {usd_in_words(line['usd'])} USD."
     worth = Text(told, "bad" if line["answer"] is None else "")
     blocks: list[Block] = [_question(line), worth, Text(describe(example.design), "code")]
     if said := [_turn(line, *turn) for turn in line["turns"] if len(turn) > 4]:

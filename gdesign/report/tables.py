@@ -11,6 +11,7 @@ from typing import Any
 from gdesign.report.document import Block, Table, Text
 from gdesign.report.folders import NAMES, Evaluation
 from gdesign.report.student import Interval, interval
+from gdesign.report.text import money
 from gdesign.runs.folder import LATER, MAY_DIFFER_OF_LLM, flat
 
 SETTINGS = ("designer", "problem", "data", "reward", "text", "gnn", "task", "pool", "llm", "num_test_samples", "limits")
@@ -194,6 +195,7 @@ def told(rows: Sequence[Row]) -> list[Block]:
         for name, cell in COLUMNS.items()
         if (cells := [cell(r) for r in rows]) and (name not in SELDOM or not NOTHING.issuperset(cells))
     }
+    same = {name: shown.pop(name)[0] for name in ABOUT if len(set(shown[name])) == 1}
     notes = [INTERVALS]
     if any("paid" in cell for cell in shown["training USD"]) or PAID in shown:
         notes.append("USD are what the calls cost when they are asked; paid is what was not in a recording already.")
@@ -211,49 +213,54 @@ def told(rows: Sequence[Row]) -> list[Block]:
         notes.append("Latency is that of the slowest chain of calls of a question, by what the endpoints took.")
     if any(r.label == "calibrated" for r in rows):
         notes.append("Calibrated rows support no claim that one method beats another.")
-    table = Table(head=tuple(shown), rows=list(zip(*shown.values(), strict=True)), num_words=4)
-    return [table, *(Text(note, "soft") for note in notes)]
+    table = Table(head=tuple(shown), rows=list(zip(*shown.values(), strict=True)))
+    above = (
+        [Text("Of every row: " + ", ".join(f"{name} {value}" for name, value in same.items()) + ".")] if same else []
+    )
+    return [*above, table, *(Text(note, "soft") for note in notes)]
 
 
 def _training_usd(row: Row) -> str:
     """Return what training cost, and what was paid for it where answers are live or replayed and it is not the same."""
     paid = row.training_paid_usd
-    if row.label not in ("live", "replayed") or paid is None or f"{paid:.4f}" == f"{row.training_usd:.4f}":
-        return f"{row.training_usd:.4f}"
-    return f"{row.training_usd:.4f} (paid {paid:.4f})"
+    if row.label not in ("live", "replayed") or paid is None or money(paid) == money(row.training_usd):
+        return money(row.training_usd)
+    return f"{money(row.training_usd)} (paid {money(paid)})"
 
 
-def _with_interval(value: float, interval: Interval | None) -> str:
-    return f"{value:.4f}" if interval is None else f"{value:.4f} ({interval[0]:.4f} to {interval[1]:.4f})"
+def _with_interval(value: float, interval: Interval | None, told: Callable[[float], str] = "{:.4f}".format) -> str:
+    return told(value) if interval is None else f"{told(value)} ({told(interval[0])} to {told(interval[1])})"
 
 
 PAID, LATENCY = "paid per 1,000", "latency s (95 % below)"
 SINGLE, INSTEAD = "learned - best single agent", "another design deployed"
 COLUMNS: dict[str, Callable[[Row], str]] = {
     "method": lambda r: r.method,
+    "utility": lambda r: _with_interval(r.utility, r.utility_interval),
+    "score": lambda r: _with_interval(r.score, r.score_interval),
+    "USD per 1,000": lambda r: _with_interval(r.usd, r.usd_interval, money),
+    SINGLE: lambda r: "" if r.single is None else _with_interval(*r.single),
     "task": lambda r: r.task,
     "split": lambda r: r.split,
     "answers": lambda r: r.label,
     "lambda": lambda r: f"{r.usd_weight:g}",
     "seeds": lambda r: f"{len(r.seeds)} ({', '.join(map(str, r.seeds))})",
     "questions": lambda r: " to ".join(map(str, dict.fromkeys(r.n))),
-    "score": lambda r: _with_interval(r.score, r.score_interval),
-    "USD per 1,000": lambda r: _with_interval(r.usd, r.usd_interval),
-    "utility": lambda r: _with_interval(r.utility, r.utility_interval),
-    SINGLE: lambda r: "" if r.single is None else _with_interval(*r.single),
     INSTEAD: lambda r: f"{r.deployed} of {len(r.seeds)}" if r.deployed else "",
     "training runs": lambda r: f"{r.training_runs:.0f}",
     "training USD": _training_usd,
     "unreadable": lambda r: str(r.unreadable),
     "failed calls": lambda r: str(r.failures),
-    PAID: lambda r: f"{r.paid_usd:.4f}",
+    PAID: lambda r: money(r.paid_usd),
     LATENCY: lambda r: "" if r.latency is None else "{:.2f} ({:.2f})".format(*r.latency),
     "faults survived": lambda r: str(r.faults),
     "tokens counted here": lambda r: str(r.counted),
 }
+ABOUT = ("task", "split", "lambda", "seeds", "questions")
+"""Columns that are said once, above, where they are the same in every row; where answers come from stands in each."""
 SELDOM = (SINGLE, INSTEAD, PAID, LATENCY, "faults survived", "tokens counted here")
 """Columns that a table has only if they say something."""
-NOTHING = frozenset(("", "0", "0.0000"))
+NOTHING = frozenset(("", "0"))
 
 
 # --------------------------------------------------------------------------- names
@@ -283,7 +290,9 @@ def _names(evaluations: Sequence[Evaluation]) -> tuple[list[str], dict[str, dict
                 if (value := flats[i].get(key)) is not None and value != common:
                     parts[i].append(_part(key if ends.count(end) > 1 else end, key, value))
         for i in members:
-            names[i] = f"{designer} ({', '.join(parts[i])})" if parts[i] else designer
+            plain, others = ([part for part in parts[i] if ("=" in part) == whether] for whether in (False, True))
+            names[i] = f"{designer}: {', '.join(plain)}" if plain else designer
+            names[i] += f" ({', '.join(others)})" if others else ""
     return names, unsaid
 
 
@@ -343,7 +352,9 @@ def _commonest(values: Sequence[Any]) -> Any:
 
 
 def _part(name: str, key: str, value: Any) -> str:
-    """Return a setting as names show it; of what is built, the last word of its path."""
+    """Return a setting as names show it: of what is built the last word of its path, of an agent its LLM or role."""
+    if key in ("designer.llm", "designer.role", "designer.operator"):
+        return str(value)
     if key.endswith("._target_"):
         return f"{key.split('.')[-2]}={str(value).split('.')[-1]}"
     return f"{name}={value}"

@@ -1,6 +1,16 @@
-"""A design, and what a policy does, in words."""
+"""A design, what a policy does, and money, in words."""
+
+from math import floor, log10
 
 from gdesign.types import Branch, Design, Move, Stop, Wave
+
+
+def money(usd: float) -> str:
+    """Return USD with two significant digits, as people say them: 0.0033, 1.6, 120, 4,700."""
+    if usd == 0:
+        return "0"
+    rounded = float(f"{usd:.2g}")
+    return f"{rounded:,.{max(0, 1 - floor(log10(abs(rounded))))}f}"
 
 
 def describe(design: Design) -> str:

@@ -106,10 +106,10 @@ def test_a_baseline_is_a_method_a_designer_or_a_run_folder(tmp_path):
     write(tmp_path / "b", settings={"llm": "n"})
     write(tmp_path / "c", designer="chain")
     found = list(groups(tmp_path).values())
-    assert module.find_baseline(found, "single (llm=m)") == "single (llm=m)"
+    assert module.find_baseline(found, "single: m") == "single: m"
     assert module.find_baseline(found, "chain") == "chain"
-    assert module.find_baseline(found, str(tmp_path / "b")) == "single (llm=n)"
-    with pytest.raises(ConfigError, match=r"names several methods here; choose one of .*llm=m.*llm=n"):
+    assert module.find_baseline(found, str(tmp_path / "b")) == "single: n"
+    with pytest.raises(ConfigError, match=r"names several methods here; choose one of .*single: m.*single: n"):
         module.find_baseline(found, "single")
     with pytest.raises(ConfigError, match=r'no method and no evaluated run folder here; choose one of .*"chain"'):
         module.find_baseline(found, "nobody")

@@ -54,7 +54,8 @@ def told(folder, *rows, **changed):
 def test_a_page_holds_all_it_shows_and_runs_nothing(tmp_path, monkeypatch):
     pytest.importorskip("matplotlib", reason="the extra report is not installed")
     monkeypatch.setattr(document, "HAS_MATPLOTLIB", True)
-    text = told(tmp_path / "a", ROW)
+    one = {"mathematics": {"score": 1.0, "usd": 1.0, "utility": 0.9, "n": 1}}
+    text = told(tmp_path / "a", ROW, domains=one)
     tags = Elements(text).tags
     assert {tag for tag, _ in tags}.isdisjoint({"script", "iframe", "object", "form"})
     for tag, attributes in tags:

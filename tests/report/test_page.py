@@ -55,8 +55,8 @@ def write(folder, *, scores=(1.0, 0.0), **changed):
 
 def test_a_page_says_where_answers_come_from_what_training_took_and_what_was_run(tmp_path):
     text = page.write_page(write(tmp_path / "a")).read_text()
-    assert "| cascade | gsm8k | test | exact | 0.03 | 1 (0) | 2 | 0.5000 (0.2000 to 0.8000) |" in text
-    assert "Training took 7 runs, 9 calls, 0.5000 USD and 1.2 seconds." in text
+    assert "| cascade | 0.4000 (0.1000 to 0.7000) | 0.5000 (0.2000 to 0.8000) | 1.0 | exact |" in text
+    assert "Training took 7 runs, 9 calls, 0.50 USD and 1.2 seconds." in text
     assert "### 2 of 2 questions" in text
     assert "> Question 0?" in text
     assert "3. solver (c): speaks only while fewer than 2 of 1, 2 agree" in text
@@ -84,9 +84,9 @@ def test_a_page_says_how_the_learned_designer_stands_and_what_is_deployed(tmp_pa
         "The learned designer is 0.1000 worse (0.0000 to 0.2000) than the best single agent; the best single agent is "
         "deployed in its place."
     ) in text
-    row = "| the best single agent | 1. solver (b); its answer stands | test | 2 | 0.4000 | 0.0000 | 0.4000 |"
+    row = "| the best single agent | 1. solver (b); its answer stands | test | 2 | 0.4000 | 0 | 0.4000 |"
     assert f"{row} -0.1000 (-0.2000 to +0.0000) |" in text
-    assert "The comparison took 60 runs, 61 calls and 0.2500 USD more." in text
+    assert "The comparison took 60 runs, 61 calls and 0.25 USD more." in text
     assert "The designer learned from the validation questions too" in text
     assert "expected:\n\n```\nabout runs\ntraining 7\n" in text
 
@@ -111,7 +111,7 @@ def test_a_spent_budget_leaves_a_page_of_what_there_is(tmp_path):
     text = (folder / "report.md").read_text()
     assert "Stopped: the budget of 1 usd is spent." in text
     assert "To go on: the same command again" in text
-    assert "| fit:train | 1 | 1.0000 | 3 | 0.5000 | 0.5000 | 2 |" in text
+    assert "| fit:train | 1 | 1.0000 | 3 | 0.50 | 0.50 | 2 |" in text
     assert "| test | 1 | 0.0000 |" in text
 
 

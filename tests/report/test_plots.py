@@ -83,3 +83,16 @@ def test_characters_that_no_picture_can_hold_are_marked():
 def test_the_pareto_front_has_what_nothing_cheaper_beats():
     points = [(2.0, 0.5), (1.0, 0.6), (3.0, 0.7), (3.0, 0.65), (0.5, 0.1)]
     assert plots.pareto_front(points) == [(0.5, 0.1), (1.0, 0.6), (3.0, 0.7)]
+
+
+def test_no_more_than_eight_series_have_colours_and_the_rest_is_named_at_its_point():
+    rows = [replace(ROW, method=f"method {i}", utility=i / 20, usd=1.0 + i) for i in range(11)]
+    looks = plots._looks(rows)
+    assert [name for name, look in looks.items() if "label" not in look] == [f"method {i}" for i in range(3)]
+    said = words(partial(plots.score_against_cost, rows))
+    assert all(said.count(row.method) >= 1 for row in rows)
+
+
+def test_what_gives_a_lonely_point_its_measure_is_named():
+    said = words(partial(plots.score_against_cost, [ROW], beside=[("the best single agent", 2.0, 0.6)]))
+    assert "the best single agent" in said

@@ -44,7 +44,7 @@ def test_other_labels_and_splits_never_share_an_average(tmp_path, changed):
 def test_what_tells_two_runs_of_a_method_apart_is_in_their_names(tmp_path):
     write(tmp_path / "a", settings={"llm": "m", "num_agents": 1})
     write(tmp_path / "b", settings={"llm": "n", "num_agents": 1}, utility=0.1)
-    assert [r.method for r in rows(tmp_path)] == ["single (llm=m)", "single (llm=n)"]
+    assert [r.method for r in rows(tmp_path)] == ["single: m", "single: n"]
 
 
 def test_two_evaluations_of_one_seed_are_no_two_seeds(tmp_path):
@@ -135,7 +135,8 @@ def test_the_table_has_a_label_for_each_row(tmp_path):
     write(tmp_path / "a")
     write(tmp_path / "b", designer="chain", label="calibrated")
     text = markdown(rows(tmp_path))
-    assert "| single | gsm8k | test | exact | 0.03 | 1 (0) | 4 | 0.5000 (0.2000 to 0.8000) |" in text
+    assert "| single | 0.4000 (0.1000 to 0.7000) | 0.5000 (0.2000 to 0.8000) | 1.0 | exact |" in text
+    assert "Of every row: task gsm8k, split test, lambda 0.03, seeds 1 (0), questions 4." in text
     assert "support no claim" in text
 
 
@@ -144,8 +145,8 @@ def test_the_table_says_what_training_cost_and_what_of_it_was_paid(tmp_path):
     write(tmp_path / "a", label="replayed", training=training)
     write(tmp_path / "b", designer="chain", label="simulated", training=training | {"paid_usd": 0.0})
     text = markdown(rows(tmp_path))
-    assert "| 5 | 2.0000 (paid 0.5000) |" in text
-    assert "| 5 | 2.0000 |" in text
+    assert "| 5 | 2.0 (paid 0.50) |" in text
+    assert "| 5 | 2.0 |" in text
     assert "paid is what was not in a recording" in text
 
 
@@ -156,8 +157,8 @@ def test_columns_that_say_nothing_are_left_out(tmp_path):
     write(tmp_path / "b", designer="chain", label="live", paid_usd=1.0, latency=latency, faults=7, counted=2)
     text = markdown(rows(tmp_path))
     assert "| paid per 1,000 | latency s (95 % below) | faults survived | tokens counted here |" in text
-    assert "| 1.0000 | 1.50 (4.00) | 7 | 2 |" in text
-    assert "| 0.0000 |  | 0 | 0 |" in text
+    assert "| 1.0 | 1.50 (4.00) | 7 | 2 |" in text
+    assert "| 0 |  | 0 | 0 |" in text
 
 
 def test_evaluations_at_different_prices_of_latency_share_no_row(tmp_path):

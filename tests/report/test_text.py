@@ -1,4 +1,6 @@
-from gdesign.report.text import describe, describe_tree
+import pytest
+
+from gdesign.report.text import describe, describe_tree, money
 from gdesign.types import Agent, Branch, Decision, Design, Edge, Gate, Stop, Wave
 from tests.strategies import CASCADE, DEBATE
 
@@ -49,3 +51,11 @@ def test_an_edge_of_some_rounds_names_them():
     agents = (Agent(role="x", llm="a"), Agent(role="y", llm="b"))
     design = Design(agents=agents, temporal=(Edge(1, 0, (3,)), Edge(0, 1)), num_rounds=3, decision=DEBATE.decision)
     assert "hears of the round before 2 (round 3)" in describe(design)
+
+
+AMOUNTS = {0: "0", 0.003253: "0.0033", 0.0999: "0.10", 1.6464: "1.6", 12.3: "12", 4711.0: "4,700", -0.5: "-0.50"}
+
+
+@pytest.mark.parametrize(("usd", "said"), AMOUNTS.items())
+def test_money_has_two_significant_digits(usd, said):
+    assert money(usd) == said
