@@ -213,7 +213,8 @@ def _score_against_cost(rows: Sequence[Row], measures: Sequence[tuple[str, float
         says="score against cost",
         draw=lambda out: plots.score_against_cost(rows, out, beside=beside),
     )
-    return [picture, *told(rows)]
+    hollow = "Hollow: what else answered the same questions, and the kinds of questions alone."
+    return [picture, *([Text(hollow, "soft")] if beside else []), *told(rows)]
 
 
 def _unsaid(unsaid: Mapping[str, Mapping[str, object]]) -> list[Block]:

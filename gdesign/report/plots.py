@@ -55,7 +55,8 @@ def score_against_cost(
     figure, panels = _panels(rows, lambda r: (r.task, r.split, r.label))
     looks = _looks(rows)
     for axes, (task, split, label), members in panels:
-        axes.step(*zip(*pareto_front([(r.usd, r.score) for r in members]), strict=True), where="post", **FRONT)
+        if len(members) > 1:
+            axes.step(*zip(*pareto_front([(r.usd, r.score) for r in members]), strict=True), where="post", **FRONT)
         lines: dict[tuple[str, tuple[int, ...]], list[Row]] = {}
         for r in sorted(members, key=lambda r: r.usd):
             lines.setdefault((r.method, r.seeds), []).append(r)  # what the same checkpoints do at several lambdas
@@ -72,13 +73,13 @@ def score_against_cost(
                 **looks[method],
             )
             if "label" not in looks[method]:
-                _name(axes, method, (usd[-1], score[-1]), GREY)
+                _name(axes, method, (usd[-1], score[-1]), GREY, left=usd[-1] == max(r.usd for r in members))
             for r in same if len(same) > 1 else ():
                 at: dict[str, Any] = {"textcoords": "offset points", "fontsize": 6, "color": looks[method]["color"]}
                 axes.annotate(f"{r.usd_weight:g}", (r.usd, r.score), (4, -9), **at)
         for name, usd_of, score_of in beside:
             axes.plot([usd_of], [score_of], "o", color=GREY, fillstyle="none", zorder=1)
-            _name(axes, name, (usd_of, score_of), INK)
+            _name(axes, name, (usd_of, score_of), INK, left=usd_of == max(usd for _, usd, _ in beside))
         axes.set(xlabel="USD per 1,000 questions", ylabel="score", title=_plain(f"{task}, {split} ({label})"))
         if not _log_scale(axes, [*(r.usd for r in members), *(usd for _, usd, _ in beside)]):
             axes.set_xlim(left=max(axes.get_xlim()[0], 0.0))
@@ -252,9 +253,10 @@ def _best(worth: Iterable[tuple[str, float]]) -> list[str]:
     return sorted(utility, key=lambda method: -utility[method])[:MOST_SERIES]
 
 
-def _name(axes: Axes, name: str, at: tuple[float, float], colour: str) -> None:
-    """Write a name beside its point."""
-    axes.annotate(_plain(shorten(name, 32)), at, (4, 3), textcoords="offset points", fontsize=6, color=colour)
+def _name(axes: Axes, name: str, at: tuple[float, float], colour: str, *, left: bool = False) -> None:
+    """Write a name beside its point, to the right or the left."""
+    where: dict[str, Any] = {"textcoords": "offset points", "ha": "right" if left else "left", "fontsize": 7}
+    axes.annotate(_plain(shorten(name, 40)), at, (-5 if left else 5, 3), color=colour, **where)
 
 
 def _log_scale(axes: Axes, values: Sequence[float]) -> bool:
@@ -280,7 +282,7 @@ def draw_designs(designs: Sequence[tuple[str, Design]], out: Path | BinaryIO) ->
     depths = [_depths(d.waves()) for _, d in designs]
     widths = [max(d) + 2 for d in depths]
     heights = [max(d.count(x) for x in d) + 0.9 for d in depths]
-    figure = _figure(max(7.0, 2.4 * max(widths) + 0.6), sum(1.15 * h for h in heights))
+    figure = _figure(max(7.0, 2.4 * max(widths) + 0.6), sum(0.95 * h for h in heights))
     panels = figure.subplots(len(designs), squeeze=False, gridspec_kw={"height_ratios": heights})
     llms = sorted({a.llm for _, d in designs for a in d.agents})
     for axes, (title, design), depth in zip(panels[:, 0], designs, depths, strict=True):
