@@ -7,14 +7,12 @@ at once, nothing being trained again; and `joint` is trained with it from the st
 over four prices of cost, over the one trained without it.
 """
 
-import argparse
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from frontier import PRICES, evaluate_at, outcomes, utilities
-from runner import begin, command, compose, plus_minus, run_all, train
+from runner import begin, command, compose, options, plus_minus, publish, run_all, train
 
 LLMS = ("gpt-4o-mini-2024-07-18", "claude-3-5-sonnet-20241022", "deepseek-v2.5-0908")
 WAYS = ("without", "added", "with")
@@ -77,12 +75,8 @@ def table(out: Path, num_seeds: int) -> str:
 
 def main() -> None:
     """Run everything, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--seeds", type=int, default=5, help="how many seeds (5)")
+    parser = options(__doc__, out="runs/added_llm")
     parser.add_argument("--questions", type=int, default=200, help="what an added LLM is asked (200)")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (one a core)")
-    parser.add_argument("--out", type=Path, default=Path("runs/added_llm"), help="where run folders go")
-    parser.add_argument("--write", type=Path, help="write the table to this file too")
     args = parser.parse_args()
     jobs: list[Callable[[], None]] = [
         partial(trained, args.out, "", "with", seed, num_questions=0) for seed in range(args.seeds)
@@ -97,9 +91,7 @@ def main() -> None:
         f"{', '.join(f'{p:g}' for p in PRICES)}, mean ± standard deviation over {args.seeds} random halves outside the "
         f"lock-box.\n\n{table(args.out, args.seeds)}\n"
     )
-    if args.write:
-        args.write.write_text(text)
-    print(text)
+    publish(text, args.write)
 
 
 if __name__ == "__main__":

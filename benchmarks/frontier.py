@@ -9,15 +9,13 @@ everything outside the lock-box is trained on and the lock-box is the test. Ever
 experiment=frontier.
 """
 
-import argparse
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import mean
 
 import torch
-from runner import begin, command, evaluate, plus_minus, run_all, train, without_repeats
+from runner import begin, command, evaluate, options, plus_minus, publish, run_all, train, without_repeats
 
 from gdesign.runs.log import read_runs
 
@@ -133,12 +131,8 @@ def plus_minus_signed(values: Sequence[float]) -> str:
 
 def main() -> None:
     """Run everything, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--seeds", type=int, default=5, help="how many seeds (5)")
+    parser = options(__doc__, out="runs/frontier")
     parser.add_argument("--lockbox", action="store_true", help="train on all else and test on the lock-box")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (one a core)")
-    parser.add_argument("--out", type=Path, default=Path("runs/frontier"), help="where run folders go (runs/frontier)")
-    parser.add_argument("--write", type=Path, help="write the table to this file too")
     args = parser.parse_args()
     split, extra = ("lockbox", ("+task.final=true",)) if args.lockbox else ("test", ())
     out = args.out / split
@@ -159,9 +153,7 @@ def main() -> None:
         f"utility = score - lambda x USD per 1,000 questions; the three benchmarks weigh the same. {what}\n\n"
         f"{table(out, seeds, split=split)}\n"
     )
-    if args.write:
-        args.write.write_text(text)
-    print(text)
+    publish(text, args.write)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ Two simulated worlds; runs are ordered so that what is compared most is there fi
 output folder is not repeated, so it may be stopped and gone on with. swarm and prune have no network, so no row.
 """
 
-import argparse
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
 
-from runner import command, plus_minus, run_all, train
+from runner import command, options, plus_minus, publish, run_all, train
 
 EPOCHS = 3
 NUM_TRAIN = 450
@@ -134,12 +133,8 @@ def tables(out: Path, seeds: Sequence[int]) -> str:
 
 def main() -> None:
     """Run everything, print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--seeds", type=int, default=5, help="how many seeds (5)")
-    parser.add_argument("--workers", type=int, default=2, help="processes (2)")
-    parser.add_argument("--out", type=Path, default=Path("runs/gnn"), help="where run folders go (runs/gnn)")
+    parser = options(__doc__, out="runs/gnn", workers=2)
     parser.add_argument("--tables", action="store_true", help="only make the tables of what is there")
-    parser.add_argument("--write", type=Path, help="write the page to this file too")
     args = parser.parse_args()
     began = time.perf_counter()
     seeds = range(args.seeds)
@@ -153,9 +148,7 @@ def main() -> None:
         "seed, each run twice. `none` passes no messages: each candidate is read with the question alone.\n\n"
         f"{tables(args.out, seeds)}"
     )
-    if args.write:
-        args.write.write_text(text)
-    print(text)
+    publish(text, args.write)
     print(f"{time.perf_counter() - began:.0f} seconds")
 
 

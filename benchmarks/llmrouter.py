@@ -6,15 +6,13 @@ Everything is set in experiment=llmrouter and in `METHODS` below; a run that is 
 folder is not repeated.
 """
 
-import argparse
-import os
 from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING
 
 from routing import ROUTERS, SINGLE, SINGLES, Methods, by_domain, evaluations, overall, run_seed
-from runner import begin, compose, plus_minus, run_all
+from runner import begin, compose, options, plus_minus, publish, run_all
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,11 +69,7 @@ def section(methods: Methods, out: Path, seeds: range, *, halves: bool) -> list[
 
 def main() -> None:
     """Run everything, print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--seeds", type=int, default=5, help="how many seeds (5)")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (one a core)")
-    parser.add_argument("--out", type=Path, default=Path("runs/llmrouter"), help="where run folders go")
-    parser.add_argument("--write", type=Path, help="write the tables to this file too")
+    parser = options(__doc__, out="runs/llmrouter")
     args = parser.parse_args()
     seeds = range(args.seeds)
     own, halves = args.out / "own", args.out / "halves"
@@ -111,9 +105,7 @@ def main() -> None:
             *section(with_halves(METHODS), halves, seeds, halves=True),
         ]
     )
-    if args.write:
-        args.write.write_text(text)
-    print(text)
+    publish(text, args.write)
 
 
 if __name__ == "__main__":

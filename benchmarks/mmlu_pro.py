@@ -7,17 +7,14 @@ is set in experiment=mmlu_pro and in `METHODS` below; a run that is already in t
 repeated.
 """
 
-import argparse
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING
 
 from routing import ROUTERS, SINGLE, SINGLES, Methods, by_domain, evaluations, gains, in_words, overall, run_seed
-from runner import begin, compose, plus_minus, run_all
+from runner import begin, compose, options, plus_minus, publish, run_all
 
 if TYPE_CHECKING:
     from gdesign.report.folders import Evaluation
@@ -106,11 +103,7 @@ def designs(members: "Sequence[Evaluation]") -> list[str]:
 
 def main() -> None:
     """Run everything, print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--seeds", type=int, default=5, help="how many seeds (5)")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (one a core; 2 GB each)")
-    parser.add_argument("--out", type=Path, default=Path("runs/mmlu_pro"), help="where run folders go (runs/mmlu_pro)")
-    parser.add_argument("--write", type=Path, help="write the tables to this file too")
+    parser = options(__doc__, out="runs/mmlu_pro")
     args = parser.parse_args()
     seeds = range(args.seeds)
     jobs = [partial(run_seed, METHODS, "mmlu_pro", args.out, seed) for seed in seeds]
@@ -173,9 +166,7 @@ def main() -> None:
             "",
         ]
     )
-    if args.write:
-        args.write.write_text(text)
-    print(text)
+    publish(text, args.write)
 
 
 if __name__ == "__main__":

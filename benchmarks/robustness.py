@@ -6,9 +6,7 @@ The agents are those of benchmarks/six_agents.yaml. An adversary always argues f
 LLM, price and texts are those of the honest agent whose place it takes. Everything else is as in methods.py.
 """
 
-import argparse
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,7 +14,7 @@ from pathlib import Path
 from statistics import mean
 
 from methods import LEARNED, ROUTERS, RUNS_AN_EPOCH, Method, folder, searches
-from runner import ROOT, command, evaluate, plus_minus, run_all, train
+from runner import ROOT, command, evaluate, options, plus_minus, publish, run_all, train
 
 POOL = ("pool=file", f"pool.path={ROOT / 'benchmarks' / 'six_agents.yaml'}")
 ADVERSARIES = ("adviser", "clerk")
@@ -73,14 +71,10 @@ def table(out: Path, methods: Sequence[Method], seeds: Sequence[int]) -> str:
 
 def main() -> None:
     """Run everything, print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--seeds", type=int, default=5, help="how many seeds (5)")
+    parser = options(__doc__, out="runs/robustness")
     parser.add_argument("--first-seed", type=int, default=0, help="the first one (0); below 100 only for final results")
     parser.add_argument("--epochs", type=int, default=EPOCHS, help=f"of training ({EPOCHS})")
     parser.add_argument("--skip", nargs="*", default=[], help="methods to leave out")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (one a core)")
-    parser.add_argument("--out", type=Path, default=Path("runs/robustness"), help="where run folders go")
-    parser.add_argument("--write", type=Path, help="write the tables to this file too")
     args = parser.parse_args()
     began = time.perf_counter()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -105,9 +99,7 @@ def main() -> None:
         "single large, and the first adversary speaks first in them. What the simulated world exaggerates about "
         "adversaries is said in [decision 1](../../docs/decisions/0001-simulated-world.md).\n"
     )
-    if args.write:
-        args.write.write_text(text)
-    print(text)
+    publish(text, args.write)
     print(f"{time.perf_counter() - began:.0f} seconds")
 
 

@@ -1,5 +1,6 @@
 """Run many trainings in worker processes; what the benchmark scripts share."""
 
+import argparse
 import contextlib
 import logging
 import multiprocessing
@@ -118,6 +119,24 @@ def run_all(jobs: Sequence[Callable[[], None]], *, workers: int, folder: Path) -
             if isinstance(error, KeyboardInterrupt):
                 sys.exit(f"\nStopped. What is finished stays in {folder}; the same command goes on from there.")
             raise
+
+
+def options(doc: str | None, *, out: str, seeds: int = 5, workers: int | None = None) -> argparse.ArgumentParser:
+    """Return a parser with what every script takes that trains for several seeds; without `workers` one a core."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0] if doc else None)
+    num = workers or os.cpu_count() or 1
+    parser.add_argument("--seeds", type=int, default=seeds, help=f"how many seeds ({seeds})")
+    parser.add_argument("--workers", type=int, default=num, help=f"processes ({workers or 'one a core'})")
+    parser.add_argument("--out", type=Path, default=Path(out), help=f"where run folders go ({out})")
+    parser.add_argument("--write", type=Path, help="write what is printed to this file too")
+    return parser
+
+
+def publish(text: str, path: Path | None) -> None:
+    """Print a page, and write it to a file if there is to be one."""
+    if path is not None:
+        path.write_text(text)
+    print(text)
 
 
 def command() -> str:

@@ -6,9 +6,7 @@ Each budget is a training of its own, since schedules depend on its length. The 
 whose run folders are used where they are there. A picture is written beside the table.
 """
 
-import argparse
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,7 +14,7 @@ from pathlib import Path
 from statistics import mean
 
 from methods import EPOCHS, LEARNED, ROUTERS, RUNS_AN_EPOCH, Method, folder, searches
-from runner import command, plus_minus, run_all, train
+from runner import command, options, plus_minus, run_all, train
 
 NAMES = ("critic", "gdesigner", "supernet", "cascade_router", "autoregressive", "swarm")
 SHARES = (0.25, 1.0, 3.0, EPOCHS)
@@ -98,14 +96,10 @@ def picture(path: Path, points: dict[str, list], routers: dict[str, tuple], full
 
 def main() -> None:
     """Run everything, print the table, draw the picture."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--seeds", type=int, default=5, help="how many seeds (5)")
+    parser = options(__doc__, out="runs/samples")
     parser.add_argument("--first-seed", type=int, default=0, help="the first one (0); below 100 only for final results")
     parser.add_argument("--skip", nargs="*", default=[], help="methods to leave out")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (one a core)")
-    parser.add_argument("--out", type=Path, default=Path("runs/samples"), help="where run folders go (runs/samples)")
     parser.add_argument("--full", type=Path, default=Path("runs/methods"), help="those of methods.py (runs/methods)")
-    parser.add_argument("--write", type=Path, help="write the table to this file too, and the picture beside it")
     args = parser.parse_args()
     began = time.perf_counter()
     seeds = range(args.first_seed, args.first_seed + args.seeds)

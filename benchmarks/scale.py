@@ -6,7 +6,6 @@ Four roles and so many LLMs, from cheap and weak to dear and strong. A run that 
 repeated, so it may be stopped and gone on with.
 """
 
-import argparse
 import json
 import time
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 from statistics import mean
 
 from pools import pool
-from runner import command, plus_minus, run_all, train
+from runner import command, options, plus_minus, publish, run_all, train
 
 NUM_LLMS = {4: 1, 20: 5, 60: 15, 300: 75}
 """Of each pool, by its number of candidates."""
@@ -102,14 +101,10 @@ def table(out: Path, size: int, methods: Sequence[str], seeds: Sequence[int]) ->
 
 def main() -> None:
     """Run everything, print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = options(__doc__, out="runs/scale", seeds=3, workers=1)
     parser.add_argument("--sizes", type=int, nargs="+", choices=list(NUM_LLMS), default=list(NUM_LLMS), help="of pools")
     parser.add_argument("--methods", nargs="+", default=[*LEARNED, *OTHERS], help="rows beside the best single agent")
-    parser.add_argument("--seeds", type=int, default=3, help="how many seeds (3)")
-    parser.add_argument("--workers", type=int, default=1, help="processes (1)")
-    parser.add_argument("--out", type=Path, default=Path("runs/scale"), help="where run folders go (runs/scale)")
     parser.add_argument("--tables", action="store_true", help="only make the tables of what is there")
-    parser.add_argument("--write", type=Path, help="write the page to this file too")
     args = parser.parse_args()
     began = time.perf_counter()
     methods, seeds = [SINGLE, *args.methods], range(FIRST_SEED, FIRST_SEED + args.seeds)
@@ -128,9 +123,7 @@ def main() -> None:
         "validation questions, stands in how many of the seeds a method ends at or above it, less 0.01. Mean ± "
         f"standard deviation over {args.seeds} seeds.\n\n{tables}\n"
     )
-    if args.write:
-        args.write.write_text(text)
-    print(text)
+    publish(text, args.write)
     print(f"{time.perf_counter() - began:.0f} seconds")
 
 

@@ -6,9 +6,7 @@ Methods whose parameters belong to no slot, with their settings of methods.py, e
 trained on what it is used on.
 """
 
-import argparse
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,7 +14,7 @@ from pathlib import Path
 from statistics import mean
 
 from methods import LEARNED, RUNS_AN_EPOCH, Method, gain
-from runner import command, evaluate, plus_minus, run_all, train
+from runner import command, evaluate, options, plus_minus, publish, run_all, train
 
 NAMES = ("joint", "gdesigner", "supernet", "cascade_router", "autoregressive")
 DOMAINS = ("mathematics", "code", "knowledge")
@@ -144,14 +142,10 @@ def tables(out: Path, methods: Sequence[Method], seeds: Sequence[int]) -> str:
 
 def main() -> None:
     """Run everything, print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--seeds", type=int, default=5, help="how many seeds (5)")
+    parser = options(__doc__, out="runs/transfer")
     parser.add_argument("--first-seed", type=int, default=0, help="the first one (0); below 100 only for final results")
     parser.add_argument("--epochs", type=int, default=EPOCHS, help=f"of training ({EPOCHS})")
     parser.add_argument("--skip", nargs="*", default=[], help="methods to leave out")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (one a core)")
-    parser.add_argument("--out", type=Path, default=Path("runs/transfer"), help="where run folders go (runs/transfer)")
-    parser.add_argument("--write", type=Path, help="write the tables to this file too")
     args = parser.parse_args()
     began = time.perf_counter()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -179,9 +173,7 @@ def main() -> None:
         f"{NUM_ADDED} of them; the other methods know the added one by its text alone. share: gain of adding it over "
         "the gain of training with it, pooled over the three.\n"
     )
-    if args.write:
-        args.write.write_text(text)
-    print(text)
+    publish(text, args.write)
     print(f"{time.perf_counter() - began:.0f} seconds")
 
 

@@ -9,7 +9,6 @@ learning and half for the test. What is already in the output folder is not run 
 `python eval.py checkpoint=runs/a task=crux`.
 """
 
-import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from frontier import PRICES, plus_minus_signed
-from runner import begin, command, compose, plus_minus, run_all, train, without_repeats
+from runner import begin, command, compose, options, plus_minus, publish, run_all, train, without_repeats
 from ways import PLAIN, Half
 from ways import PRICES as PRICES_OF_WAYS
 
@@ -316,11 +315,7 @@ def text_tables(out: Path, seeds: Sequence[int]) -> list[str]:
 
 def main() -> None:
     """Run everything, print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--seeds", type=int, default=3, help="how many seeds (3)")
-    parser.add_argument("--workers", type=int, default=1, help="processes (1; 2 GB each)")
-    parser.add_argument("--out", type=Path, default=Path("runs/unseen"), help="where results go (runs/unseen)")
-    parser.add_argument("--write", type=Path, help="write the tables to this file too")
+    parser = options(__doc__, out="runs/unseen", seeds=3, workers=1)
     args = parser.parse_args()
     seeds = range(args.seeds)
     jobs: list[Callable[[], None]] = [
@@ -329,9 +324,7 @@ def main() -> None:
     jobs += [partial(run_text, args.out, seed) for seed in seeds]
     run_all(jobs, workers=args.workers, folder=args.out)
     text = page(args.out, seeds)
-    if args.write:
-        args.write.write_text(text)
-    print(text)
+    publish(text, args.write)
 
 
 def page(out: Path, seeds: Sequence[int]) -> str:

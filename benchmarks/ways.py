@@ -9,7 +9,6 @@ run again. A method, seed and price can be had by one command of its own, such a
 `python train.py experiment=ways designer=evidence seed=0 split=test`.
 """
 
-import argparse
 import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from frontier import plus_minus_signed
-from runner import begin, command, compose, plus_minus, run_all, train
+from runner import begin, command, compose, options, plus_minus, publish, run_all, train
 
 if TYPE_CHECKING:
     from gdesign.design.base import Designer, Searched
@@ -291,12 +290,8 @@ def whole_table() -> list[str]:
 
 def main() -> None:
     """Run everything, print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--seeds", type=int, default=5, help="how many seeds (5)")
+    parser = options(__doc__, out="runs/ways", workers=1)
     parser.add_argument("--without", nargs="*", default=[], help="beginnings of the names of methods to leave out")
-    parser.add_argument("--workers", type=int, default=1, help="processes (1; 1 GB each)")
-    parser.add_argument("--out", type=Path, default=Path("runs/ways"), help="where results go (runs/ways)")
-    parser.add_argument("--write", type=Path, help="write the tables to this file too")
     args = parser.parse_args()
     seeds = range(args.seeds)
     names = [name for name in METHODS if not name.startswith(tuple(args.without) or "\0")]
@@ -333,9 +328,7 @@ def main() -> None:
     ]
     parts += ["", f"## Scores by set, lambda {PRICES[0]:g}", "", *by_set(args.out, shown, seeds, 0), ""]
     text = "\n".join(parts)
-    if args.write:
-        args.write.write_text(text)
-    print(text)
+    publish(text, args.write)
 
 
 if __name__ == "__main__":

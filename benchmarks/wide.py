@@ -6,7 +6,6 @@ The world is experiment=wide_world, the bound that of benchmarks/results/bound_w
 already in the output folder is not repeated, so it may be stopped and gone on with.
 """
 
-import argparse
 import json
 import time
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 from statistics import mean
 
 from methods import COPIES, RUNS_AN_EPOCH, SINGLE, Method, at_equal_usd, folder, gain
-from runner import command, plus_minus, run_all, train
+from runner import command, options, plus_minus, publish, run_all, train
 
 EPOCHS = 3
 BOUND = {"bound: best design of each class": 0.948, "bound: best design for all": 0.862}
@@ -64,13 +63,9 @@ def table(out: Path, methods: Sequence[Method], seeds: Sequence[int]) -> str:
 
 def main() -> None:
     """Run everything, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--seeds", type=int, default=5, help="how many seeds (5)")
+    parser = options(__doc__, out="runs/wide", workers=1)
     parser.add_argument("--epochs", type=int, default=EPOCHS, help=f"of training ({EPOCHS})")
     parser.add_argument("--methods", nargs="+", choices=[m.name for m in METHODS], help="rows beside joint (all)")
-    parser.add_argument("--workers", type=int, default=1, help="processes (1)")
-    parser.add_argument("--out", type=Path, default=Path("runs/wide"), help="where run folders go (runs/wide)")
-    parser.add_argument("--write", type=Path, help="write the page to this file too")
     args = parser.parse_args()
     began = time.perf_counter()
     seeds = range(args.seeds)
@@ -96,9 +91,7 @@ def main() -> None:
         about,
     ]
     text = "\n\n".join(filter(None, parts)) + "\n"
-    if args.write:
-        args.write.write_text(text)
-    print(text)
+    publish(text, args.write)
     print(f"{time.perf_counter() - began:.0f} seconds")
 
 
