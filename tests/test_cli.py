@@ -178,7 +178,7 @@ def test_a_question_that_is_in_no_file_is_answered_too(task, tmp_path, monkeypat
 def test_runs_are_compared(run_folder, capsys):
     main(["report", str(run_folder.parent)])
     out = capsys.readouterr().out
-    assert "| chain | synthetic | test | simulated |" in out
+    assert "Of every row: task synthetic, split test, " in out
     assert (run_folder.parent / "report.md").is_file()
 
 

@@ -1,7 +1,6 @@
 """`gdesign eval`: evaluate a designer, of a run folder or one that learned nothing."""
 
 import gc
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from gdesign.cli.talk import agree, complain, friendly, one_line, quiet, refuse_mistyped, say
+from gdesign.cli.talk import agree, complain, friendly, one_line, quiet, say, take_overrides
 from gdesign.execute.operators import tools_of
 from gdesign.execute.reward import Reward
 from gdesign.files import CONFIGS
@@ -141,7 +140,5 @@ def run(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: Of `gdesign eval`; None where this process is `python eval.py`.
     """
-    if arguments is not None:
-        sys.argv[:] = ["gdesign eval", *arguments]
-    refuse_mistyped("eval", sys.argv[1:])
+    take_overrides("eval", arguments)
     main()

@@ -27,6 +27,13 @@ RENAMED = {
 """Overrides of earlier versions, and what says the same today."""
 
 
+def take_overrides(name: str, arguments: Sequence[str] | None) -> None:
+    """Put the arguments of `gdesign train` or `eval` where Hydra looks for them, and refuse what is mistyped."""
+    if arguments is not None:
+        sys.argv[:] = [f"gdesign {name}", *arguments]
+    refuse_mistyped(name, sys.argv[1:])
+
+
 def refuse_mistyped(name: str, overrides: Sequence[str]) -> None:
     """End the program where an override has another name today, or names a choice or a setting that there is not.
 

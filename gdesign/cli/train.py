@@ -13,7 +13,7 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from gdesign.cli.talk import agree, complain, friendly, one_line, quiet, refuse_mistyped, say
+from gdesign.cli.talk import agree, complain, friendly, one_line, quiet, say, take_overrides
 from gdesign.execute.operators import tools_of
 from gdesign.execute.reward import Reward
 from gdesign.files import CONFIGS
@@ -149,7 +149,5 @@ def run(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: Of `gdesign train`; None where this process is `python train.py`.
     """
-    if arguments is not None:
-        sys.argv[:] = ["gdesign train", *arguments]
-    refuse_mistyped("train", sys.argv[1:])
+    take_overrides("train", arguments)
     main()
