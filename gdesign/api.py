@@ -29,7 +29,7 @@ from gdesign.runs.config import read_config, refuse_unnamed_endpoints
 from gdesign.runs.standing import deployed
 from gdesign.sandbox import Sandbox
 from gdesign.tasks.base import Benchmark, WantsPrograms
-from gdesign.types import Agent, AgentPool, Branch, Design, Foreseeing, Outcome, Play, Run, Task
+from gdesign.types import Agent, AgentPool, Branch, Design, Foreseeing, Outcome, Play, Reply, Run, Task
 
 Kind = Literal["single", "chain", "complete"]
 """Standard teams, for comparison; see `Model.standard`."""
@@ -73,17 +73,22 @@ class Answer:
 
     Attributes:
         answer: The decided answer, as the benchmark of the training reads it; None if nobody gave a readable one.
-        text: What the agent said whose answer was decided on; None if nobody spoke.
+        reply: What the agent said whose answer was decided on; None if nobody spoke.
         proposal: The design and what was expected of it.
         run: Everything that was said: its `turns`, and those that are `failures`.
         outcome: Tokens, USD, calls and times. Its score says nothing: nobody knows the right answer.
     """
 
     answer: str | None
-    text: str | None
+    reply: Reply | None
     proposal: Proposal
     run: Run
     outcome: Outcome
+
+    @property
+    def text(self) -> str | None:
+        """The words of the reply."""
+        return None if self.reply is None else self.reply.text
 
     @property
     def design(self) -> Design:
@@ -353,10 +358,9 @@ class Model:
             on_turn=on_turn,
             on_move=on_move,
         )
-        decided = None if done.decided_by is None else done.turns[done.decided_by].reply
         return Answer(
             answer=done.answer,
-            text=None if decided is None else decided.text,
+            reply=None if done.decided_by is None else done.turns[done.decided_by].reply,
             proposal=proposal,
             run=done,
             outcome=account(done, grade=lambda task, answer: 0.0, pool=self.pool),

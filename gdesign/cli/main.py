@@ -176,6 +176,13 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         help="environment variable with a key that clients may send; may be given several times, each with a budget",
     )
     add("--allow-host", action="append", default=[], metavar="HOST", help="another name that clients may call it by")
+    add(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="a site whose pages may ask it, such as https://app.example; '*' for all, which needs --key-env",
+    )
     add("--max-concurrent", type=int, metavar="N", help="designs and runs under way at a time; more get a 429 (64)")
     add("--max-body", type=int, metavar="BYTES", help="of a request; a larger one gets a 413 (1048576)")
     add("--deadline", type=float, metavar="S", help="without an answer by then a request gets a 504 (300)")

@@ -17,7 +17,7 @@ from gdesign.encode.problem import MAX_USD_WEIGHT
 from gdesign.errors import UserError
 from gdesign.execute.adaptive import Asked
 from gdesign.export.schema import design_from_json, design_to_json
-from gdesign.serve.protocol import SSE, ApiError, Body, clean, read, respond
+from gdesign.serve.protocol import SSE, STREAMED, ApiError, Body, clean, read, respond
 from gdesign.serve.server import hang_up
 from gdesign.serve.work import Work
 from gdesign.types import Agent, AgentPool, Branch, Design, Move, Stop, Turn, Usage, Wave
@@ -152,7 +152,7 @@ class _Held(StreamingResponse):
     """A stream that holds something until it ends at the latest, and loses a client that does not read it in time."""
 
     def __init__(self, pieces: AsyncIterator[bytes], *, held: ExitStack, seconds: float) -> None:
-        super().__init__(pieces, media_type=SSE, headers={"cache-control": "no-cache"})
+        super().__init__(pieces, media_type=SSE, headers=STREAMED)
         self._holding, self._seconds = held, seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
