@@ -141,6 +141,12 @@ class Model:
         """The agents that designs are made of."""
         return self._problems.space.pool
 
+    @property
+    def wants_programs(self) -> bool:
+        """Whether right answers to what it was trained on are programs; its task's files are read."""
+        with _own_errors():
+            return _wants_programs(instantiate(self.config.task))
+
     # ----------------------------------------------------------------------- designs
 
     def design(self, question: str, *, max_usd: float | None = None, lam: float | None = None) -> Proposal:
@@ -344,7 +350,7 @@ class Model:
         task = replace(
             self._seen(""),
             question=proposal.question if context is None else context,
-            wants_program=isinstance(benchmark, WantsPrograms) and benchmark.wants_programs,
+            wants_program=_wants_programs(benchmark),
         )
         done = await play(
             proposal.design,
@@ -422,6 +428,10 @@ def load(
         return client
 
     return Model(designer=designer, problems=problems, config=config, make_llm=make_llm, warning=warning)
+
+
+def _wants_programs(benchmark: Benchmark) -> bool:
+    return isinstance(benchmark, WantsPrograms) and benchmark.wants_programs
 
 
 def _without_files(node: Any) -> Any:

@@ -72,6 +72,9 @@ def parser() -> argparse.ArgumentParser:
         "--pool", metavar="NAME|FILE", help="whose profiles to use: a built-in pool or a YAML file (the design's own)"
     )
     _add_format(export)
+    export.add_argument(
+        "--programs", action="store_true", help="for langgraph: right answers are programs, as of HumanEval"
+    )
 
     ask = _add(commands, "ask", "draw a design and let it answer")
     _add_designer(ask)
@@ -216,7 +219,7 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
     add("--retry-after", type=float, metavar="S", help="seconds that a 429 on demand names (1)")
     add("--requests-per-minute", type=int, metavar="N", help="more get a 429 (no limit)")
     add("--key-env", metavar="NAME", help="environment variable with the key that clients must send")
-    add("--any", action="store_true", help="answer messages without a generated question too, by repeating them")
+    add("--any", action="store_true", help="answer what it knows nothing of too, by what is made up")
     add("--seed", type=int, metavar="N", help="draws latencies and faults (0)")
 
 
