@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gdesign.agents import teams
 from gdesign.design.base import Designer, refuse_below_one
-from gdesign.design.choose import Held, held, within
+from gdesign.design.choose import Held, along, held, within
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.errors import ConfigError, UserError
 from gdesign.execute.adaptive import OnMove, opening, play
@@ -192,6 +192,16 @@ class Model:
         with self._alone():
             found = held(self._designer, self._problems, tasks, usd_weight=prices)
         return list(map(_proposal, questions, found))
+
+    def curve(self, question: str, *, prices: Sequence[float]) -> list[Proposal]:
+        """Return the design held best at each of some prices of cost; none where the method expects nothing of them."""
+        task = self._seen(question)
+        with self._alone():
+            try:
+                found = along(self._designer, self._problems, task, prices=prices)
+            except ConfigError:
+                return []
+            return [_proposal(question, best) for best in found]
 
     def standard(self, question: str, *, kind: Kind, lam: float | None = None) -> Proposal:
         """Return a standard team, for comparison: the same for every question.

@@ -1,8 +1,8 @@
 """What a designer expects, as it was borne out on questions that it did not learn from.
 
-Of several curves the simplest is taken that questions kept back do not speak against: what was expected as it is; a
-score by Platt's curve ("Probabilistic outputs for support vector machines", 1999), a cost by a factor or a power of it;
-isotonic regression (Zadrozny and Elkan, "Transforming classifier scores into accurate multiclass probability
+Of several curves the one is taken that is closest to what is found on questions kept back: what was expected as it is;
+a score by Platt's curve ("Probabilistic outputs for support vector machines", 1999), a cost by a factor or a power of
+it; isotonic regression (Zadrozny and Elkan, "Transforming classifier scores into accurate multiclass probability
 estimates", KDD 2002), over the means of bins, so that a few lucky questions at an end do not count for certain.
 
 Shape letters: T problems in a batch, B designs.
@@ -138,7 +138,7 @@ def error_of(rows: Float[np.ndarray, "bins 3"], *, relative: bool) -> float:
 
 
 def _curve(expected: Numbers, found: Numbers, question: NDArray[np.int64], *, relative: bool) -> Curve:
-    """Return the simplest curve that questions kept back do not speak against."""
+    """Return the curve that is closest to what is found on questions kept back."""
     fold = np.unique(question, return_inverse=True)[1] % NUM_FOLDS
     scale = np.maximum(expected, 1e-12) if relative else np.ones_like(expected)
     fits = _USD_FITS if relative else _SCORE_FITS
@@ -147,22 +147,15 @@ def _curve(expected: Numbers, found: Numbers, question: NDArray[np.int64], *, re
         for k in range(NUM_FOLDS):
             here = fold == k
             out[here] = _read(expected[here], fit(expected[~here], found[~here]), scaled=relative)
-    losses = [((found - out) / scale) ** 2 for out in outs]
-    least = min(losses, key=lambda loss: float(loss.mean()))
-    simplest = next(i for i, loss in enumerate(losses) if _no_worse(loss, least, question))
-    out = outs[simplest]
+    losses = [float(np.mean(((found - out) / scale) ** 2)) for out in outs]
+    best = losses.index(min(losses))
+    out = outs[best]
     error = error_of(reliability(out, found), relative=relative)
     # as far as the mean of a bin strays: pairs of one question stray together, so questions are counted
     num = max(1.0, len(np.unique(question)) / NUM_BINS)
     stray = np.std(found - out) * np.sqrt(2 / np.pi / num)
     chance = float(stray / max(float(found.mean()), 1e-12) if relative else stray)
-    return Curve(*fits[simplest](expected, found), error, chance)
-
-
-def _no_worse(loss: Numbers, least: Numbers, question: NDArray[np.int64]) -> bool:
-    """Return whether a loss is the least but for chance."""
-    worse = loss - least
-    return bool(worse.mean() <= worse.std() / np.sqrt(len(np.unique(question))))
+    return Curve(*fits[best](expected, found), error, chance)
 
 
 def _read(expected: Numbers, line: Line, *, scaled: bool) -> Numbers:

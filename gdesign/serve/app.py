@@ -23,7 +23,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gdesign import __version__
 from gdesign.api import Model
-from gdesign.design.choose import PRICES
 from gdesign.errors import UserError
 from gdesign.serve.chat import NAME, chat, lambda_of
 from gdesign.serve.guard import INTERNAL, Guard
@@ -31,14 +30,15 @@ from gdesign.serve.history import History
 from gdesign.serve.meter import Metrics
 from gdesign.serve.protocol import ApiError, clean, model, models, respond
 from gdesign.serve.responses import responses
-from gdesign.serve.runs import designs, runs
+from gdesign.serve.runs import curves, designs, exports, prices_of, runs
 from gdesign.serve.settings import Settings
 from gdesign.serve.work import Work
 
 NUM_EXAMPLES = 12
 MAX_PAGE = 200
 THERE = (
-    "POST /v1/chat/completions", "POST /v1/responses", "POST /v1/designs", "POST /v1/runs", "GET /v1/models",
+    "POST /v1/chat/completions", "POST /v1/responses", "POST /v1/designs", "POST /v1/curves",
+    "POST /v1/exports", "POST /v1/runs", "GET /v1/models",
     "GET /v1/info", "GET /v1/history", "GET /health", "GET /metrics", "the page at /",
 )  # fmt: skip
 """What may be asked."""
@@ -113,6 +113,8 @@ class Serving:
                 Route("/v1/chat/completions", partial(chat, self._work), methods=["POST"]),
                 Route("/v1/responses", partial(responses, self._work), methods=["POST"]),
                 Route("/v1/designs", partial(designs, self._work), methods=["POST"]),
+                Route("/v1/curves", partial(curves, self._work), methods=["POST"]),
+                Route("/v1/exports", partial(exports, self._work), methods=["POST"]),
                 Route("/v1/runs", partial(runs, self._work), methods=["POST"]),
                 Route("/v1/models", self._list_models),
                 Route("/v1/models/{name:path}", self._one_model),
@@ -152,6 +154,7 @@ class Serving:
         if self._examples is None:
             self._examples = await asyncio.to_thread(self._some_questions)
         pool, trained = self._model.pool, self._model.usd_weight
+        low, high = prices_of(trained)
         return respond(
             {
                 "designer": self._model.config.names.designer,
@@ -161,7 +164,7 @@ class Serving:
                     "llms": [{name: getattr(m, name) for name in TOLD} for m in pool.llms],
                     "operators": list(pool.operators),
                 },
-                "lambda": {"trained": trained, "low": trained / 10 or PRICES[8], "high": trained * 10 or 1.0},
+                "lambda": {"trained": trained, "low": low, "high": high},
                 "simulated": self._simulated,
                 "examples": self._examples,
                 "version": __version__,
@@ -180,6 +183,8 @@ class Serving:
         rows, total = await asyncio.to_thread(
             self._history.page,
             folder=query.get("folder", ""),
+            text=query.get("q", ""),
+            score=_score(query.get("score")),
             limit=_number(query.get("limit", "50"), "limit", most=MAX_PAGE),
             offset=_number(query.get("offset", "0"), "offset", most=1 << 40),
         )
@@ -188,6 +193,12 @@ class Serving:
     async def _past_run(self, request: Request) -> Response:
         id, folder = request.path_params["id"], request.query_params.get("folder", "")
         return respond(await asyncio.to_thread(self._history.one, id, folder=folder))
+
+
+def _score(text: str | None) -> float | None:
+    if text is None or text in ("0", "1"):
+        return None if text is None else float(text)
+    raise ApiError(400, f"score is {text[:40]!r}; expected 0 (wrong) or 1 (right).", param="score")
 
 
 def _number(text: str, name: str, *, most: int) -> int:

@@ -30,7 +30,8 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 """The names of this machine that no other site can take."""
 
 ROUTES = (
-    "/v1/chat/completions", "/v1/responses", "/v1/designs", "/v1/runs", "/v1/models", "/v1/info", "/v1/history",
+    "/v1/chat/completions", "/v1/responses", "/v1/designs", "/v1/curves", "/v1/exports", "/v1/runs",
+    "/v1/models", "/v1/info", "/v1/history",
     "/metrics", "/health", "/static", "/",
 )  # fmt: skip
 """What metrics tell apart; the longest that a path begins with counts."""

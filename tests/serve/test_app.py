@@ -23,6 +23,8 @@ from gdesign.agents.teams import single
 from gdesign.cli.main import main
 from gdesign.errors import BudgetExceededError, ConfigError, LLMError, UnreachableError, UnsupportedRequestError
 from gdesign.execute.reward import account
+from gdesign.export.mermaid import mermaid
+from gdesign.export.python import to_python
 from gdesign.export.schema import design_from_json, design_to_json
 from gdesign.llm.openai import OpenAIClient
 from gdesign.llm.wrappers import Sampling
@@ -666,6 +668,37 @@ def test_standard_teams_and_budgets_are_designed_too(url, model):
     assert "the cheapest" in failed(post(url, "/designs", question=QUESTION, max_usd=1e-9), 400)
 
 
+def test_a_curve_tells_what_is_expected_along_the_prices_of_cost(url, model):
+    points = post(url, "/curves", question=QUESTION).json()
+    prices = [point["lambda"] for point in points]
+    assert prices == sorted(prices)
+    assert (prices[0], prices[-1]) == (pytest.approx(0.003), pytest.approx(0.3))
+    first = model.design(QUESTION, lam=prices[0])
+    assert (points[0]["score"], points[0]["usd"]) == (pytest.approx(first.score), pytest.approx(first.usd))
+    assert points[0]["usd"] >= points[-1]["usd"]
+
+
+def test_a_method_that_expects_nothing_has_no_curve(tmp_path):
+    path = folder(tmp_path / "a", designer=SWARM)
+    with serving(Serving(gdesign.load(path), folder=path, hosts=LOOPBACK)) as url:
+        assert post(url, "/curves", question=QUESTION).json() == []
+
+
+def test_a_design_is_written_for_other_programs(url, model):
+    design = model.standard(QUESTION, kind="chain").design
+    row = design_to_json(design)
+    said = {name: post(url, "/exports", design=row, format=name).json() for name in ("mermaid", "json", "python")}
+    assert said["mermaid"]["text"] == mermaid(design)
+    assert design_from_json(json.loads(said["json"]["text"])) == design
+    assert said["python"]["text"] == to_python(design, pool=model.pool)
+    assert "expected 'mermaid', 'json' or 'python'" in failed(post(url, "/exports", design=row, format="x"), 400)
+    assert "king" in failed(post(url, "/exports", design=design_of("king"), format="json"), 400)
+
+
+def design_of(role):
+    return {"version": 1, "agents": [{"role": role, "llm": "small"}], "decision": {"kind": "last"}}
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -812,6 +845,27 @@ def test_past_runs_are_listed_newest_first_and_shown(tmp_path):
         for wrong in ("5", "-1", "x", "..%2f..%2fconfig.yaml", "9" * 400):
             failed(httpx2.get(f"{url}/history/{wrong}"), 404)
         assert "limit" in failed(httpx2.get(f"{url}/history?limit=-3"), 400)
+
+
+def test_past_runs_are_searched_and_sifted(tmp_path, model):
+    path = folder(tmp_path / "a")
+    answers = model.asks([t.question for t in TASKS[:6]])
+    with RunsFile(path / "runs.jsonl") as runs:
+        for i, a in enumerate(answers):
+            outcome = account(a.run, grade=lambda *_, right=i % 2: float(right), pool=model.pool)
+            runs.append(a.run, outcome, phase="test" if i < 4 else "fit:train", words=True)
+    with serving(Serving(model, folder=path, hosts=LOOPBACK)) as url:
+
+        def found(**query):
+            page = httpx2.get(f"{url}/history", params=query)
+            return [int(row["id"]) for row in page.json()], page.headers["x-total-count"]
+
+        assert found(q="FIT:TRAIN") == ([5, 4], "2")
+        assert found(q=TASKS[2].question[5:40].upper())[0] == [2]
+        assert found(score="1")[1] == str(sum(found(q="", limit=1, offset=i)[0][0] % 2 for i in range(6)))
+        assert found(q="fit", score="0", limit=1) == ([4], "1")
+        assert found(q="nowhere") == ([], "0")
+        assert "0 (wrong) or 1 (right)" in failed(httpx2.get(f"{url}/history?score=2"), 400)
 
 
 def test_past_runs_that_are_written_anew_are_read_anew(tmp_path, model):

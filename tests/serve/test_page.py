@@ -18,7 +18,18 @@ from tests.serve.pretend import PAST, QUESTIONS, SCRIPT, pretending
 from tests.serve.serving import serving
 
 STATIC = files("gdesign.serve") / "static"
-OWN = ["index.html", "style.css", "app.js", "api.js", "dom.js", "graph.js", "panel.js", "words.js"]
+OWN = [
+    "index.html",
+    "style.css",
+    "app.js",
+    "api.js",
+    "copies.js",
+    "curve.js",
+    "dom.js",
+    "graph.js",
+    "panel.js",
+    "words.js",
+]
 WIDTHS = [400, 1400]
 FLAGS = [
     "--headless",
