@@ -20,7 +20,7 @@ import torch
 from hydra.utils import instantiate
 from runner import ROOT
 
-from gdesign.design.calibrated import Calibrated, Calibration, error_of, reliability
+from gdesign.design.calibrated import Calibrated, Calibration, chance_of, error_of, reliability
 from gdesign.design.choose import held
 from gdesign.execute.arena import LocalArena
 from gdesign.execute.operators import tools_of
@@ -40,7 +40,11 @@ RUNS = {
     "simulated, joint": ["designer=joint"],
     "simulated, evidence": ["designer=evidence"],
     "simulated, adaptive": ["designer=adaptive"],
-    "simulated, critic, 20 validation questions": ["designer=critic", "trainer.max_epochs=2", "+task.num_validation=20"],
+    "simulated, critic, 20 validation questions": [
+        "designer=critic",
+        "trainer.max_epochs=2",
+        "+task.num_validation=20",
+    ],
     "second world, critic": [SECOND, "designer=critic"],
     "second world, joint": [SECOND, "designer=joint"],
     "second world, adaptive": [SECOND, "designer=adaptive"],
@@ -58,9 +62,10 @@ HOW = """# What is expected, and what is found
 Each designer draws a team for every test question at five prices of cost, from a tenth to ten times that of its
 training; the teams are run (simulated: four times a question). Pairs are sorted by what was expected and parted into
 ten bins of the same size; the error is how far the means of a bin lie apart, on average over bins: of the score as it
-is, of the cost as a share of what was found. `raw` is what the method itself expects, `told` what the page, `--max-usd`
-and Python tell after calibration on the validation questions of the training, at its price of cost. Where that did not
-hold on validation questions that were kept back, nothing is told.
+is, of the cost as a share of what was found. `chance` is about how large it would be if all that is told were true, by
+what single questions stray. `raw` is what the method itself expects, `told` what the page, `--max-usd` and Python tell
+after calibration on the validation questions of the training. Where that did not hold on validation questions that
+were kept back, nothing is told.
 """
 
 
@@ -115,8 +120,8 @@ def page(results: dict[str, Found]) -> str:
     """Return the results as Markdown."""
     lines = [
         HOW,
-        "| what | pairs | score, raw | score, told | cost, raw | cost, told | why nothing is told |",
-        "|---|---|---|---|---|---|---|",
+        "| what | pairs | score, raw | score, told | chance | cost, raw | cost, told | chance | why nothing is told |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, (calibration, raw, told, found) in results.items():
         cells = []
@@ -127,6 +132,10 @@ def page(results: dict[str, Found]) -> str:
                     continue
                 error = error_of(reliability(numbers[:, k], found[:, k]), relative=relative)
                 cells.append(f"{error:.0%}" if relative else f"{error:.3f}")
+            shown = raw if told is None else told
+            question = np.arange(len(raw)) % (len(raw) // len(PRICES))
+            chance = chance_of(shown[:, k], found[:, k], question, relative=relative)
+            cells.append(f"{chance:.0%}" if relative else f"{chance:.3f}")
         why = "" if calibration is None else calibration.why
         lines.append(f"| {name} | {len(raw):,} | {' | '.join(cells)} | {why} |")
     for name, (_, _, told, found) in results.items():

@@ -207,7 +207,8 @@ class Model:
         """Return a standard team, for comparison: the same for every question.
 
         `single` is the first agent on offer with the dearest LLM. `chain` and `complete` are one agent of each of the
-        first roles, `TEAM` at most, each with the dearest LLM that its role is offered with.
+        first roles, `TEAM` at most, each with the dearest LLM that its role is offered with. Nothing is expected of
+        them: what a method expects is checked of the designs that it draws alone.
 
         Args:
             question: What it is for.
@@ -221,8 +222,7 @@ class Model:
             raise ConfigError(f"kind is {kind!r}; expected one of {', '.join(get_args(Kind))}")
         team = self._team()
         design: Design = getattr(teams, kind)([max(team, key=self._price)] if kind == "single" else team[:TEAM])
-        with self._alone():
-            return _proposal(question, self._expected(question, design, self.usd_weight if lam is None else lam))
+        return Proposal(question=question, design=design, lam=self.usd_weight if lam is None else lam)
 
     def opening(self, proposal: Proposal) -> Design:
         """Return the proposed design; of a policy its first wave, as a design by itself."""
@@ -244,15 +244,6 @@ class Model:
         if isinstance(proposal.design, Design):
             return Branch(move=proposal.design)
         return Branch(move=proposal.design.next(self._seen(proposal.question), (), ()))
-
-    @torch.no_grad()
-    def _expected(self, question: str, design: Design, price: float) -> Held:
-        problem = self._problems([self._seen(question)], usd_weight=price)
-        try:
-            (score,), (usd,) = self._designer.expect(problem, [design])
-        except ConfigError:  # the method expects nothing, or nothing of such designs
-            return Held(design, price)
-        return Held(design, price, float(score), float(usd))
 
     def _team(self) -> list[Agent]:
         by_role: dict[str, Agent] = {}

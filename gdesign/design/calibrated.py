@@ -33,6 +33,8 @@ NUM_BINS = 10
 NUM_FOLDS = 5
 MOST_SCORE_ERROR, MOST_USD_ERROR = 0.05, 0.15
 """How far what is expected may lie from what is found, on average over the bins, beside chance: score, share of USD."""
+LUCK = 1.5
+"""So many times what chance makes of the error is no fault."""
 _IN_A_BIN = 25
 
 Numbers = NDArray[np.float64]
@@ -115,7 +117,7 @@ def calibrate(expected: Numbers, found: Numbers, question: NDArray[np.int64]) ->
     reasons = []
     for k, (name, most, relative) in enumerate((("score", MOST_SCORE_ERROR, False), ("cost", MOST_USD_ERROR, True))):
         curve = _curve(expected[:, k], found[:, k], question, relative=relative)
-        holds = curve.error <= most + curve.chance
+        holds = curve.error <= most + LUCK * curve.chance
         curves.append(curve if holds else None)
         if not holds:
             off = f"{curve.error:.0%}" if relative else f"{curve.error:.2f}"
@@ -125,8 +127,12 @@ def calibrate(expected: Numbers, found: Numbers, question: NDArray[np.int64]) ->
 
 def reliability(expected: Numbers, found: Numbers, *, num_bins: int = NUM_BINS) -> Float[np.ndarray, "bins 3"]:
     """Return, for bins that hold about as many pairs each, what was expected and found on average, and how many."""
-    bins = [part for part in np.array_split(np.argsort(expected, kind="stable"), num_bins) if len(part)]
+    bins = _parts(expected, num_bins)
     return np.array([[expected[part].mean(), found[part].mean(), len(part)] for part in bins])
+
+
+def _parts(expected: Numbers, num_bins: int) -> list[NDArray[np.int64]]:
+    return [part for part in np.array_split(np.argsort(expected, kind="stable"), num_bins) if len(part)]
 
 
 def error_of(rows: Float[np.ndarray, "bins 3"], *, relative: bool) -> float:
@@ -135,6 +141,18 @@ def error_of(rows: Float[np.ndarray, "bins 3"], *, relative: bool) -> float:
     if relative:
         apart = apart / np.maximum(rows[:, 1], 1e-12)
     return float(np.average(apart, weights=rows[:, 2]))
+
+
+def chance_of(expected: Numbers, found: Numbers, question: NDArray[np.int64], *, relative: bool) -> float:
+    """Return how large `error_of` would be about if all that is expected were true, by what strays within the bins.
+
+    Pairs of one question stray together, so questions are counted.
+    """
+    total = 0.0
+    for part in _parts(expected, NUM_BINS):
+        stray = np.std(found[part] - expected[part]) * np.sqrt(2 / np.pi / len(np.unique(question[part])))
+        total += len(part) * float(stray / max(float(found[part].mean()), 1e-12) if relative else stray)
+    return total / len(expected)
 
 
 def _curve(expected: Numbers, found: Numbers, question: NDArray[np.int64], *, relative: bool) -> Curve:
@@ -151,10 +169,7 @@ def _curve(expected: Numbers, found: Numbers, question: NDArray[np.int64], *, re
     best = losses.index(min(losses))
     out = outs[best]
     error = error_of(reliability(out, found), relative=relative)
-    # as far as the mean of a bin strays: pairs of one question stray together, so questions are counted
-    num = max(1.0, len(np.unique(question)) / NUM_BINS)
-    stray = np.std(found - out) * np.sqrt(2 / np.pi / num)
-    chance = float(stray / max(float(found.mean()), 1e-12) if relative else stray)
+    chance = chance_of(out, found, question, relative=relative)
     return Curve(*fits[best](expected, found), error, chance)
 
 

@@ -128,20 +128,21 @@ def _calibration(
     """
     if not own or own[0].score is None:
         return None
-    designer, prices = module.designer, [times * module.reward.usd_weight for times in OTHER_PRICES]
+    designer, price = module.designer, module.reward.usd_weight
+    few = range(0, len(some), math.ceil(len(some) / CALIBRATED))
+    asked = [(times * price, few) for times in OTHER_PRICES]
     expected, came, question = [], [], []
     if _learned_from_validation(designer):
         assert isinstance(designer, Searched)
         designer = designer.without([item.task for item in some])
-        prices.append(module.reward.usd_weight)
+        asked.append((price, range(len(some))))
     else:
         expected, came, question = [[best.score, best.usd] for best in own], found.tolist(), list(range(len(some)))
-    few = some[:: math.ceil(len(some) / CALIBRATED)]
-    for price in prices:
-        best = held(designer, module.problems, [item.seen for item in few], usd_weight=price)
+    for weight, rows in asked:
+        best = held(designer, module.problems, [some[i].seen for i in rows], usd_weight=weight)
         expected += [[b.score, b.usd] for b in best]
-        came += known.measure([[b.design for b in best]], [item.task for item in few], [0])[:, 0, :2].tolist()
-        question += range(0, len(some), math.ceil(len(some) / CALIBRATED))
+        came += known.measure([[b.design for b in best]], [some[i].task for i in rows], [0])[:, 0, :2].tolist()
+        question += rows
     return calibrate(np.array(expected, float), np.array(came) * (1, 1000), np.array(question))
 
 

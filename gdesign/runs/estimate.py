@@ -164,7 +164,7 @@ def estimate_training(
         most = comparison_runs(training=before, candidates=len(singles), validation=answers)
         parts["comparison"] = alone * (most - SEEN * answers) + mean * (SEEN * answers)
         if serves_every_price(designer):
-            parts["comparison"] += mean * ((1 + len(OTHER_PRICES)) * min(len(validation), CALIBRATED))
+            parts["comparison"] += mean * (len(OTHER_PRICES) * min(len(validation), CALIBRATED) + answers)
         parts["rival"] = alone * (len(test) * config.num_test_samples)
         notes.append(
             "comparison: single agents, and designs that training ran often, on validation questions, as far as "

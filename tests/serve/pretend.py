@@ -80,6 +80,8 @@ def learned(question, lam):
     for word, n in (("twelve", 12), ("forty", 40)):
         if word in question:
             return design(TEAM * (n // 4), spatial=[(a, b) for a in range(n) for b in range(a + 1, n)])
+    if "alike" in question:
+        return design([TEAM[0]] * 3, kind="vote")
     return CASCADE if lam < 0.01 else DEBATE if lam < 0.2 else SINGLE
 
 

@@ -333,7 +333,7 @@ async function start() {
   $("ask").disabled = false;
   readout();
   route();
-  if (words.linked(location.hash)) return;
+  if (location.hash.startsWith("#team=")) return; // which says what it holds, or that it holds none
   if ($("question").value.trim() === "" && info.examples.length) $("question").value = info.examples[0];
   submit(); // designs cost nothing, so the page opens with one
 }

@@ -3,7 +3,7 @@
 import { svg } from "./dom.js";
 import * as words from "./words.js";
 
-const [W, H, START, END, TOP, BOTTOM] = [340, 120, 34, 10, 12, 20];
+const [W, H, START, END, TOP, BOTTOM] = [340, 120, 34, 10, 12, 20]; // W and H stand in the page, too
 
 /**
  * @param {HTMLElement} box Where it is drawn; hidden where there is nothing to be gained for money.
@@ -24,20 +24,16 @@ export function drawCurve(box, curve, here) {
   const label = (text, at, up, anchor, kind = "") => svg("text", { x: at, y: up, "text-anchor": anchor, class: kind }, text);
   const [left, right] = [points[0], points.at(-1)];
   const place = x(here.usd);
-  box.replaceChildren(
-    svg(
-      "svg",
-      { viewBox: `0 0 ${W} ${H}`, "aria-hidden": "true" },
-      svg("line", { class: "axis", x1: START, x2: W - END, y1: H - BOTTOM, y2: H - BOTTOM }),
-      svg("polyline", { class: "line", points: points.map((p) => `${x(p.usd)},${y(p.score)}`).join(" ") }),
-      svg("line", { class: "drop", x1: place, x2: place, y1: y(here.score), y2: H - BOTTOM }),
-      svg("circle", { class: "at", cx: place, cy: y(here.score), r: 6 }),
-      label(words.score(high), START - 6, TOP + 4, "end"),
-      label(words.score(low), START - 6, H - BOTTOM, "end"),
-      ...(place > START + 60 ? [label(cost(left), START, H - 5, "start")] : []),
-      ...(place < W - END - 60 ? [label(cost(right), W - END, H - 5, "end")] : []),
-      label(cost(here), Math.min(W - END - 24, Math.max(START + 24, place)), H - 5, "middle", "here"),
-    ),
+  box.querySelector("svg").replaceChildren(
+    svg("line", { class: "axis", x1: START, x2: W - END, y1: H - BOTTOM, y2: H - BOTTOM }),
+    svg("polyline", { class: "line", points: points.map((p) => `${x(p.usd)},${y(p.score)}`).join(" ") }),
+    svg("line", { class: "drop", x1: place, x2: place, y1: y(here.score), y2: H - BOTTOM }),
+    svg("circle", { class: "at", cx: place, cy: y(here.score), r: 6 }),
+    label(words.score(high), START - 6, TOP + 4, "end"),
+    label(words.score(low), START - 6, H - BOTTOM, "end"),
+    ...(place > START + 60 ? [label(cost(left), START, H - 5, "start")] : []),
+    ...(place < W - END - 60 ? [label(cost(right), W - END, H - 5, "end")] : []),
+    label(cost(here), Math.min(W - END - 24, Math.max(START + 24, place)), H - 5, "middle", "here"),
   );
   const at = (p) => `${words.score(p.score)} at ${cost(p)}`;
   box.setAttribute("aria-label", `Expected score by cost ${words.unit()}: from ${at(left)} to ${at(right)}; here ${at(here)}.`);

@@ -12,9 +12,9 @@ export function el(tag, attributes = {}, ...children) {
   return node;
 }
 
-/** The same for a picture in SVG. */
+/** The same for a part of a picture in SVG, whose namespace the picture in the page tells. */
 export function svg(tag, attributes = {}, ...children) {
-  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  const node = document.createElementNS(document.querySelector("svg").namespaceURI, tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
   node.append(...children);
   return node;
