@@ -610,6 +610,7 @@ def test_a_team_is_designed_run_and_replayed_without_a_mouse(visit):
     page.keyboard.press("Control+a")
     page.keyboard.type("How many are left?")
     page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#design:not([aria-busy])")
     run = page.get_by_role("button", name="Run this team")
     run.focus()
     page.keyboard.press("Enter")
