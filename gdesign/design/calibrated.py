@@ -33,6 +33,8 @@ NUM_BINS = 10
 NUM_FOLDS = 5
 MOST_SCORE_ERROR, MOST_USD_ERROR = 0.05, 0.15
 """How far what is expected may lie from what is found, on average over the bins, beside chance: score, share of USD."""
+ALIKE = 1.01
+"""Curves whose squared errors differ by less are alike."""
 LUCK = 1.5
 """So many times what chance makes of the error is no fault."""
 _IN_A_BIN = 25
@@ -156,7 +158,7 @@ def chance_of(expected: Numbers, found: Numbers, question: NDArray[np.int64], *,
 
 
 def _curve(expected: Numbers, found: Numbers, question: NDArray[np.int64], *, relative: bool) -> Curve:
-    """Return the curve that is closest to what is found on questions kept back."""
+    """Return the curve that is closest to what is found on questions kept back, the simplest of those alike."""
     fold = np.unique(question, return_inverse=True)[1] % NUM_FOLDS
     scale = np.maximum(expected, 1e-12) if relative else np.ones_like(expected)
     fits = _USD_FITS if relative else _SCORE_FITS
@@ -166,7 +168,7 @@ def _curve(expected: Numbers, found: Numbers, question: NDArray[np.int64], *, re
             here = fold == k
             out[here] = _read(expected[here], fit(expected[~here], found[~here]), scaled=relative)
     losses = [float(np.mean(((found - out) / scale) ** 2)) for out in outs]
-    best = losses.index(min(losses))
+    best = next(i for i, loss in enumerate(losses) if loss <= ALIKE * min(losses))
     out = outs[best]
     error = error_of(reliability(out, found), relative=relative)
     chance = chance_of(out, found, question, relative=relative)
