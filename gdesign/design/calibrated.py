@@ -26,7 +26,7 @@ from gdesign.design.draws import RNG
 from gdesign.errors import ConfigError
 from gdesign.types import Design
 
-FEWEST = 30
+FEWEST = 60
 """Questions without which nothing is known."""
 NUM_BINS = 10
 """Bins in which what was expected is compared with what was found."""
