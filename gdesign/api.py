@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gdesign.agents import teams
 from gdesign.design.base import Designer, refuse_below_one
-from gdesign.design.choose import Held, held, within
+from gdesign.design.choose import Held, along, held, within
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.errors import ConfigError, UserError
 from gdesign.execute.adaptive import OnMove, opening, play
@@ -29,7 +29,7 @@ from gdesign.runs.config import read_config, refuse_unnamed_endpoints
 from gdesign.runs.standing import deployed
 from gdesign.sandbox import Sandbox
 from gdesign.tasks.base import Benchmark, WantsPrograms
-from gdesign.types import Agent, AgentPool, Branch, Design, Foreseeing, Outcome, Play, Run, Task
+from gdesign.types import Agent, AgentPool, Branch, Design, Foreseeing, Outcome, Play, Reply, Run, Task
 
 Kind = Literal["single", "chain", "complete"]
 """Standard teams, for comparison; see `Model.standard`."""
@@ -73,17 +73,22 @@ class Answer:
 
     Attributes:
         answer: The decided answer, as the benchmark of the training reads it; None if nobody gave a readable one.
-        text: What the agent said whose answer was decided on; None if nobody spoke.
+        reply: What the agent said whose answer was decided on; None if nobody spoke.
         proposal: The design and what was expected of it.
         run: Everything that was said: its `turns`, and those that are `failures`.
         outcome: Tokens, USD, calls and times. Its score says nothing: nobody knows the right answer.
     """
 
     answer: str | None
-    text: str | None
+    reply: Reply | None
     proposal: Proposal
     run: Run
     outcome: Outcome
+
+    @property
+    def text(self) -> str | None:
+        """The words of the reply."""
+        return None if self.reply is None else self.reply.text
 
     @property
     def design(self) -> Design:
@@ -136,6 +141,12 @@ class Model:
         """The agents that designs are made of."""
         return self._problems.space.pool
 
+    @property
+    def wants_programs(self) -> bool:
+        """Whether right answers to what it was trained on are programs; its task's files are read."""
+        with _own_errors():
+            return _wants_programs(instantiate(self.config.task))
+
     # ----------------------------------------------------------------------- designs
 
     def design(self, question: str, *, max_usd: float | None = None, lam: float | None = None) -> Proposal:
@@ -182,11 +193,22 @@ class Model:
             found = held(self._designer, self._problems, tasks, usd_weight=prices)
         return list(map(_proposal, questions, found))
 
+    def curve(self, question: str, *, prices: Sequence[float]) -> list[Proposal]:
+        """Return the design held best at each of some prices of cost; none where the method expects nothing of them."""
+        task = self._seen(question)
+        with self._alone():
+            try:
+                found = along(self._designer, self._problems, task, prices=prices)
+            except ConfigError:
+                return []
+            return [_proposal(question, best) for best in found]
+
     def standard(self, question: str, *, kind: Kind, lam: float | None = None) -> Proposal:
         """Return a standard team, for comparison: the same for every question.
 
         `single` is the first agent on offer with the dearest LLM. `chain` and `complete` are one agent of each of the
-        first roles, `TEAM` at most, each with the dearest LLM that its role is offered with.
+        first roles, `TEAM` at most, each with the dearest LLM that its role is offered with. Nothing is expected of
+        them: what a method expects is checked of the designs that it draws alone.
 
         Args:
             question: What it is for.
@@ -200,8 +222,7 @@ class Model:
             raise ConfigError(f"kind is {kind!r}; expected one of {', '.join(get_args(Kind))}")
         team = self._team()
         design: Design = getattr(teams, kind)([max(team, key=self._price)] if kind == "single" else team[:TEAM])
-        with self._alone():
-            return _proposal(question, self._expected(question, design, self.usd_weight if lam is None else lam))
+        return Proposal(question=question, design=design, lam=self.usd_weight if lam is None else lam)
 
     def opening(self, proposal: Proposal) -> Design:
         """Return the proposed design; of a policy its first wave, as a design by itself."""
@@ -223,15 +244,6 @@ class Model:
         if isinstance(proposal.design, Design):
             return Branch(move=proposal.design)
         return Branch(move=proposal.design.next(self._seen(proposal.question), (), ()))
-
-    @torch.no_grad()
-    def _expected(self, question: str, design: Design, price: float) -> Held:
-        problem = self._problems([self._seen(question)], usd_weight=price)
-        try:
-            (score,), (usd,) = self._designer.expect(problem, [design])
-        except ConfigError:  # the method expects nothing, or nothing of such designs
-            return Held(design, price)
-        return Held(design, price, float(score), float(usd))
 
     def _team(self) -> list[Agent]:
         by_role: dict[str, Agent] = {}
@@ -339,7 +351,7 @@ class Model:
         task = replace(
             self._seen(""),
             question=proposal.question if context is None else context,
-            wants_program=isinstance(benchmark, WantsPrograms) and benchmark.wants_programs,
+            wants_program=_wants_programs(benchmark),
         )
         done = await play(
             proposal.design,
@@ -353,10 +365,9 @@ class Model:
             on_turn=on_turn,
             on_move=on_move,
         )
-        decided = None if done.decided_by is None else done.turns[done.decided_by].reply
         return Answer(
             answer=done.answer,
-            text=None if decided is None else decided.text,
+            reply=None if done.decided_by is None else done.turns[done.decided_by].reply,
             proposal=proposal,
             run=done,
             outcome=account(done, grade=lambda task, answer: 0.0, pool=self.pool),
@@ -418,6 +429,10 @@ def load(
         return client
 
     return Model(designer=designer, problems=problems, config=config, make_llm=make_llm, warning=warning)
+
+
+def _wants_programs(benchmark: Benchmark) -> bool:
+    return isinstance(benchmark, WantsPrograms) and benchmark.wants_programs
 
 
 def _without_files(node: Any) -> Any:

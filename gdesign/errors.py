@@ -4,6 +4,7 @@
 GdesignError
 ├── UserError (ValueError)        the user can mend it; the message says how
 │   ├── ConfigError               a value in a config or on the command line
+│   │   └── UnreachableError      an endpoint answers nobody, and may later
 │   ├── PoolError                 an agent pool names what does not exist, or lacks a price
 │   ├── DesignError               a design that no executor could run
 │   ├── DataError                 a file is there and cannot be read as promised
@@ -46,6 +47,10 @@ class UserError(GdesignError, ValueError):
 
 class ConfigError(UserError):
     """A value in a config or on the command line does not fit."""
+
+
+class UnreachableError(ConfigError):
+    """An endpoint answers nobody: it is down, or elsewhere."""
 
 
 class PoolError(UserError):

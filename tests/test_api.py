@@ -3,23 +3,26 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 import torch
 
 import gdesign
 from gdesign.agents.teams import single
+from gdesign.design.calibrated import Calibration, Curve
 from gdesign.design.choose import greedy
 from gdesign.errors import ConfigError, MissingDataError
 from gdesign.execute.limits import Limits
 from gdesign.llm.cost import Allowance
 from gdesign.runs.checkpoint import BEST, assemble, save
 from gdesign.runs.config import read_config
+from gdesign.runs.standing import read_standing, write_standing
 from gdesign.tasks.synthetic import Synthetic
 from gdesign.types import Agent, Label, Reply, Usage
 from tests import worlds
 from tests.llm.chat_server import chat_server
-from tests.serve.folders import SWARM, folder, lost
+from tests.serve.folders import SWARM, calibrated, folder, lost
 
 TASKS = Synthetic().load("test")
 QUESTIONS = [task.question for task in TASKS[:6]]
@@ -83,6 +86,30 @@ def test_a_budget_is_kept_and_the_price_is_told_that_keeps_it(model):
     assert model.design(QUESTIONS[0], lam=proposal.lam).design == proposal.design
     with pytest.raises(ConfigError, match="the cheapest is expected to cost"):
         model.design(QUESTIONS[0], max_usd=1e-9)
+
+
+def test_what_is_expected_is_told_as_it_was_borne_out(tmp_path, model):
+    path = folder(tmp_path / "a")
+    calibrated(path, score=Curve((0.0, 1.0), (0.7, 0.9), 0.01, 0.02), usd=Curve((1.0, 2.0), (10.0, 20.0), 0.05, 0.1))
+    other = gdesign.load(path)
+    was, told = model.design(QUESTIONS[0]), other.design(QUESTIONS[0])
+    assert told.design == was.design
+    assert told.score == pytest.approx(0.7 + 0.2 * was.score)
+    assert told.usd == pytest.approx(10 * was.usd)
+    assert other.design(QUESTIONS[0], max_usd=told.usd).usd <= told.usd
+
+
+def test_nothing_is_told_where_nobody_looked_or_too_little_is_known(tmp_path):
+    path = folder(tmp_path / "a")
+    for calibration in (None, Calibration(n=20, why="20 validation questions are too few to tell")):
+        standing = replace(read_standing(path / BEST), calibration=calibration)
+        write_standing(standing, path / BEST)
+        young = gdesign.load(path)
+        assert (young.design("?").score, young.design("?").usd) == (None, None)
+        assert young.standard("?", kind="chain").score is None
+        why = "nobody compared" if calibration is None else "20 validation questions are too few"
+        with pytest.raises(ConfigError, match=f"not known well enough here .{why}.*--lambda"):
+            young.design("?", max_usd=1.0)
 
 
 @pytest.mark.parametrize("ask", [lambda m: m.design("?", lam=-1), lambda m: m.design("?", lam=-1, max_usd=1)])

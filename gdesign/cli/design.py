@@ -20,7 +20,8 @@ def run(options: Namespace) -> None:
     elif options.format == "text" and not isinstance(proposal.design, Design):
         shown = describe_tree(model.tree(proposal, depth=options.depth))
     else:
-        shown = formatted(model.opening(proposal), model.pool, options.format)
+        programs = options.format == "langgraph" and model.wants_programs
+        shown = formatted(model.opening(proposal), model.pool, options.format, wants_programs=programs)
     put(shown, options.out)
     if model.warning:
         complain(model.warning)

@@ -26,10 +26,10 @@ def run(options: Namespace) -> None:
             pool.check(agent)
     elif options.format == "langgraph":
         raise ConfigError(f"{options.design} holds no profiles of its roles; name the pool that does by --pool")
-    put(formatted(design, pool, options.format), options.out)
+    put(formatted(design, pool, options.format, wants_programs=options.programs), options.out)
 
 
-def formatted(design: Design, pool: AgentPool | None, format: str) -> str:
+def formatted(design: Design, pool: AgentPool | None, format: str, *, wants_programs: bool) -> str:
     """Return a design in one of the formats of `--format`."""
     match format:
         case "mermaid":
@@ -42,7 +42,7 @@ def formatted(design: Design, pool: AgentPool | None, format: str) -> str:
             return json.dumps(design_to_json(design, pool=pool), indent=2)
         case "langgraph":
             assert pool is not None
-            return to_python(design, pool=pool).rstrip("\n")
+            return to_python(design, pool=pool, wants_programs=wants_programs).rstrip("\n")
         case _:
             return describe(design)
 

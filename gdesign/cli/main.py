@@ -76,6 +76,9 @@ def parser() -> argparse.ArgumentParser:
         "--pool", metavar="NAME|FILE", help="whose profiles to use: a built-in pool or a YAML file (the design's own)"
     )
     _add_format(export)
+    export.add_argument(
+        "--programs", action="store_true", help="for langgraph: right answers are programs, as of HumanEval"
+    )
 
     ask = _add(commands, "ask", "draw a design and let it answer")
     _add_designer(ask)
@@ -180,6 +183,13 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         help="environment variable with a key that clients may send; may be given several times, each with a budget",
     )
     add("--allow-host", action="append", default=[], metavar="HOST", help="another name that clients may call it by")
+    add(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="a site whose pages may ask it, such as https://app.example; '*' for all, which needs --key-env",
+    )
     add("--max-concurrent", type=int, metavar="N", help="designs and runs under way at a time; more get a 429 (64)")
     add("--max-body", type=int, metavar="BYTES", help="of a request; a larger one gets a 413 (1048576)")
     add("--deadline", type=float, metavar="S", help="without an answer by then a request gets a 504 (300)")
@@ -213,7 +223,7 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
     add("--retry-after", type=float, metavar="S", help="seconds that a 429 on demand names (1)")
     add("--requests-per-minute", type=int, metavar="N", help="more get a 429 (no limit)")
     add("--key-env", metavar="NAME", help="environment variable with the key that clients must send")
-    add("--any", action="store_true", help="answer messages without a generated question too, by repeating them")
+    add("--any", action="store_true", help="answer what it knows nothing of too, by what is made up")
     add("--seed", type=int, metavar="N", help="draws latencies and faults (0)")
 
 

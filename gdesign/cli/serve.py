@@ -10,7 +10,7 @@ from gdesign.cli.talk import complain, say
 from gdesign.errors import ConfigError
 from gdesign.llm.options import is_loopback
 from gdesign.serve.app import Serving
-from gdesign.serve.guard import LOOPBACK, JsonLines
+from gdesign.serve.guard import LOOPBACK, JsonLines, refuse_odd_origins
 from gdesign.serve.server import Server, bind, serve, url_of
 from gdesign.serve.settings import Settings
 
@@ -20,6 +20,7 @@ def run(options: Namespace) -> None:
     keys = {name: os.environ.get(name, "") for name in options.key_env}
     if empty := [name for name, key in keys.items() if not key]:
         raise ConfigError(f"the environment variable {empty[0]} holds no key; set it, or leave --key-env out")
+    refuse_odd_origins(options.allow_origin, keys=bool(keys))
     given = (
         "max_concurrent", "max_body", "deadline", "max_tokens", "max_usd_per_request", "max_usd_per_key", "max_waves",
         "max_agents",
@@ -55,6 +56,7 @@ def run(options: Namespace) -> None:
             settings=settings,
             keys=keys,
             hosts={*LOOPBACK, sock.getsockname()[0], *options.allow_host} if not keys or options.allow_host else None,
+            origins=options.allow_origin,
             simulated=llm is None and model.config.names.llm == "simulated",
         )
         if model.warning:

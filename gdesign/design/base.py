@@ -164,6 +164,13 @@ class Searched(Designer):
             usd_weight: lambda, for USD per 1,000 questions.
         """
 
+    def without(self, tasks: Sequence[Task]) -> Designer:
+        """Return the designer as it would be without some questions, to see what it expects of such.
+
+        Itself where it fits so few numbers that single questions do not show.
+        """
+        return self
+
 
 def refuse_below_one(**numbers: int | float) -> None:
     """Raise ConfigError for a number that is not 1 or more."""

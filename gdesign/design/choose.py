@@ -66,20 +66,30 @@ def within(designer: Designer, problems: ProblemEncoder, task: Task, *, max_usd:
         ConfigError: The designer expects nothing of designs, or none is expected to cost so little.
     """
     prices = [lowest, *(price for price in PRICES if price > lowest)] if lowest else list(PRICES)
+    expected = []
+    for best in along(designer, problems, task, prices=prices):
+        assert best.usd is not None
+        if best.usd <= max_usd:
+            return best
+        expected.append(best.usd)
+    raise ConfigError(
+        f"no design is expected to cost {max_usd:g} USD per 1,000 questions or less; the cheapest is expected to cost "
+        f"{min(expected):.3g}"
+    )
+
+
+@torch.no_grad()
+def along(designer: Designer, problems: ProblemEncoder, task: Task, *, prices: Sequence[float]) -> list[Held]:
+    """Return the design held best for a task at each of some prices of cost, with what is expected of it.
+
+    Raises:
+        ConfigError: The designer expects nothing of designs.
+    """
     training = designer.training
     designer.eval()
     draft = designer.frontier(problems([task]), prices)
     designer.train(training)
-    found = _held(draft, prices)
-    for best in found:
-        assert best.usd is not None
-        if best.usd <= max_usd:
-            return best
-    assert draft.expected is not None
-    raise ConfigError(
-        f"no design is expected to cost {max_usd:g} USD per 1,000 questions or less; the cheapest is expected to cost "
-        f"{float(draft.expected.usd.min()):.3g}"
-    )
+    return _held(draft, prices)
 
 
 def _held(draft: Draft, prices: Sequence[float]) -> list[Held]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from gdesign.design.base import Designer, Draft, Expected
+from gdesign.design.calibrated import Calibrated
 from gdesign.design.draws import RNG
 from gdesign.types import Design
 
@@ -41,6 +42,8 @@ class Measured:
 
 def serves_every_price(designer: Designer) -> bool:
     """Return whether a designer weighs designs at whatever price of cost it is asked for."""
+    if isinstance(designer, Calibrated):
+        designer = designer.learned
     return type(designer).frontier is not Designer.frontier
 
 

@@ -2,13 +2,15 @@
 
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
 from gdesign import __version__
+from gdesign.agents import prompt as prompts
 from gdesign.agents.prompt import MAX_QUOTED, SEVERAL_CALLS, cut, form_of, prompt, quoted, words_of
 from gdesign.errors import ConfigError
 from gdesign.execute.plan import Plan
@@ -18,17 +20,21 @@ from gdesign.tasks.answers import thoughts
 from gdesign.types import Agent, AgentPool, Design, Task
 
 _NOTHING = Task(id="", question="", answer="", benchmark="")
+_PROGRAM = replace(_NOTHING, wants_program=True)
+_SAID = replace(_PROGRAM, question="```python")  # a question that says its form itself
 
 
-def to_python(design: Design, *, pool: AgentPool) -> str:
+def to_python(design: Design, *, pool: AgentPool, wants_programs: bool = False) -> str:
     """Return a Python file that runs the design, prompts and all, without gdesign.
 
     It asks what `gdesign.execute.run` asks at seed 0 and temperature 0. It reads answers by a function of its own,
-    `read_answer`, which suits words and numbers; a benchmark's own reader takes its place where answers look otherwise.
+    `read_answer`, which suits words and numbers, or programs where those are wanted; a benchmark's own reader takes its
+    place where answers look otherwise.
 
     Args:
         design: Who takes part, who hears whom, and how they decide.
         pool: Knows the profiles and endpoints of the roles and LLMs that the design names.
+        wants_programs: Whether right answers are programs.
 
     Raises:
         PoolError: The pool lacks one of them.
@@ -51,14 +57,23 @@ def to_python(design: Design, *, pool: AgentPool) -> str:
     unrolled = steps(design, plan)
     decision = design.decision
     words = words_of(pool)
+    parts: list[Callable[..., Any]] = [quoted, cut]
+    if contexts := any(pool.llm(agent.llm).context for agent in design.agents):
+        parts += [prompts._fitted, prompts._room, prompts._size]
     return template.render(
         version=__version__,
         most_quoted=f"{MAX_QUOTED:_}",
         quotes=words["quotes"],
         titles=words["titles"],
-        quoted="\n\n\n".join(inspect.getsource(function).strip() for function in (quoted, cut)),
+        form=words["forms"]["program"] if wants_programs else "",
+        form_ends_user=words["place"] == "user",
+        contexts=contexts,
+        bytes_per_token=prompts.BYTES_PER_TOKEN,
+        for_prompt=prompts.FOR_PROMPT,
+        mark=prompts._MARK,
+        quoted="\n\n\n".join(inspect.getsource(function).strip() for function in parts),
         thoughts=inspect.getsource(thoughts).split("import re\n", 1)[1].strip(),
-        agents=[_agent(i, agent, plan, pool) for i, agent in enumerate(design.agents)],
+        agents=[_agent(i, agent, plan, pool, wants_programs) for i, agent in enumerate(design.agents)],
         decision={"kind": decision.kind}
         | ({"weights": decision.weights} if decision.weights else {})
         | ({} if decision.judge is None else {"judge": decision.judge}),
@@ -68,13 +83,18 @@ def to_python(design: Design, *, pool: AgentPool) -> str:
     )
 
 
-def _agent(i: int, agent: Agent, plan: Plan, pool: AgentPool) -> dict[str, Any]:
+def _agent(i: int, agent: Agent, plan: Plan, pool: AgentPool, wants_programs: bool) -> dict[str, Any]:
     request = plan.request(i, _NOTHING, seed=0, heard=(), previous=None)
-    system = prompt(agent, _NOTHING, pool=pool)[0].content.splitlines(keepends=True)
+    said = prompt(agent, _SAID if wants_programs else _NOTHING, pool=pool)[0].content
     words = words_of(pool)
-    form = form_of(agent.operator, _NOTHING, words) if words["place"] == "user" else ""
-    seed = seed_of(request.sample)
-    return {"role": agent.role, "llm": pool.llm(agent.llm), "seed": seed, "system": system, "form": form}
+    form = "" if wants_programs or words["place"] != "user" else form_of(agent.operator, _NOTHING, words)
+    return {
+        "role": agent.role,
+        "llm": pool.llm(agent.llm),
+        "seed": seed_of(request.sample),
+        "system": said.splitlines(keepends=True),
+        "form": form,
+    }
 
 
 def _literal(value: Any) -> str:

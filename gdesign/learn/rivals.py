@@ -11,13 +11,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from gdesign.agents import teams
 from gdesign.design.base import Designer, Searched
-from gdesign.design.choose import greedy
+from gdesign.design.calibrated import Calibration, calibrate
+from gdesign.design.choose import Held, held
 from gdesign.design.deployed import Measured
 from gdesign.execute.arena import Arena
 from gdesign.execute.reward import Reward
@@ -29,7 +31,16 @@ from gdesign.learn.module import DesignModule
 from gdesign.runs.checkpoint import BEST
 from gdesign.runs.comparison import Kind
 from gdesign.runs.log import read_runs
-from gdesign.runs.money import COMPARISON, FINALISTS, MOST_QUESTIONS, SEEN, bill, comparison_runs
+from gdesign.runs.money import (
+    CALIBRATED,
+    COMPARISON,
+    FINALISTS,
+    MOST_QUESTIONS,
+    OTHER_PRICES,
+    SEEN,
+    bill,
+    comparison_runs,
+)
 from gdesign.runs.standing import Rival, Standing, write_standing
 from gdesign.types import Design, Job, Play, Task
 
@@ -77,8 +88,8 @@ def compare(module: DesignModule, data: TaskData, *, folder: Path, seed: int) ->
     finalists = _finalists(singles, [item.task for item in data.train], known, num_runs=spare, generator=generator)
     kinds: dict[Design, Kind] = dict.fromkeys(finalists, "single")
     kinds |= dict.fromkeys(known.best_teams(SEEN), "seen")
-    own = greedy(designer, module.problems, [item.seen for item in some], usd_weight=module.reward.usd_weight)
-    columns: list[Sequence[Play]] = [own, *([design] * len(some) for design in kinds)]
+    own = held(designer, module.problems, [item.seen for item in some], usd_weight=module.reward.usd_weight)
+    columns: list[Sequence[Play]] = [[best.design for best in own], *([design] * len(some) for design in kinds)]
     table = known.measure(columns, [item.task for item in some], seeds)
     weight = torch.tensor([item.task.weight for item in some], dtype=torch.float64)
     r = module.reward
@@ -101,9 +112,38 @@ def compare(module: DesignModule, data: TaskData, *, folder: Path, seed: int) ->
             )
         ),
         took=known.took,
+        calibration=_calibration(module, known, some, own, table[:, 0, :2]),
     )
     write_standing(standing, folder / BEST)
     return standing
+
+
+def _calibration(
+    module: DesignModule, known: "_Known", some: Sequence[Item], own: Sequence[Held], found: Float[Tensor, "Q 2"]
+) -> Calibration | None:
+    """Return how what a designer expects of its designs was borne out; None where it expects nothing.
+
+    Its designs at other prices of cost are run too, on some of the questions. A designer that learned from these
+    questions is asked as it would be without them.
+    """
+    if not own or own[0].score is None:
+        return None
+    designer, price = module.designer, module.reward.usd_weight
+    few = range(0, len(some), math.ceil(len(some) / CALIBRATED))
+    asked = [(times * price, few) for times in OTHER_PRICES]
+    expected, came, question = [], [], []
+    if _learned_from_validation(designer):
+        assert isinstance(designer, Searched)
+        designer = designer.without([item.task for item in some])
+        asked.append((price, range(len(some))))
+    else:
+        expected, came, question = [[best.score, best.usd] for best in own], found.tolist(), list(range(len(some)))
+    for weight, rows in asked:
+        best = held(designer, module.problems, [some[i].seen for i in rows], usd_weight=weight)
+        expected += [[b.score, b.usd] for b in best]
+        came += known.measure([[b.design for b in best]], [some[i].task for i in rows], [0])[:, 0, :2].tolist()
+        question += rows
+    return calibrate(np.array(expected, float), np.array(came) * (1, 1000), np.array(question))
 
 
 def _measured(design: Design, worth: Worth, reward: Reward) -> Measured:

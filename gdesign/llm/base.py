@@ -2,6 +2,7 @@
 
 from typing import Protocol, runtime_checkable
 
+from gdesign.errors import UnsupportedRequestError
 from gdesign.types import Reply, Request
 
 
@@ -18,6 +19,12 @@ class LLMClient(Protocol):
     async def __call__(self, request: Request) -> Reply:
         """Answer one request."""
         ...
+
+
+def refuse_format(request: Request, *, who: str) -> None:
+    """Raise UnsupportedRequestError where a reply is to be JSON and whoever answers knows words alone."""
+    if request.response_format is not None:
+        raise UnsupportedRequestError(f"{who} answer in words, and response_format asks for JSON")
 
 
 def answers_turns(llm: LLMClient) -> bool:

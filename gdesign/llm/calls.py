@@ -32,13 +32,14 @@ class Call:
 
 def request_to_json(request: Request) -> dict[str, Any]:
     """Return all that equality looks at; equal requests give equal JSON."""
-    return {
+    row = {
         "llm": request.llm,
         "messages": [{"role": m.role, "content": m.content} for m in request.messages],
         "temperature": float(request.temperature) + 0.0,  # 0, 0.0 and -0.0 are equal
         "max_tokens": request.max_tokens,
         "sample": request.sample,
     }
+    return row if request.response_format is None else {**row, "response_format": request.response_format}
 
 
 def request_from_json(row: Mapping[str, Any]) -> Request:
@@ -52,6 +53,7 @@ def request_from_json(row: Mapping[str, Any]) -> Request:
         temperature=_in(row, "temperature", "a number, 0 or more"),
         max_tokens=None if row["max_tokens"] is None else _in(row, "max_tokens", "0, 1, 2, ..."),
         sample=_in(row, "sample", "0, 1, 2, ..."),
+        response_format=_in(row, "response_format", "text") if "response_format" in row else None,
     )
 
 

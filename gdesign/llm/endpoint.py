@@ -15,7 +15,7 @@ import aiohttp
 import httpx2
 import openai
 
-from gdesign.errors import ConfigError, CreditError, LLMError
+from gdesign.errors import ConfigError, CreditError, LLMError, UnreachableError
 from gdesign.llm.options import expect, is_loopback, plain
 from gdesign.llm.refusals import UNSUPPORTED, Refusal, refusal_of
 from gdesign.llm.replies import Fault, estimated_prompt_tokens, parsed, read_reply, text_of
@@ -132,6 +132,8 @@ class Endpoint:
         }
         if request.max_tokens is not None:
             fields[self._token_limit] = request.max_tokens
+        if request.response_format is not None:
+            fields["response_format"] = json.loads(request.response_format)
         return {name: v for name, v in {**fields, **self._extra, **(extra or {})}.items() if v is not None}
 
     async def ask(self, request: Request, fields: Mapping[str, Any]) -> Reply:
@@ -200,7 +202,7 @@ class Endpoint:
             reason += "; a server whose model knows no system prompt may say no more than that (+llm.system=merge)"
         if self._num_failed < FAILURES_IN_A_ROW:
             return LLMError(reason, faults=faults)
-        error = ConfigError(
+        error = UnreachableError(
             f"{self.name} has answered none of the last {self._num_failed} calls, and going on would only count "
             f"failures as wrong answers (the last: {reason}); see what is wrong there and start again"
         )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gdesign.errors import LLMError, UnsupportedRequestError
+from gdesign.llm.base import refuse_format
 from gdesign.llm.replies import ending, reasoning_of, usage_of
 from gdesign.llm.seeds import seed_of
 from gdesign.types import Label, Reply, Request
@@ -40,6 +41,7 @@ class ChatModels:
             LLMError: The model raised one of `errors`.
             UnsupportedRequestError: There is no model of that name.
         """
+        refuse_format(request, who="chat models of LangChain")
         if request.llm not in self._models:
             raise UnsupportedRequestError(
                 f"there is no chat model {request.llm!r}; given are {', '.join(self._models)}"

@@ -6,7 +6,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from gdesign.errors import ConfigError, CreditError, PoolError
+from gdesign.errors import ConfigError, CreditError, PoolError, UnreachableError
 from gdesign.llm.endpoint import Endpoint
 from gdesign.llm.options import BASE_URL, expect, key_for, plain, terms_of, variable_of, whole_url
 from gdesign.llm.replies import Fault
@@ -172,7 +172,7 @@ class OpenAIClient:
                 faults.append(fault.word)
                 if endpoint.silent and fault.word == "connection":
                     if len(faults) >= min(FIRST_TRIES, self._max_retries + 1):
-                        raise ConfigError(
+                        raise UnreachableError(
                             f"nothing answers at {endpoint.name} ({fault.reason}): start the server, or mend base_url"
                         ) from None
                 elif len(faults) > self._max_retries or not fault.passes:

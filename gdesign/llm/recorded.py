@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from gdesign.agents.pool import SOLVER, priced, read_prices
 from gdesign.errors import ConfigError, DataError, PoolError, UnsupportedRequestError
+from gdesign.llm.base import refuse_format
 from gdesign.llm.simulated.transition import OPTIMISTIC, PESSIMISTIC, Opinion, Transition
 from gdesign.tasks.data import data_dir, find
 from gdesign.tasks.outcomes import ANSWER, MISSING, OutcomeTable, Recorded
@@ -107,6 +108,7 @@ class RecordedClient:
         Raises:
             UnsupportedRequestError: The tables cannot tell what the LLM would answer.
         """
+        refuse_format(request, who="recorded agents")
         origin = request.origin
         if origin is None:
             raise UnsupportedRequestError(

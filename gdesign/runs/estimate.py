@@ -16,6 +16,7 @@ from gdesign.agents import teams
 from gdesign.agents.prompt import OPERATORS, prompt
 from gdesign.design.base import Designer, Searched
 from gdesign.design.choose import greedy
+from gdesign.design.deployed import serves_every_price
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.errors import LLMError
 from gdesign.execute.adaptive import opening
@@ -26,7 +27,7 @@ from gdesign.llm.options import BASE_URL, is_loopback, terms_of
 from gdesign.llm.recording import Recording
 from gdesign.runs import checkpoint
 from gdesign.runs.config import live_clients
-from gdesign.runs.money import MOST_QUESTIONS, SEEN, comparison_runs
+from gdesign.runs.money import CALIBRATED, MOST_QUESTIONS, OTHER_PRICES, SEEN, comparison_runs
 from gdesign.types import Agent, AgentPool, Design, Job, Play, Reply, Request, Task
 
 ESTIMATE = "estimate.txt"
@@ -162,6 +163,8 @@ def estimate_training(
         before = round(sum(parts[name].runs for name in ("search", "training", "validation") if name in parts))
         most = comparison_runs(training=before, candidates=len(singles), validation=answers)
         parts["comparison"] = alone * (most - SEEN * answers) + mean * (SEEN * answers)
+        if serves_every_price(designer):
+            parts["comparison"] += mean * (len(OTHER_PRICES) * min(len(validation), CALIBRATED) + answers)
         parts["rival"] = alone * (len(test) * config.num_test_samples)
         notes.append(
             "comparison: single agents, and designs that training ran often, on validation questions, as far as "

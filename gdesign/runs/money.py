@@ -25,6 +25,9 @@ COMPARISON = "fit:comparison"
 FINALISTS, SEEN = 4, 2
 """How many single agents, and how many designs seen in training, answer the validation questions for that."""
 MOST_QUESTIONS = 400
+CALIBRATED, OTHER_PRICES = 60, (0.1, 0.3, 3.0, 10.0)
+"""On so many validation questions a designer that expects something shows what comes of it at other prices of cost too,
+each so many times that of the training."""
 """How many validation questions they answer."""
 MOST_RUNS = 3000
 SHARE = 0.1

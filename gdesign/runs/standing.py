@@ -5,7 +5,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from gdesign.design import calibrated
 from gdesign.design.base import Designer
+from gdesign.design.calibrated import Calibrated, Calibration
 from gdesign.design.deployed import Deployed, Measured
 from gdesign.errors import ConfigError, PoolError
 from gdesign.export.schema import design_from_json, design_to_json
@@ -52,6 +54,7 @@ class Standing:
         utility: Likewise.
         in_sample: Whether the designer had learned from these questions too, which flatters it.
         rivals: All that were measured; at least one of a single agent.
+        calibration: How what the designer expects was borne out; None where it expects nothing, or nobody looked.
         took: Runs, calls and USD that were spent on it beside those of the training, as `gdesign.runs.money.bill` says.
     """
 
@@ -63,6 +66,7 @@ class Standing:
     in_sample: bool
     rivals: tuple[Rival, ...]
     took: Mapping[str, int | float]
+    calibration: Calibration | None = None
 
     def best(self, usd_weight: float, *kinds: Kind) -> Rival | None:
         """Return the rival that was worth most at a price of cost, of some kinds or of all."""
@@ -82,6 +86,7 @@ class Standing:
 
     def deployed(self, learned: Designer, *, deploy: str) -> Designer:
         """Return what answers questions: the learned designer, or, if it lost, the measured designs before it."""
+        learned = Calibrated(learned, self.calibration)
         if deploy != "better" or self.lost_to is None:
             return learned
         return Deployed(learned, measured=[rival.worth for rival in self.rivals], usd_weight=self.usd_weight)
@@ -101,7 +106,8 @@ class Standing:
             for rival in self.rivals
         ]
         own = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {**own, "took": dict(self.took), "rivals": rivals}
+        calibration = None if self.calibration is None else self.calibration.plain()
+        return {**own, "took": dict(self.took), "rivals": rivals, "calibration": calibration}
 
     def told(self) -> dict[str, Any]:
         """Return what `eval.json` says of it, for the best rival of each kind."""
@@ -149,7 +155,9 @@ def from_plain(row: Mapping[str, Any]) -> Standing:
                 interval=tuple(rival["interval"]),
             )
         )
-    return Standing(**{**row, "rivals": tuple(rivals)})
+    known = row.get("calibration")  # versions before it had none
+    calibration = None if known is None else calibrated.from_plain(known)
+    return Standing(**{**row, "rivals": tuple(rivals), "calibration": calibration})
 
 
 def read_standing(path: str | Path) -> Standing | None:
@@ -174,7 +182,7 @@ def deployed(designer: Designer, path: str | Path, *, deploy: str) -> tuple[Desi
     standing = read_standing(path)
     standing = None if standing is None else standing.within(designer.space.pool)
     if standing is None:
-        return designer, None
+        return Calibrated(designer, None), None
     return standing.deployed(designer, deploy=deploy), standing.warning(deploy=deploy)
 
 

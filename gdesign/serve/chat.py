@@ -4,13 +4,25 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from uuid import uuid4
 
-from pydantic import model_validator
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from gdesign.api import Answer
 from gdesign.encode.problem import MAX_USD_WEIGHT
-from gdesign.serve.protocol import DONE, SSE, ApiError, ChatRequest, clean, completion, events, no_such_model, read
+from gdesign.serve.protocol import (
+    DONE,
+    SSE,
+    STREAMED,
+    ApiError,
+    ChatRequest,
+    clean,
+    completion,
+    events,
+    no_such_model,
+    read,
+    stopped,
+)
 from gdesign.serve.runs import outcome_json, proposal_json, turn_json
 from gdesign.serve.work import Work
 from gdesign.types import Label, Message, Reply, Usage
@@ -18,68 +30,20 @@ from gdesign.types import Label, Message, Reply, Usage
 NAME = "gdesign"
 """The model that clients ask for; `gdesign:0.05` sets the price of cost."""
 
-UNSERVED = ("tools", "functions", "audio", "logprobs", "prediction", "web_search_options", "stop", "logit_bias")
-"""Fields of a chat request that would change the answer, and that no team of agents heeds."""
-
 _WORDS = {"stop", "length", "content_filter"}
 
 
 class TeamRequest(ChatRequest):
     """A request that a team of agents can serve."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _heeded(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            for name in UNSERVED:
-                if data.get(name):
-                    raise ApiError(400, f"{name} is not served: no team of agents heeds it; leave it out.", param=name)
-            if data.get("response_format") not in (None, {}, {"type": "text"}):
-                raise ApiError(
-                    400,
-                    "response_format is not served: agents of a team answer in words; leave it out.",
-                    param="response_format",
-                )
-        return data
+    lam: float | None = Field(default=None, alias="lambda", ge=0, le=MAX_USD_WEIGHT)
+    max_usd: float | None = Field(default=None, gt=0)
 
 
 async def chat(work: Work, request: Request) -> Response:
     """Answer a chat completion."""
     asked = read(TeamRequest, await request.body())
-    lam = lambda_of(asked.model)
-    question, context = conversation(asked.messages)
-    limits = [n for n in (asked.max_tokens, work.settings.max_tokens) if n is not None]
-    request.state.log |= {"model": asked.model, "stream": asked.stream}
-
-    async def answered() -> Answer:
-        proposal = await work.drafting.propose(question, lam=lam)
-        return await work.run(
-            proposal,
-            request,
-            context=context,
-            seed=(asked.seed or 0) % (1 << 31),
-            temperature=asked.temperature,
-            max_tokens=min(limits, default=None),
-        )
-
-    answer = await work.done(request, answered)
-    outcome, run = answer.outcome, answer.run
-    assert run.decided_by is not None
-    decided = run.turns[run.decided_by].reply
-    assert decided is not None
-    reply = Reply(
-        text=clean(decided.text),
-        usage=Usage(prompt_tokens=outcome.prompt_tokens, completion_tokens=outcome.completion_tokens),
-        label=Label.LIVE if outcome.label is None else outcome.label,
-        finish_reason=decided.finish_reason if decided.finish_reason in _WORDS else "stop",
-    )
-    extra = {
-        "gdesign": {
-            **proposal_json(answer.proposal, run.design),
-            **outcome_json(answer),
-            "turns": [turn_json(turn, run.design.agents[turn.agent], pool=work.model.pool) for turn in run.turns],
-        }
-    }
+    reply, extra = await answered(work, request, asked)
     id = f"chatcmpl-{uuid4().hex}"
     if not asked.stream:
         whole = completion(reply, id=id, model=asked.model, extra=extra)
@@ -91,7 +55,47 @@ async def chat(work: Work, request: Request) -> Response:
             yield piece
         yield DONE
 
-    return StreamingResponse(pieces(), media_type=SSE, headers={"cache-control": "no-cache"})
+    return StreamingResponse(pieces(), media_type=SSE, headers=STREAMED)
+
+
+async def answered(work: Work, request: Request, asked: TeamRequest) -> tuple[Reply, dict[str, Any]]:
+    """Return what a team replies to a chat, and the field `gdesign` with everything about how.
+
+    Raises:
+        ApiError: What is asked cannot be served, or nobody answered.
+    """
+    lam = lambda_of(asked.model)
+    if lam is not None and asked.lam is not None:
+        raise ApiError(400, "lambda stands in the name of the model and in the body; leave one out.", param="lambda")
+    question, context = conversation(asked.messages)
+    limits = [n for n in (asked.max_tokens, work.settings.max_tokens) if n is not None]
+    request.state.log |= {"model": asked.model, "stream": asked.stream}
+
+    async def answer_it() -> Answer:
+        price = asked.lam if lam is None else lam
+        proposal = await work.drafting.propose(question, lam=price, max_usd=asked.max_usd)
+        return await work.run(
+            proposal,
+            request,
+            context=context,
+            seed=(asked.seed or 0) % (1 << 31),
+            temperature=asked.temperature,
+            max_tokens=min(limits, default=None),
+            response_format=asked.form,
+        )
+
+    answer = await work.done(request, answer_it)
+    outcome, run, said = answer.outcome, answer.run, answer.reply
+    assert said is not None
+    reply = Reply(
+        text=clean(said.text),
+        usage=Usage(prompt_tokens=outcome.prompt_tokens, completion_tokens=outcome.completion_tokens),
+        label=Label.LIVE if outcome.label is None else outcome.label,
+        finish_reason=said.finish_reason if said.finish_reason in _WORDS else "stop",
+    )
+    turns = [turn_json(turn, run.design.agents[turn.agent], pool=work.model.pool) for turn in run.turns]
+    row = {**proposal_json(answer.proposal, run.design), **outcome_json(answer), "turns": turns}
+    return stopped(reply, asked.stops), {"gdesign": row}
 
 
 def lambda_of(name: str) -> float | None:

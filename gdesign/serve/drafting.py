@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Literal
@@ -61,6 +62,11 @@ class Drafting:
         self._metrics.designs.labels(kind).inc()
         self._metrics.design_seconds.observe(time.perf_counter() - began)
         return proposal
+
+    async def curve(self, question: str, prices: Sequence[float]) -> list[Proposal]:
+        """Return the design for a question at each price of cost; none where nothing is expected of designs."""
+        work = partial(self._model.curve, question, prices=prices)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()

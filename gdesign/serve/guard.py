@@ -2,8 +2,8 @@
 
 A page of another site can make a browser send requests to a server on its user's own machine. So requests must name a
 host that this server goes by (which ends DNS rebinding), those that come with an Origin must come from the server's
-own pages, and bodies must be declared as JSON (which browsers send across sites only if a server agrees beforehand,
-and this one never does).
+own pages or those of sites that were named, and bodies must be declared as JSON (which browsers send across sites only
+if a server agrees beforehand, and this one does to none but those).
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from uuid import uuid4
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gdesign.errors import ConfigError
 from gdesign.serve.meter import Metrics
 from gdesign.serve.protocol import ApiError
 
@@ -29,8 +30,9 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 """The names of this machine that no other site can take."""
 
 ROUTES = (
-    "/v1/chat/completions", "/v1/designs", "/v1/runs", "/v1/models", "/v1/info", "/v1/history", "/metrics", "/health",
-    "/static", "/",
+    "/v1/chat/completions", "/v1/responses", "/v1/designs", "/v1/curves", "/v1/exports", "/v1/runs",
+    "/v1/models", "/v1/info", "/v1/history",
+    "/metrics", "/health", "/static", "/",
 )  # fmt: skip
 """What metrics tell apart; the longest that a path begins with counts."""
 
@@ -79,16 +81,25 @@ class Guard:
         keys: Keys by name; without any, everybody may ask.
         hosts: The names that this server goes by; None where it has a key and may be called anything.
         max_body: Bytes of the largest body.
+        origins: Of other sites whose pages may ask; `*` for all.
     """
 
     def __init__(
-        self, app: ASGIApp, *, metrics: Metrics, keys: Mapping[str, str], hosts: Collection[str] | None, max_body: int
+        self,
+        app: ASGIApp,
+        *,
+        metrics: Metrics,
+        keys: Mapping[str, str],
+        hosts: Collection[str] | None,
+        max_body: int,
+        origins: Collection[str] = (),
     ) -> None:
         self._app = app
         self._metrics = metrics
         self._keys = keys
         self._hosts = None if hosts is None else frozenset(host.lower() for host in hosts)
         self._max_body = max_body
+        self._origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -148,8 +159,14 @@ class Guard:
         if method != "POST":
             return
         origin = headers.get("origin")
-        if origin is not None and origin.lower().partition("://")[2] != host:
-            raise ApiError(403, "Pages of other sites may not ask this server.", code="foreign_origin")
+        foreign = origin is not None and origin.lower().partition("://")[2] != host
+        if foreign and not self._origins & {origin, "*"}:
+            raise ApiError(
+                403,
+                "Pages of other sites may not ask this server (--allow-origin names some that may; behind a proxy, "
+                "see that it passes Host on).",
+                code="foreign_origin",
+            )
         kind = headers.get("content-type", "").split(";")[0].strip().lower()
         if kind != "application/json":
             raise ApiError(
@@ -157,6 +174,16 @@ class Guard:
                 f"The content type is {kind[:80] or 'missing'}; send `Content-Type: application/json`.",
                 code="unsupported_content_type",
             )
+
+
+def refuse_odd_origins(origins: Collection[str], *, keys: bool) -> None:
+    """Raise ConfigError where an origin is none that a browser sends, or all pages could spend without a key."""
+    for origin in origins:
+        parts = urlsplit(origin)
+        if origin != "*" and (parts.scheme not in ("http", "https") or origin != f"{parts.scheme}://{parts.netloc}"):
+            raise ConfigError(f"--allow-origin {origin} is no origin; write it as https://app.example, without a path")
+        if origin == "*" and not keys:
+            raise ConfigError("--allow-origin '*' lets every page ask, and answers cost money; give --key-env too")
 
 
 def check_key(headers: Headers, keys: Mapping[str, str]) -> str:

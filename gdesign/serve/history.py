@@ -2,7 +2,8 @@
 
 import json
 from array import array
-from itertools import accumulate
+from collections.abc import Iterator, Mapping
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,14 @@ class History:
         """Return the names of the folders that may hold runs; the run folder itself is the empty name."""
         return ["", *sorted(p.parent.name for p in self._folder.glob(f"*/{RUNS}"))]
 
-    def page(self, *, folder: str, limit: int, offset: int) -> tuple[list[dict[str, Any]], int]:
+    def page(
+        self, *, folder: str, limit: int, offset: int, text: str = "", score: float | None = None
+    ) -> tuple[list[dict[str, Any]], int]:
         """Return `limit` runs of one of `folders` behind the `offset` newest, newest first, and how many there are.
+
+        Args:
+            text: What the question, task, answer or phase of those that count must hold, whatever its case.
+            score: What those that count must have scored; None for anything.
 
         Raises:
             ApiError: 404; there is no such folder.
@@ -37,6 +44,13 @@ class History:
         path = self._path(folder)
         starts = self._starts(path, folder)
         total = len(starts) - 1
+        if text or score is not None:
+            found = [
+                (n, row)
+                for n, row in enumerate(map(renewed, _rows(path, total)))
+                if (score is None or row["score"] == score) and (not text or _holds(row, text.casefold()))
+            ][::-1]
+            return [self._short(row, n) for n, row in found[offset : offset + limit]], len(found)
         numbers = range(total - 1 - offset, max(-1, total - 1 - offset - limit), -1)
         return [self._short(self._row(path, starts, n), n) for n in numbers], total
 
@@ -99,6 +113,17 @@ class History:
             "num_agents": len(row["design"]["agents"]),
             **{name: row[name] for name in names},
         }
+
+
+def _rows(path: Path, num: int) -> Iterator[dict[str, Any]]:
+    if num:
+        with path.open("rb") as file:
+            for line in islice(file, num):
+                yield json.loads(clean(json.dumps(json.loads(line), ensure_ascii=False)))
+
+
+def _holds(row: Mapping[str, Any], text: str) -> bool:
+    return any(text in str(row[name]).casefold() for name in ("question", "task", "answer", "phase") if row.get(name))
 
 
 def _line_starts(path: Path) -> "array[int]":

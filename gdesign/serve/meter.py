@@ -6,7 +6,7 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from gdesign.errors import GdesignError
+from gdesign.errors import GdesignError, UnreachableError, UserError
 from gdesign.llm.base import LLMClient
 from gdesign.llm.cost import SCALE, Cost, most_of, spent_in_vain, spent_on
 from gdesign.serve.protocol import ApiError
@@ -49,12 +49,15 @@ class Meter:
         num_asked: How many calls were made.
         spent: What they cost.
         faults: What went wrong in them, survived or not, a word each.
+        num_failed: How many failed for good.
+        num_refused: How many of those the endpoint refused, so that no retry mends them.
     """
 
     def __init__(self, llm: LLMClient, *, pool: AgentPool, metrics: Metrics) -> None:
         self.num_asked = 0
         self.spent = Cost()
         self.faults: list[str] = []
+        self.num_failed = self.num_refused = 0
         self._llm = llm
         self._pool = pool
         self._metrics = metrics
@@ -71,6 +74,8 @@ class Meter:
         except GdesignError as error:
             spent = spent_in_vain(error, most=most)
             metrics.failed_calls.labels(name).inc(spent.calls)
+            self.num_failed += 1
+            self.num_refused += refuses(error)
             self._count(error.faults)
             raise
         finally:
@@ -88,6 +93,17 @@ class Meter:
         self.faults += faults
         for fault in faults:
             self._metrics.faults.labels(fault).inc()
+
+
+def refuses(error: GdesignError) -> bool:
+    """Return whether an error is a refusal, which no retry mends, rather than a failure."""
+    if isinstance(error, UserError):
+        return not isinstance(error, UnreachableError)
+    last = error.faults[-1] if error.faults else ""
+    return last.isdigit() and last.startswith("4") and last not in _PASSING
+
+
+_PASSING = ("408", "409", "425", "429")
 
 
 class Purse:

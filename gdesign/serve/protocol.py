@@ -6,6 +6,7 @@ Source: the OpenAI API reference, "Chat" and "Models".
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar
 
 import orjson
@@ -34,7 +35,11 @@ DONE = b"data: [DONE]\n\n"
 
 SSE = "text/event-stream; charset=utf-8"
 
-_WORD = re.compile(r"\s*\S+|\s+")
+STREAMED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+"""Headers of a stream: nobody keeps it, and no nginx holds it back."""
+
+WORD = re.compile(r"\s*\S+|\s+")
+"""What one event of a stream holds of a text."""
 
 
 # --------------------------------------------------------------------------- errors
@@ -143,6 +148,27 @@ class StreamOptions(Body):
     include_usage: bool = False
 
 
+class ResponseFormat(Body):
+    """The form in which an answer is wanted."""
+
+    type: Literal["text", "json_object", "json_schema"] = "text"
+    json_schema: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> "ResponseFormat":
+        if self.type == "json_schema" and not isinstance((self.json_schema or {}).get("schema"), dict):
+            raise ApiError(
+                400, "response_format.json_schema needs a name and a schema.", param="response_format.json_schema"
+            )
+        return self
+
+
+UNSERVED = ("tools", "functions", "audio", "logprobs", "prediction", "web_search_options", "logit_bias")
+"""Fields of a chat request that would change the answer, and that no agents heed."""
+
+_Stop = Annotated[str, Field(min_length=1)]
+
+
 class ChatRequest(Body):
     """A request for a chat completion."""
 
@@ -155,6 +181,30 @@ class ChatRequest(Body):
     seed: int | None = None
     stream: bool = False
     stream_options: StreamOptions = StreamOptions()
+    stop: Annotated[
+        Annotated[_Stop, Tag("<text>")] | Annotated[list[_Stop], Tag("<parts>")],
+        Discriminator(lambda stop: "<parts>" if isinstance(stop, list) else "<text>"),
+    ] = Field(default_factory=list)
+    response_format: ResponseFormat = ResponseFormat()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _heeded(cls, data: Any) -> Any:
+        for name in UNSERVED if isinstance(data, dict) else ():
+            if data.get(name):
+                raise ApiError(400, f"{name} is not served: agents here heed none; leave it out.", param=name)
+        return data
+
+    @property
+    def form(self) -> str | None:
+        """`response_format` as JSON; None where the reply is to be text."""
+        wanted = self.response_format
+        return None if wanted.type == "text" else wanted.model_dump_json(exclude_none=True)
+
+    @property
+    def stops(self) -> list[str]:
+        """What ends the reply before it."""
+        return [self.stop] if isinstance(self.stop, str) else self.stop
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -176,9 +226,11 @@ class ChatRequest(Body):
 WANTED = {
     "model": "the name of a model",
     "messages": "a list of at least one message",
+    "input": "a text, or a list of at least one message",
     "n": "1: one answer a request is given, so leave it out",
     "temperature": "0 to 2",
     "type": "text: nothing but text is read",
+    "response_format.type": "text, json_object or json_schema",
     "missing": "a value",
     "extra_forbidden": "no such field",
     "model_type": "an object",
@@ -209,12 +261,23 @@ def read(kind: type[Asked], body: bytes) -> Asked:
         raise ApiError(400, f"The body is {first['input']!r:.80}; expected a JSON object.")
     if error_kind.startswith(("greater", "less")):
         said = said.replace("Input should be", "a number")
-    wanted = WANTED.get(where.rpartition(".")[2]) or WANTED.get(error_kind) or said.removeprefix("Input should be ")
+    wanted = (
+        WANTED.get(where)
+        or WANTED.get(where.rpartition(".")[2])
+        or WANTED.get(error_kind)
+        or said.removeprefix("Input should be ")
+    )
     shown = "missing" if error_kind == "missing" else repr(first["input"])[:80]
     raise ApiError(400, f"{where} is {shown}; expected {wanted}.", param=where)
 
 
 # --------------------------------------------------------------------------- replies
+
+
+def stopped(reply: Reply, stops: Sequence[str]) -> Reply:
+    """Return a reply that ends before the first text that is to stop it."""
+    ends = [end for stop in stops if (end := reply.text.find(stop)) >= 0]
+    return replace(reply, text=reply.text[: min(ends)], finish_reason="stop") if ends else reply
 
 
 def completion(reply: Reply, *, id: str, model: str, extra: Mapping[str, Any] | None = None) -> bytes:
@@ -254,7 +317,7 @@ def events(
         return b"data: " + orjson.dumps({**base, "choices": [choice], **usage, **more}) + b"\n\n"
 
     yield event({"role": "assistant", "content": ""})
-    for word in _WORD.findall(reply.text):
+    for word in WORD.findall(reply.text):
         yield event({"content": word})
     yield event({}, reply.finish_reason, **(extra or {}))
     if include_usage:

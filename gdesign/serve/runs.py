@@ -1,6 +1,7 @@
-"""POST /v1/designs and /v1/runs, and how designs, outcomes and turns are told."""
+"""POST /v1/designs, /v1/curves, /v1/exports and /v1/runs, and how designs, outcomes and turns are told."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -13,15 +14,20 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from gdesign.api import Answer, Proposal
+from gdesign.design.choose import PRICES
 from gdesign.encode.problem import MAX_USD_WEIGHT
 from gdesign.errors import UserError
 from gdesign.execute.adaptive import Asked
+from gdesign.export.mermaid import mermaid
+from gdesign.export.python import to_python
 from gdesign.export.schema import design_from_json, design_to_json
-from gdesign.serve.protocol import SSE, ApiError, Body, clean, read, respond
+from gdesign.serve.protocol import SSE, STREAMED, ApiError, Body, clean, read, respond
 from gdesign.serve.server import hang_up
 from gdesign.serve.work import Work
 from gdesign.types import Agent, AgentPool, Branch, Design, Move, Stop, Turn, Usage, Wave
 
+NUM_POINTS = 17
+"""Prices of cost that a curve is looked at."""
 READ_SECONDS = 30.0
 """How long a client may take to read what is left of a stream once its run must be over."""
 
@@ -61,6 +67,52 @@ async def designs(work: Work, request: Request) -> Response:
     tree = None if isinstance(proposal.design, Design) else branch_json(work.model.tree(proposal))
     row = proposal_json(proposal, work.model.opening(proposal)) | {"kind": asked.kind, "tree": tree}
     return respond({**row, "seconds": round(time.perf_counter() - began, 6)})
+
+
+class CurveRequest(Body):
+    """What POST /v1/curves takes."""
+
+    model_config = ConfigDict(extra="forbid")
+    question: str = Field(min_length=1)
+
+
+async def curves(work: Work, request: Request) -> Response:
+    """Answer with what is expected of the best designs along the prices of cost."""
+    asked = read(CurveRequest, await request.body())
+    low, high = prices_of(work.model.usd_weight)
+    prices = [low * (high / low) ** (k / (NUM_POINTS - 1)) for k in range(NUM_POINTS)]
+    found = await work.done(request, lambda: work.drafting.curve(asked.question, prices))
+    return respond([{"lambda": p.lam, "score": p.score, "usd": p.usd} for p in found])
+
+
+def prices_of(trained: float) -> tuple[float, float]:
+    """Return the lowest and the highest price of cost that the page offers."""
+    return trained / 10 or PRICES[8], trained * 10 or 1.0
+
+
+class ExportRequest(Body):
+    """What POST /v1/exports takes."""
+
+    model_config = ConfigDict(extra="forbid")
+    design: dict[str, Any]
+    format: Literal["mermaid", "json", "python"]
+
+
+async def exports(work: Work, request: Request) -> Response:
+    """Answer with a design for another program."""
+    asked = read(ExportRequest, await request.body())
+    design, pool = _given(asked.design, work), work.model.pool
+    try:
+        if asked.format == "python":
+            programs = await asyncio.to_thread(lambda: work.model.wants_programs)
+            text = to_python(design, pool=pool, wants_programs=programs)
+        elif asked.format == "json":
+            text = json.dumps(design_to_json(design, pool=pool), indent=2)
+        else:
+            text = mermaid(design)
+    except UserError as error:
+        raise ApiError(400, f"{error}.", param="design") from None
+    return respond({"text": clean(text)})
 
 
 async def runs(work: Work, request: Request) -> Response:
@@ -152,7 +204,7 @@ class _Held(StreamingResponse):
     """A stream that holds something until it ends at the latest, and loses a client that does not read it in time."""
 
     def __init__(self, pieces: AsyncIterator[bytes], *, held: ExitStack, seconds: float) -> None:
-        super().__init__(pieces, media_type=SSE, headers={"cache-control": "no-cache"})
+        super().__init__(pieces, media_type=SSE, headers=STREAMED)
         self._holding, self._seconds = held, seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,10 +1,12 @@
 """The simulated world behind OpenAI's chat completions, with latency, limits and faults on demand."""
 
 import asyncio
+import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from hashlib import blake2b
 from math import ceil
 from random import Random
 from typing import Any
@@ -31,6 +33,7 @@ from gdesign.serve.protocol import (
     no_such_model,
     read,
     respond,
+    stopped,
 )
 from gdesign.serve.server import CONNECTION, gone, hang_up
 from gdesign.types import Agent, AgentPool, Label, Reply, Request, Task, Usage
@@ -48,6 +51,7 @@ FAULTS = ("429", "500", "connection", "timeout", "malformed", "no_choices")
 
 _WINDOW = 60.0
 _CHARS_PER_TOKEN = 4
+_QUOTED = re.compile(r"^> .*$", re.MULTILINE)
 
 
 class Simulation:
@@ -74,7 +78,8 @@ class Simulation:
         requests_per_minute: What more than so many requests in any 60 seconds get is a 429; None for
             no limit.
         key: What clients must send as bearer token; None for nothing.
-        any_message: Whether a message that holds no generated question is answered too, by its own words.
+        any_message: Whether what the world knows nothing of is answered too, by what is made up: other questions, in
+            gdesign's prompts and without, other roles, and LLMs without abilities of their own.
         seed: Draws latencies and faults.
         max_body: Bytes that a request may have.
         clock: Tells seconds, for the limit.
@@ -120,6 +125,10 @@ class Simulation:
         self._pool = pool
         self._names = tuple(llm.name for llm in pool.llms)
         self._known = frozenset(self._names)
+        if any_message:
+            world = World() if world is None else world
+            least = next(iter(world.abilities.values()))
+            world = replace(world, abilities={**{m.name: least for m in pool.llms}, **world.abilities})
         self._client = SimulatedClient(pool=pool, world=world)
         neutral = AgentPool(name=pool.name, roles=(SOLVER,), llms=pool.llms)
         self._neutral_pool, self._neutral = neutral, SimulatedClient(pool=neutral, world=world)
@@ -217,7 +226,7 @@ class Simulation:
             failing, which, lateness = self._draw() < self._faults, self._draw(), self._draw()
             kind = self._kinds[int(which * len(self._kinds))] if failing else None
             if kind is None or kind in ("malformed", "no_choices", "connection"):
-                reply = await self._answer(chat)
+                reply = stopped(await self._answer(chat), chat.stops)
             if kind is not None:
                 self._failed[kind] += 1
             if kind == "429":
@@ -244,6 +253,9 @@ class Simulation:
             count["in_flight"] -= 1
 
     async def _answer(self, chat: ChatRequest) -> Reply:
+        if chat.form is not None:
+            said = "response_format is not served: simulated agents answer in words; leave it out."
+            raise ApiError(400, said, param="response_format")
         messages = chat.messages
         request = Request(
             llm=chat.model, messages=messages, max_tokens=chat.max_tokens, sample=sample_of(chat.seed or 0)
@@ -261,13 +273,14 @@ class Simulation:
             try:
                 return await self._neutral(replace(request, messages=prompt(agent, task, pool=self._neutral_pool)))
             except UnsupportedRequestError:
-                if self._any_message:
-                    return _echo(chat, asked)
+                pass
+        if self._any_message:
+            return _made_up(chat, asked)
         raise ApiError(
             400,
             "The simulated world answers what gdesign asks, with the roles of the pool that it serves, and last "
             f"messages that are one of the questions of gdesign.tasks.synthetic. Here, {reason}. "
-            "Serve the pool that you train with (--pool), or start with --any to have other messages repeated.",
+            "Serve the pool that you train with (--pool), or start with --any, which makes up answers to all others.",
             param="messages",
         )
 
@@ -316,9 +329,19 @@ class Simulation:
         self._recent.append(now)
 
 
-def _echo(chat: ChatRequest, asked: str) -> Reply:
-    most = len(asked) if chat.max_tokens is None else chat.max_tokens * _CHARS_PER_TOKEN
-    text = asked[:most]
+def _made_up(chat: ChatRequest, asked: str) -> Reply:
+    """Return what was asked, in the form that it asks for: the same to the same question, but for a few models."""
+    told = "\n".join(_QUOTED.sub("", m.content) for m in chat.messages)
+    question = blake2b(asked.partition("\n\n")[0].encode(), digest_size=4).digest()
+    odd = blake2b(f"{chat.model} {chat.seed or 0}".encode() + question, digest_size=1).digest()[0] < 64
+    number = int.from_bytes(question) % 90 + 10 + odd
+    if "```python" in told:
+        whole = f"```python\nprint({number})\n```"
+    elif "Answer:" in told:
+        whole = f"Nobody here knows that, so this is made up.\nAnswer: {number}"
+    else:
+        whole = asked
+    text = whole if chat.max_tokens is None else whole[: chat.max_tokens * _CHARS_PER_TOKEN]
     length = sum(len(m.content) for m in chat.messages)
     return Reply(
         text=text,
@@ -326,7 +349,7 @@ def _echo(chat: ChatRequest, asked: str) -> Reply:
             prompt_tokens=ceil(length / _CHARS_PER_TOKEN), completion_tokens=ceil(len(text) / _CHARS_PER_TOKEN)
         ),
         label=Label.SIMULATED,
-        finish_reason="stop" if len(text) == len(asked) else "length",
+        finish_reason="stop" if text == whole else "length",
     )
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -14,10 +15,11 @@ from gdesign.execute.adaptive import OnMove
 from gdesign.execute.limits import Limits
 from gdesign.execute.run import OnTurn
 from gdesign.llm.base import LLMClient
-from gdesign.llm.cost import Allowance
+from gdesign.llm.cost import Allowance, Cost, cost_of
 from gdesign.llm.wrappers import Sampling
 from gdesign.serve.drafting import Drafting, Lag
-from gdesign.serve.meter import Meter, Metrics, Purse
+from gdesign.serve.form import as_json
+from gdesign.serve.meter import Meter, Metrics, Purse, refuses
 from gdesign.serve.protocol import ApiError
 from gdesign.serve.settings import Settings
 
@@ -118,23 +120,28 @@ class Work:
         seed: int = 0,
         temperature: float | None = None,
         max_tokens: int | None = None,
+        response_format: str | None = None,
         on_turn: OnTurn | None = None,
         on_move: OnMove | None = None,
     ) -> Answer:
         """Let a design answer, on account of who asks; see `gdesign.Model.execute`.
 
+        With a `response_format`, as JSON, the LLM of the agent that decided puts the answer into that form.
+
         Raises:
-            ApiError: 400 where whoever answers cannot answer such a question, 402 where a limit on spending left
-                nobody to speak, 502 where endpoints failed so that nobody spoke.
+            ApiError: 400 where whoever answers cannot answer such a question or in such a form, 402 where a limit on
+                spending left nobody to speak, 424 where endpoints refused so that nobody spoke, 502 where they failed.
         """
         meter: Meter | None = None
+        asking: LLMClient | None = None
         if max_tokens is None:
             max_tokens = self.settings.max_tokens
 
         def metered(llm: LLMClient) -> LLMClient:
-            nonlocal meter
+            nonlocal meter, asking
             meter = Meter(llm, pool=self.model.pool, metrics=self._metrics)
-            return Sampling(llm=meter, temperature=temperature, max_tokens=max_tokens)
+            asking = Sampling(llm=meter, temperature=temperature, max_tokens=max_tokens)
+            return asking
 
         result = "failed"
         try:
@@ -149,15 +156,20 @@ class Work:
             )
             if answer.text is None:
                 reasons = "; ".join(dict.fromkeys(turn.error for turn in answer.run.failures if turn.error))
-                asked = meter is not None and meter.num_asked
-                raise _bad_gateway(reasons) if asked else _spent(f"No agent could speak: {reasons}.")
+                if meter is None or not meter.num_asked:
+                    raise _spent(f"No agent could speak: {reasons}.")
+                raise _no_answer(reasons, refused=meter.num_refused == meter.num_failed > 0)
+            if response_format is not None:
+                assert asking is not None
+                assert meter is not None
+                answer = await self._formed(answer, context, response_format, asking, meter.spent, max_tokens)
             result = "answered"
         except BudgetExceededError as error:
             raise _spent(f"{error}.") from None
         except UnsupportedRequestError as error:
             raise ApiError(400, f"{error}.", param="messages") from None
         except UserError as error:  # of the endpoint: what can be wrong with the request was checked before
-            raise _bad_gateway(str(error)) from None
+            raise _no_answer(str(error), refused=refuses(error)) from None
         except asyncio.CancelledError:
             result = "cancelled"
             raise
@@ -171,6 +183,35 @@ class Work:
         request.state.log["agents"] = len(answer.design.agents)
         self.log_text(request, question=proposal.question, answer=answer.text)
         return answer
+
+    async def _formed(
+        self, answer: Answer, context: str | None, form: str, llm: LLMClient, spent: Cost, max_tokens: int | None
+    ) -> Answer:
+        run, pool = answer.run, self.model.pool
+        assert answer.reply is not None
+        assert run.decided_by is not None
+        name = run.design.agents[run.turns[run.decided_by].agent].llm
+        most = self.settings.max_usd_per_request
+        reply = await as_json(
+            answer.reply.text,
+            asked=answer.proposal.question if context is None else context,
+            form=form,
+            llm=llm,
+            name=name,
+            pool=pool,
+            max_tokens=max_tokens,
+            left=None if most is None else most - spent.usd,
+        )
+        outcome, usage = answer.outcome, reply.usage
+        took = replace(
+            outcome,
+            usd=outcome.usd + cost_of(reply, price=pool.llm(name)).usd,
+            prompt_tokens=outcome.prompt_tokens + usage.prompt_tokens,
+            completion_tokens=outcome.completion_tokens + usage.completion_tokens,
+            calls=outcome.calls + reply.num_calls,
+            critical_path=outcome.critical_path + 1,
+        )
+        return replace(answer, reply=reply, outcome=took)
 
     def log_text(self, request: Request, **text: str | None) -> None:
         """Add what somebody said to the log of a request, if texts may be logged."""
@@ -200,7 +241,8 @@ def _spent(message: str) -> ApiError:
     )
 
 
-def _bad_gateway(reason: str) -> ApiError:
-    return ApiError(
-        502, f"No agent got an answer from its endpoint: {reason}.", kind="server_error", code="upstream_failed"
-    )
+def _no_answer(reason: str, *, refused: bool) -> ApiError:
+    said = f"No agent got an answer from its endpoint: {reason}."
+    if refused:  # as 4xx, which no client tries again
+        return ApiError(424, said, code="upstream_refused")
+    return ApiError(502, said, kind="server_error", code="upstream_failed")

@@ -99,6 +99,7 @@ class Request:
     Attributes:
         max_tokens: Limit of the completion; None for the endpoint's own.
         sample: Which of several independent answers to the same messages; see `sample_index`.
+        response_format: OpenAI's field of this name as JSON, where the reply is to be JSON; else None.
         origin: Where the request comes from.
     """
 
@@ -107,6 +108,7 @@ class Request:
     temperature: float = 0.0
     max_tokens: int | None = None
     sample: int = 0
+    response_format: str | None = None
     origin: Origin | None = field(default=None, compare=False, repr=False)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from langgraph.checkpoint.memory import InMemorySaver
 
 from gdesign.agents.pool import attacked
-from gdesign.agents.prompt import prompt, read_prompts
+from gdesign.agents.prompt import PROMPTS, prompt, read_prompts
 from gdesign.errors import ConfigError, PoolError
 from gdesign.execute.run import run
 from gdesign.export.langgraph import state_graph
@@ -102,6 +102,54 @@ def test_it_runs_by_itself_against_the_simulated_server(tmp_path):
     assert "[agent 1, round 2]" in told.stderr
 
 
+def started(tmp_path, url, *arguments, stdin=""):
+    path = tmp_path / "team.py"
+    path.write_text(to_python(DESIGNS["star"], pool=POOL), encoding="utf-8")
+    env = {"PATH": os.environ["PATH"], "OPENAI_BASE_URL": url, "OPENAI_API_KEY": "none"}
+    command = [sys.executable, path, *arguments]
+    return subprocess.run(command, env=env, input=stdin, capture_output=True, text=True, check=False)
+
+
+def test_its_status_tells_whether_there_is_an_answer_and_it_asks_for_the_question(tmp_path):
+    question = tasks(1)[0].question
+    with serving(Simulation(pool=POOL)) as url:
+        given, asked = started(tmp_path, url, question), started(tmp_path, url, stdin=f"{question}\n")
+        none = started(tmp_path, url)
+        refused = started(tmp_path, url, "Who is there?")
+    assert (given.returncode, asked.returncode) == (0, 0)
+    assert given.stdout == asked.stdout != ""
+    assert (none.returncode, none.stdout) == (2, "")
+    assert "usage: python team.py" in none.stderr
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "no agent got an answer from its endpoint" in refused.stderr
+
+
+@pytest.mark.parametrize("place", ["system", "user"])
+def test_a_team_for_programs_asks_for_programs_and_reads_them(place):
+    pool = replace(POOL, prompts={**PROMPTS, "place": place})
+    team = loaded(to_python(DESIGNS["complete"], pool=pool, wants_programs=True))
+    for question in ("Write add(a, b).", "Complete it:\n```python\ndef add(a, b):\n```"):
+        task = Task(id="q", question=question, answer="", benchmark="b", wants_program=True)
+        chat = prompt(DESIGNS["complete"].agents[1], task, pool=pool, heard=[("assistant", "5")])
+        told = team.messages(1, {"question": question}, [{"agent": 0, "text": "5"}], None)
+        assert told == [{"role": m.role, "content": m.content} for m in chat]
+        assert "Answer:" not in told[0]["content"] + told[1]["content"]
+    assert team.read_answer("So:\n```python\nx = 1\n```\nBetter:\n```python\nx = 2\n```\n") == "x = 2"
+    assert team.read_answer("Answer: 3") is None
+
+
+def test_the_context_of_an_llm_cuts_what_its_agents_hear_as_ours_does():
+    pool = replace(POOL, llms=tuple(replace(m, context=800) for m in POOL.llms))
+    team = loaded(to_python(DESIGNS["complete"], pool=pool))
+    heard = [("assistant", "word\n" * 900), ("assistant", "short"), ("assistant", "é" * 3000)]
+    task = tasks(1)[0]
+    chat = prompt(DESIGNS["complete"].agents[1], task, pool=pool, heard=heard, previous="mine " * 700)
+    turns = [{"agent": 0, "text": text} for _, text in heard]
+    told = team.messages(1, {"question": task.question}, turns, "mine " * 700)
+    assert told == [{"role": m.role, "content": m.content} for m in chat]
+    assert len(told[1]["content"]) < 3000
+
+
 def test_it_names_gdesign_in_words_alone():
     team = to_python(DESIGNS["cascade"], pool=POOL)
     assert "import gdesign" not in team
@@ -186,6 +234,10 @@ def test_an_llm_keeps_its_endpoint_and_no_key_goes_to_it_that_is_not_its_own(mon
     assert agent["endpoint"] == ("http://two/v1", "MY_KEY")
     assert team.client("http://one/v1", None).api_key == "none"
     assert team.client("http://two/v1", "MY_KEY").api_key == "mine"
+    monkeypatch.delenv("MY_KEY")
+    team.client.cache_clear()
+    (turn,) = team.graph.invoke({"question": "?"})["turns"]
+    assert turn["error"] == "the environment variable MY_KEY holds no key"
 
 
 def test_a_call_that_fails_is_told_and_the_others_go_on(monkeypatch):

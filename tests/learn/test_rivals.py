@@ -7,13 +7,15 @@ import torch
 
 from gdesign.agents.policies.agreement_cascade import agreement_cascade
 from gdesign.agents.teams import chain, single
+from gdesign.design.base import Expected
+from gdesign.design.choose import held
 from gdesign.design.fixed import Fixed
 from gdesign.design.searches.exhaustive import Search
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.encode.text import HashEncoder
 from gdesign.execute.arena import LocalArena
 from gdesign.execute.reward import Reward
-from gdesign.learn.data import items
+from gdesign.learn.data import TaskData, items
 from gdesign.learn.evaluate import evaluate_into
 from gdesign.learn.fit import fit
 from gdesign.learn.rivals import compare
@@ -85,6 +87,36 @@ def test_a_policy_is_compared_by_its_own_runs_and_evaluated_as_a_design_is(tmp_p
             num_samples=1, reward=Reward(), training={},
         )  # fmt: skip
     assert (summary["num_distinct_designs"], summary["calls"], summary["critical_path"]) == (1, 2, 2)
+
+
+class Expecting(Stubborn):
+    """Expects its team to be right nine times in ten, for 1 USD; it is never right."""
+
+    def forward(self, problem, *, num_designs=1, generator=None, greedy=False):
+        draft = super().forward(problem, num_designs=num_designs, generator=generator, greedy=greedy)
+        draft.expected = Expected(torch.full_like(draft.log_prob, 0.9), torch.ones_like(draft.log_prob))
+        return draft
+
+
+def test_what_a_designer_expects_is_told_as_it_was_borne_out_on_validation(tmp_path):
+    tasks = worlds.tasks(70)
+    data = TaskData(train=tasks[:8], validation=tasks, batch_size=2, shuffle_questions=False, seed=3)
+    module, standing = trained(tmp_path, make=Expecting, data=data)
+    assert standing.calibration.n == 70
+    told = standing.deployed(module.designer, deploy="learned")
+    (best,) = held(told, module.problems, [worlds.tasks(71)[70]], usd_weight=0.1)
+    assert best.score == pytest.approx(0.0, abs=0.02)
+    assert best.usd == pytest.approx(standing.usd)
+    assert read_standing(tmp_path / checkpoint.BEST) == standing
+    rows = [row for row in read_runs(tmp_path / "runs.jsonl") if row["phase"] == COMPARISON]
+    assert len([row for row in rows if len(row["design"]["agents"]) > 1]) == 0  # its one team was run on all of them
+
+
+def test_few_validation_questions_tell_nothing_of_what_is_expected(tmp_path):
+    module, standing = trained(tmp_path, make=Expecting)
+    assert "2 validation questions are too few to tell" in standing.calibration.why
+    told = standing.deployed(module.designer, deploy="learned")
+    assert held(told, module.problems, worlds.tasks(1), usd_weight=0.1)[0].score is None
 
 
 def test_what_is_not_changed_by_training_is_compared_with_nothing(tmp_path):

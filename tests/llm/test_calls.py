@@ -12,7 +12,14 @@ REQUEST = Request(llm="m", messages=(Message("user", "q \ud800"),))
 REPLY = Reply(text="a", usage=Usage(prompt_tokens=1, completion_tokens=2), label=Label.LIVE)
 
 OTHER = {
-    Request: {"llm": "n", "messages": (Message("user", "r"),), "temperature": 1.0, "max_tokens": 3, "sample": 9},
+    Request: {
+        "llm": "n",
+        "messages": (Message("user", "r"),),
+        "temperature": 1.0,
+        "max_tokens": 3,
+        "sample": 9,
+        "response_format": '{"type":"json_object"}',
+    },
     Reply: {
         "text": "b",
         "usage": Usage(prompt_tokens=1, completion_tokens=2, cached_tokens=1, counted=True),

@@ -1,5 +1,6 @@
 import asyncio
 import threading
+from dataclasses import replace
 from email.utils import formatdate
 from time import monotonic, time
 
@@ -175,6 +176,16 @@ def test_the_clients_own_key_is_not_sent_to_an_endpoint_that_names_none(monkeypa
     with pytest.raises(ConfigError, match=r"'far'.*api_key_env"):
         made("http://127.0.0.1:9/v1", pool=pool({"name": "far", "base_url": "https://api.example.org/v1"}))
     made("http://127.0.0.1:9/v1", pool=pool({"name": "far", "base_url": "http://lan:8000/v1", "api_key_env": ""}))
+
+
+def test_a_form_of_the_reply_is_sent_as_the_client_gave_it():
+    seen = []
+    with chat_server(lambda body: "{}", seen) as url:
+        request = replace(REQUEST, response_format='{"type":"json_object"}')
+        asyncio.run(made(url)(request))
+        asyncio.run(made(url)(REQUEST))
+    forms = [body.get("response_format") for body in seen]
+    assert forms == [{"type": "json_object"}, None]
 
 
 def test_limits_and_fields_may_differ_from_endpoint_to_endpoint():

@@ -65,14 +65,15 @@ def test_a_designer_that_lost_is_deployed_only_if_that_is_asked_for(saved):
     assert "0.3000 worse (0.2000 to 0.4000) in utility than the best single agent (role-1/llm-1/answer)" in warning
     assert warning.endswith("at lambda 0.1, where that is deployed")
     learned, warning = deployed(designer, path, deploy="learned")
-    assert learned is designer
+    assert learned.learned is designer
     assert "deployed all the same" in warning
 
 
 def test_a_designer_that_is_no_worse_is_deployed_and_nobody_is_warned(saved):
     path, designer, problems = saved
     write_standing(standing(0.6, space=problems.space), path)
-    assert deployed(designer, path, deploy="better") == (designer, None)
+    left, warning = deployed(designer, path, deploy="better")
+    assert (left.learned, warning) == (designer, None)
 
 
 def test_a_team_stands_in_where_it_was_worth_most(saved):

@@ -5,11 +5,12 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from gdesign.design.calibrated import Calibration, Curve
 from gdesign.design.deployed import Measured
 from gdesign.runs.checkpoint import BEST, assemble, save
 from gdesign.runs.money import NOTHING_SPENT
 from gdesign.runs.standing import Rival, Standing, write_standing
-from gdesign.types import Design
+from gdesign.types import Agent, Design
 
 JOINT = {
     "_target_": "gdesign.design.joint.joint.Joint",
@@ -22,6 +23,8 @@ POLICY = {
     "num_agents": 4,
     "quorum": 2,
 }
+SAME = Curve((0.0, 1.0), (0.0, 1.0), 0.0, 0.0)
+"""What is expected is what is found."""
 SWARM = {"_target_": "gdesign.design.learned.swarm.Swarm"}
 
 
@@ -58,7 +61,19 @@ def folder(path: Path, *, designer: dict[str, Any] | None = None, **changes: Any
     _, made = assemble(config)
     save(made, path / BEST)
     (path / "embeddings.sqlite").unlink(missing_ok=True)
+    calibrated(path)
     return path
+
+
+def calibrated(path: Path, *, score: Curve = SAME, usd: Curve = SAME) -> None:
+    """Add to a run folder that what its designer expects was borne out so, on 60 validation questions."""
+    single = Design(agents=(Agent(role="assistant", llm="small"),))
+    rival = Rival(kind="single", worth=Measured(design=single, score=0.0, usd=0.1), difference=1.0, interval=(0.9, 1.1))
+    found = Standing(
+        usd_weight=0.03, n=60, score=1.0, usd=0.0, utility=1.0, in_sample=False, rivals=(rival,), took=NOTHING_SPENT,
+        calibration=Calibration(n=60, score=score, usd=usd),
+    )  # fmt: skip
+    write_standing(found, path / BEST)
 
 
 def lost(path: Path, *, to: Design) -> None:

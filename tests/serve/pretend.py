@@ -80,6 +80,8 @@ def learned(question, lam):
     for word, n in (("twelve", 12), ("forty", 40)):
         if word in question:
             return design(TEAM * (n // 4), spatial=[(a, b) for a in range(n) for b in range(a + 1, n)])
+    if "alike" in question:
+        return design([TEAM[0]] * 3, kind="vote")
     return CASCADE if lam < 0.01 else DEBATE if lam < 0.2 else SINGLE
 
 
@@ -122,6 +124,7 @@ def done(row, said, answer="21"):
     }  # fmt: skip
 
 
+CURVE = [{"lambda": 0.001 * 10 ** (k / 4), "score": 0.9 - 0.02 * k, "usd": 2.0 * 0.8**k} for k in range(13)]
 PAST = [
     {"id": f"{k}", "phase": "test", "question": QUESTIONS[k % 3] if k != 1 else None, "task": f"synthetic-{k}",
      "answer": "21", "score": float(k % 3 != 2), "usd": 0.00042, "calls": 6, "num_agents": 3}
@@ -177,8 +180,15 @@ class Pretend(BaseHTTPRequestHandler):
         elif url.path == "/v1/info":
             self.reply(200, INFO)
         elif url.path == "/v1/history":
-            query = {name: int(value) for name, (value,) in parse_qs(url.query).items()}
-            self.reply(200, PAST[query["offset"] :][: query["limit"]], x_total_count=str(len(PAST)))
+            query = {name: value for name, (value,) in parse_qs(url.query).items()}
+            words, score = query.get("q", "").lower(), query.get("score")
+            found = [
+                row
+                for row in PAST
+                if words in f"{row['question']} {row['task']}".lower() and score in (None, f"{row['score']:.0f}")
+            ]
+            page = found[int(query["offset"]) :][: int(query["limit"])]
+            self.reply(200, page, x_total_count=str(len(found)))
         elif url.path.startswith("/v1/history/"):
             self.reply(200, past(PAST[int(url.path.split("/")[-1])]))
         else:
@@ -188,8 +198,13 @@ class Pretend(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if not self.allowed():
             return
+        if self.path == "/v1/exports":
+            self.reply(200, {"text": f"{body['format']} of {len(body['design']['agents'])} agents"})
+            return
         question = body["question"]
-        if self.path == "/v1/designs":
+        if self.path == "/v1/curves":
+            self.reply(200, CURVE)
+        elif self.path == "/v1/designs":
             if "refused" in question:
                 self.fail(400, f"The question is refused: {SCRIPT}")
                 return

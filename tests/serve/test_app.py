@@ -21,8 +21,10 @@ import gdesign
 from gdesign.agents.pool import builtin
 from gdesign.agents.teams import single
 from gdesign.cli.main import main
-from gdesign.errors import BudgetExceededError, ConfigError, LLMError, UnsupportedRequestError
+from gdesign.errors import BudgetExceededError, ConfigError, LLMError, UnreachableError, UnsupportedRequestError
 from gdesign.execute.reward import account
+from gdesign.export.mermaid import mermaid
+from gdesign.export.python import to_python
 from gdesign.export.schema import design_from_json, design_to_json
 from gdesign.llm.openai import OpenAIClient
 from gdesign.llm.wrappers import Sampling
@@ -227,7 +229,11 @@ def test_temperature_and_limit_reach_every_agent(run_folder):
         ({"n": 2}, "one answer a request"),
         ({"tools": [{"type": "function"}]}, "tools is not served"),
         ({"response_format": {"type": "json_object"}}, "response_format is not served"),
-        ({"stop": ["Answer"]}, "stop is not served"),
+        ({"response_format": {"type": "yaml"}}, "expected text, json_object or json_schema"),
+        ({"response_format": {"type": "json_schema"}}, "needs a name and a schema"),
+        ({"stop": [""]}, "stop[0] is ''; expected a text that is not empty"),
+        ({"lambda": -1}, "lambda is -1"),
+        ({"lambda": 0.1, "model": "gdesign:0.2"}, "leave one out"),
         ({"logit_bias": {"50256": -100}}, "logit_bias is not served"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "nothing but text is read"),
     ],
@@ -236,7 +242,160 @@ def test_what_a_team_cannot_do_is_refused(url, more, message):
     assert message in failed(post(url, **{**chat(QUESTION), **more}), 400)
 
 
+def test_the_reply_ends_before_what_is_to_stop_it(client):
+    asked = {"model": "gdesign", "messages": [user(QUESTION)]}
+    whole = client.chat.completions.create(**asked).choices[0].message.content
+    for stop, text in (("Answer:", whole.partition("Answer:")[0]), (["none", "\n", "er:"], whole.partition("\n")[0])):
+        cut = client.chat.completions.create(**asked, stop=stop)
+        assert (cut.choices[0].message.content, cut.choices[0].finish_reason) == (text, "stop")
+        stream = client.chat.completions.create(**asked, stop=stop, stream=True)
+        assert "".join(c.choices[0].delta.content or "" for c in stream) == text
+
+
+def test_a_price_of_cost_or_a_limit_may_stand_in_the_body(client, model):
+    asked = {"model": "gdesign", "messages": [user(QUESTION)]}
+    more = client.chat.completions.create(**asked, extra_body={"lambda": 100}).gdesign
+    assert (more["lambda"], design_from_json(more["design"])) == (100, model.design(QUESTION, lam=100).design)
+    cheap = more["expected"]["usd"] * 1.01
+    assert client.chat.completions.create(**asked, extra_body={"max_usd": cheap}).gdesign["expected"]["usd"] <= cheap
+
+
+def test_who_decided_puts_the_answer_into_json_where_its_endpoint_can(run_folder):
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    wanted = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
+    llm = worlds.Scripted(lambda request: '{"n": 7}' if request.response_format else "Answer: 7")
+    with asking(run_folder, llm) as url:
+        plain = post(url, **chat("?")).json()
+        reply = post(url, **chat("?", response_format=wanted)).json()
+        assert json.loads(reply["choices"][0]["message"]["content"]) == {"n": 7}
+        assert reply["gdesign"]["calls"] == plain["gdesign"]["calls"] + 1
+        assert reply["gdesign"]["usd"] > plain["gdesign"]["usd"]
+        assert reply["usage"]["total_tokens"] == plain["usage"]["total_tokens"] + 15
+    *team, last = llm.requests
+    assert {r.response_format for r in team} == {None}
+    assert json.loads(last.response_format) == wanted
+    assert "> Answer: 7" in last.messages[1].content
+
+
+def test_an_endpoint_that_does_not_heed_the_form_is_named(run_folder):
+    with asking(run_folder, worlds.Scripted(lambda request: "Answer: 7")) as url:
+        said = failed(post(url, **chat("?", response_format={"type": "json_object"})), 400)
+    assert "response_format is not served here, what" in said
+    assert "is no JSON" in said
+
+
+def test_json_costs_no_more_than_a_request_may(run_folder):
+    llm = worlds.Scripted(lambda request: "{}" if request.response_format else "Answer: 7" + "!" * 8000)
+    with asking(run_folder, llm, max_tokens=10, max_usd_per_request=0.0005) as url:
+        asked = chat("?", model="gdesign:100", response_format={"type": "json_object"})
+        assert "too little to put the answer into JSON" in failed(post(url, **asked), 402)
+
+
+# --------------------------------------------------------------------------- responses
+
+
+def test_the_sdk_gets_a_response_whole_and_in_pieces(client, model):
+    asked = {"model": "gdesign", "input": QUESTION}
+    whole = client.responses.create(**asked, instructions="Be brief.", metadata={"a": "b"})
+    answer = model.ask(QUESTION)
+    assert (whole.status, whole.metadata, whole.instructions) == ("completed", {"a": "b"}, "Be brief.")
+    assert whole.usage.total_tokens == whole.usage.input_tokens + whole.usage.output_tokens > 0
+    assert whole.gdesign["lambda"] == 0.03
+    events = list(client.responses.create(**asked, stream=True))
+    assert [e.sequence_number for e in events] == list(range(len(events)))
+    assert "".join(e.delta for e in events if e.type == "response.output_text.delta") == answer.text
+    assert events[-1].type == "response.completed"
+    assert events[-1].response.output_text == client.responses.create(**asked).output_text == answer.text
+    with client.responses.stream(**asked) as stream:
+        assert stream.get_final_response().output_text == answer.text
+
+
+def test_a_response_reads_messages_limits_and_forms(run_folder):
+    llm = worlds.Scripted(lambda request: '{"n": 7}' if request.response_format else "Answer: 7")
+    with asking(run_folder, llm) as url, openai.OpenAI(base_url=url, api_key="none", max_retries=0) as client:
+        reply = client.responses.create(
+            model="gdesign:100",
+            instructions="Speak Latin.",
+            input=[
+                {"role": "developer", "content": "Be brief."},
+                {"role": "assistant", "content": [{"type": "output_text", "text": "Salve."}]},
+                {"role": "user", "content": [{"type": "input_text", "text": "Why?"}]},
+            ],
+            max_output_tokens=9,
+            temperature=0.5,
+            text={"format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}}},
+        )
+    assert reply.output_text == '{"n": 7}'
+    assert {(r.max_tokens, r.temperature) for r in llm.requests} == {(9, 0.5)}
+    said = llm.requests[0].messages[1].content
+    parts = ["Speak Latin.", "Be brief.", "Assistant: Salve.", "Why?"]
+    assert [said.index(p) for p in parts] == sorted(said.index(p) for p in parts)
+    assert json.loads(llm.requests[-1].response_format)["json_schema"] == {"name": "n", "schema": {"type": "object"}}
+
+
+def test_a_response_that_was_cut_is_incomplete(run_folder):
+    class Cut:
+        async def __call__(self, request):
+            usage = Usage(prompt_tokens=1, completion_tokens=1)
+            return Reply(text="Answer: 1", usage=usage, label=Label.LIVE, finish_reason="length")
+
+    with asking(run_folder, Cut()) as url:
+        row = post(url, "/responses", model="gdesign", input="?").json()
+    assert (row["status"], row["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"tools": [{"type": "web_search"}]}, "tools is not served"),
+        ({"previous_response_id": "resp_1"}, "nothing is kept between requests"),
+        ({"background": True}, "background is not served"),
+        ({"input": []}, "at least one message"),
+        ({"input": [{"type": "function_call_output", "call_id": "1", "output": ""}]}, "input[0].type"),
+        ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, "nothing but text is read"),
+        ({"text": {"format": {"type": "grammar"}}}, "text, json_object or json_schema"),
+    ],
+)
+def test_a_response_that_cannot_be_given_is_refused(url, more, message):
+    assert message in failed(post(url, "/responses", **{"model": "gdesign", "input": QUESTION, **more}), 400)
+
+
+# --------------------------------------------------------------------------- other sites
+
+
+def test_pages_of_sites_that_are_named_may_ask(model, run_folder):
+    named, other = "https://app.example", "https://evil.example"
+    with serving(Serving(model, folder=run_folder, hosts=LOOPBACK, origins=[named])) as url:
+        asks = {
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "authorization, x-stainless-os",
+        }
+        agreed = httpx2.request("OPTIONS", f"{url}/chat/completions", headers={"Origin": named, **asks})
+        assert agreed.status_code == 200
+        assert agreed.headers["access-control-allow-origin"] == named
+        assert "x-stainless-os" in agreed.headers["access-control-allow-headers"]
+        refused = httpx2.request("OPTIONS", f"{url}/chat/completions", headers={"Origin": other, **asks})
+        assert "access-control-allow-origin" not in refused.headers
+        for body in (chat(QUESTION), chat(QUESTION, model="none")):  # errors are read by the page too
+            reply = post(url, headers={"Origin": named}, **body)
+            assert reply.headers["access-control-allow-origin"] == named
+        failed(post(url, headers={"Origin": other}, **chat(QUESTION)), 403)
+
+
+@pytest.mark.parametrize("origin", ["app.example", "https://app.example/x", "ftp://app.example", "*"])
+def test_an_origin_that_no_browser_sends_is_refused(run_folder, capsys, origin):
+    with pytest.raises(SystemExit):
+        main(["serve", "--checkpoint", str(run_folder), "--port", "0", "--allow-origin", origin])
+    assert f"--allow-origin {origin}"[:15] in capsys.readouterr().err
+
+
 # --------------------------------------------------------------------------- errors
+
+
+def test_an_unknown_path_lists_what_there_is(url):
+    for path in ("/embeddings", "/completions", "/responses/x"):
+        said = failed(post(url, path), 404)
+        assert "POST /v1/chat/completions, POST /v1/responses" in said
 
 
 def test_an_unknown_model_is_a_404(client, url):
@@ -430,7 +589,10 @@ def test_who_goes_away_ends_the_run_and_frees_the_place(run_folder):
     ("error", "status", "message"),
     [
         (LLMError("the endpoint answers 503", faults=("503",)), 502, "the endpoint answers 503"),
-        (ConfigError("nothing answers at http://127.0.0.1:9"), 502, "nothing answers"),
+        (LLMError("still too many requests", faults=("503", "429")), 502, "too many requests"),
+        (LLMError("the context is too long", faults=("503", "400")), 424, "the context is too long"),
+        (UnreachableError("nothing answers at http://127.0.0.1:9"), 502, "nothing answers"),
+        (ConfigError("it refuses small (401 wrong key)"), 424, "wrong key"),
         (UnsupportedRequestError("I know no such question"), 400, "no such question"),
         (BudgetExceededError("the account has no credit left"), 402, "no credit left"),
     ],
@@ -504,6 +666,37 @@ def test_standard_teams_and_budgets_are_designed_too(url, model):
     cheap = model.design(QUESTION, lam=100.0).usd * 1.01
     assert post(url, "/designs", question=QUESTION, max_usd=cheap).json()["expected"]["usd"] <= cheap
     assert "the cheapest" in failed(post(url, "/designs", question=QUESTION, max_usd=1e-9), 400)
+
+
+def test_a_curve_tells_what_is_expected_along_the_prices_of_cost(url, model):
+    points = post(url, "/curves", question=QUESTION).json()
+    prices = [point["lambda"] for point in points]
+    assert prices == sorted(prices)
+    assert (prices[0], prices[-1]) == (pytest.approx(0.003), pytest.approx(0.3))
+    first = model.design(QUESTION, lam=prices[0])
+    assert (points[0]["score"], points[0]["usd"]) == (pytest.approx(first.score), pytest.approx(first.usd))
+    assert points[0]["usd"] >= points[-1]["usd"]
+
+
+def test_a_method_that_expects_nothing_has_no_curve(tmp_path):
+    path = folder(tmp_path / "a", designer=SWARM)
+    with serving(Serving(gdesign.load(path), folder=path, hosts=LOOPBACK)) as url:
+        assert post(url, "/curves", question=QUESTION).json() == []
+
+
+def test_a_design_is_written_for_other_programs(url, model):
+    design = model.standard(QUESTION, kind="chain").design
+    row = design_to_json(design)
+    said = {name: post(url, "/exports", design=row, format=name).json() for name in ("mermaid", "json", "python")}
+    assert said["mermaid"]["text"] == mermaid(design)
+    assert design_from_json(json.loads(said["json"]["text"])) == design
+    assert said["python"]["text"] == to_python(design, pool=model.pool)
+    assert "expected 'mermaid', 'json' or 'python'" in failed(post(url, "/exports", design=row, format="x"), 400)
+    assert "king" in failed(post(url, "/exports", design=design_of("king"), format="json"), 400)
+
+
+def design_of(role):
+    return {"version": 1, "agents": [{"role": role, "llm": "small"}], "decision": {"kind": "last"}}
 
 
 @pytest.mark.parametrize(
@@ -654,6 +847,27 @@ def test_past_runs_are_listed_newest_first_and_shown(tmp_path):
         assert "limit" in failed(httpx2.get(f"{url}/history?limit=-3"), 400)
 
 
+def test_past_runs_are_searched_and_sifted(tmp_path, model):
+    path = folder(tmp_path / "a")
+    answers = model.asks([t.question for t in TASKS[:6]])
+    with RunsFile(path / "runs.jsonl") as runs:
+        for i, a in enumerate(answers):
+            outcome = account(a.run, grade=lambda *_, right=i % 2: float(right), pool=model.pool)
+            runs.append(a.run, outcome, phase="test" if i < 4 else "fit:train", words=True)
+    with serving(Serving(model, folder=path, hosts=LOOPBACK)) as url:
+
+        def found(**query):
+            page = httpx2.get(f"{url}/history", params=query)
+            return [int(row["id"]) for row in page.json()], page.headers["x-total-count"]
+
+        assert found(q="FIT:TRAIN") == ([5, 4], "2")
+        assert found(q=TASKS[2].question[5:40].upper())[0] == [2]
+        assert found(score="1")[1] == str(sum(found(q="", limit=1, offset=i)[0][0] % 2 for i in range(6)))
+        assert found(q="fit", score="0", limit=1) == ([4], "1")
+        assert found(q="nowhere") == ([], "0")
+        assert "0 (wrong) or 1 (right)" in failed(httpx2.get(f"{url}/history?score=2"), 400)
+
+
 def test_past_runs_that_are_written_anew_are_read_anew(tmp_path, model):
     path = folder(tmp_path / "a")
     answers = model.asks([t.question for t in TASKS[:5]])
@@ -731,11 +945,11 @@ def test_logs_hold_no_prompt_that_an_endpoint_repeats_but_what_was_wrong(run_fol
     caplog.set_level(logging.INFO, logger="gdesign.serve")
     row = design_to_json(gdesign.load(run_folder).design("?", lam=100.0).design)
     with asking(run_folder, worlds.Scripted(fail), log_text=log_text) as url:
-        failed(post(url, **chat("A secret?", model="gdesign:100")), 502)
+        failed(post(url, **chat("A secret?", model="gdesign:100")), 424)
         post(url, "/runs", question="A secret?", design=row)
     for fields in logged(caplog):
         assert ("secret" in json.dumps(fields)) is log_text
-        assert (fields["code"], fields["faults"]) == ("upstream_failed", ["503", "400"])
+        assert (fields["code"], fields["faults"]) == ("upstream_refused", ["503", "400"])
 
 
 # --------------------------------------------------------------------------- hostile input
@@ -859,7 +1073,7 @@ def test_half_a_character_in_an_error_of_an_endpoint_breaks_no_error(run_folder)
         raise LLMError("bad \ud83d thing", faults=("400",))
 
     with asking(run_folder, worlds.Scripted(fail)) as url:
-        assert "bad ? thing" in failed(post(url, **chat("?")), 502)
+        assert "bad ? thing" in failed(post(url, **chat("?")), 424)
 
 
 def test_a_thousand_open_connections_keep_nobody_out(url):

@@ -18,7 +18,18 @@ from tests.serve.pretend import PAST, QUESTIONS, SCRIPT, pretending
 from tests.serve.serving import serving
 
 STATIC = files("gdesign.serve") / "static"
-OWN = ["index.html", "style.css", "app.js", "api.js", "dom.js", "graph.js", "panel.js", "words.js"]
+OWN = [
+    "index.html",
+    "style.css",
+    "app.js",
+    "api.js",
+    "copies.js",
+    "curve.js",
+    "dom.js",
+    "graph.js",
+    "panel.js",
+    "words.js",
+]
 WIDTHS = [400, 1400]
 FLAGS = [
     "--headless",
@@ -235,12 +246,12 @@ def test_a_run_shows_each_message_with_its_tokens_and_cost_and_then_the_answer(v
         ["2", "mathematician"],
     ]
     assert "130 → 85 tokens" in messages.nth(1).inner_text()
-    assert "$0.00040" in messages.nth(1).inner_text()
+    assert "$0.40" in messages.nth(1).inner_text()
     assert panel.locator(".answer .value").inner_text() == "21"
     assert "weighted vote, with 3 of 3 agents" in panel.locator(".answer").inner_text()
     totals = panel.locator(".totals").inner_text().split("\n")
     assert dict(zip(totals[::2], totals[1::2], strict=True)) == {
-        "Turns": "6 of 6", "Tokens in": "780", "Tokens out": "510", "Cost": "$0.0024",
+        "Turns": "6 of 6", "Tokens in": "780", "Tokens out": "510", "Cost per 1,000 questions": "$2.36",
     }  # fmt: skip
     assert not overflows(page)
 
@@ -303,7 +314,7 @@ def test_a_second_team_stands_beside_the_learned_one_and_both_run(visit, width, 
     assert drawn(other)
     cells = page.locator("#table-box").inner_text()
     assert "Learned team" in cells
-    assert "$0.0024" in cells
+    assert "$2.36" in cells
     boxes = [panel.bounding_box() for panel in page.locator("#panels .panel").all()]
     assert (boxes[0]["y"] == boxes[1]["y"]) == (width == 1400)
     assert not overflows(page)
@@ -402,6 +413,138 @@ def test_a_run_that_breaks_off_says_why_and_keeps_what_was_said(visit, question,
 
 
 @in_a_browser
+def test_costs_are_told_in_one_unit_that_is_chosen_once(visit):
+    page = visit()
+    panel = design(page)
+    panel.get_by_role("button", name="Run this team").click()
+    panel.locator(".answer .value").wait_for()
+    assert "Cost per 1,000 questions" in panel.locator(".totals").inner_text()
+    assert "$2.36" in panel.locator(".totals").inner_text()
+    page.select_option("#unit", "1")
+    assert "Cost per question" in panel.locator(".totals").inner_text()
+    assert "$0.0024" in panel.locator(".totals").inner_text()
+    assert "$0.00040" in panel.locator(".message").nth(1).inner_text()
+    assert "$0.00042" in panel.locator(".expected").inner_text()
+    assert page.locator("#meaning").inner_text().startswith("$0.0010 more per question must gain 2.9 points")
+    assert "1,000 questions" not in page.locator("#result").inner_text()
+    page.get_by_text("Spending limit").click()
+    with page.expect_request(lambda r: "max_usd" in (r.post_data or "")) as asked:
+        page.fill("#limit", "0.00025")
+    assert asked.value.post_data_json["max_usd"] == pytest.approx(0.25)
+
+
+@in_a_browser
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_curve_shows_what_more_money_is_expected_to_bring_and_where_one_stands(visit, width):
+    page = visit(width=width)
+    design(page)
+    page.locator("#curve circle").wait_for()
+    places = []
+    for place in (0, 50, 100):
+        slide_to(page, place)
+        places.append(float(page.locator("#curve circle").get_attribute("cx")))
+    assert places == sorted(set(places), reverse=True)
+    assert (
+        page.locator("#curve")
+        .get_attribute("aria-label")
+        .startswith("Expected score by cost per 1,000 questions: from")
+    )
+    assert not overflows(page)
+
+
+@in_a_browser
+def test_a_team_is_copied_for_other_programs_and_opened_again_by_a_link(visit):
+    page = visit(permissions=["clipboard-read", "clipboard-write"])
+    panel = design(page, QUESTIONS[1])
+    for name, text in (("Mermaid", "mermaid of 3 agents"), ("Python", "python of 3 agents")):
+        panel.get_by_role("button", name=name, exact=True).click()
+        panel.get_by_role("button", name="Copied").wait_for()
+        assert page.evaluate("navigator.clipboard.readText()") == text
+        panel.get_by_role("button", name=name, exact=True).wait_for()
+    panel.get_by_role("button", name="Link", exact=True).click()
+    panel.get_by_role("button", name="Copied").wait_for()
+    link = page.evaluate("navigator.clipboard.readText()")
+    other = visit(link.partition("/#")[2].join(["#", ""]))
+    other.get_by_role("heading", name="Linked team").wait_for()
+    assert other.input_value("#question") == QUESTIONS[1]
+    assert other.locator("#panels .team").first.inner_text() == panel.locator(".team").inner_text()
+    other.get_by_role("button", name="Run this team").click()
+    other.locator(".answer .value").wait_for()
+
+
+@in_a_browser
+def test_where_there_is_no_clipboard_the_text_is_there_to_be_taken(visit):
+    page = visit()
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    panel = design(page)
+    panel.get_by_role("button", name="JSON", exact=True).click()
+    panel.locator(".copies textarea").wait_for()
+    assert panel.locator(".copies textarea").input_value() == "json of 3 agents"
+
+
+@in_a_browser
+@pytest.mark.parametrize("hash", ["#team=x", "#team=eyJxIjoxfQ", "#team=%00"])
+def test_a_link_that_holds_no_team_says_so(visit, hash):
+    page = visit(hash)
+    page.get_by_text("This link holds no team").wait_for()
+
+
+@in_a_browser
+def test_agents_that_nothing_tells_apart_are_a_stack(visit):
+    page = visit()
+    panel = design(page, "three alike vote")
+    (row,) = panel.locator(".team li").all()
+    assert row.inner_text().split("\n")[0] == "1\u20133"
+    assert "assistant \u00d7 3" in row.inner_text()
+    panel.get_by_role("button", name="Run this team").click()
+    panel.locator(".answer .value").wait_for()
+    assert panel.locator(".message").count() == 3
+    assert row.locator(".state").inner_text() == "agrees"
+
+
+@in_a_browser
+def test_past_runs_are_searched_and_sifted(visit):
+    page = visit("#past")
+    rows = page.locator("#past-list li")
+    page.get_by_text("25 of 30 runs").wait_for()
+    page.fill("#past-text", "river")
+    page.get_by_text("10 of 10 runs").wait_for()
+    assert rows.count() == 10
+    page.select_option("#past-score", "1")
+    page.get_by_text("No run is like that.").wait_for()
+    page.fill("#past-text", "")
+    page.get_by_text("20 of 20 runs").wait_for()
+
+
+@in_a_browser
+def test_a_page_of_live_agents_shows_no_null(visit, tmp_path):
+    path = folder(tmp_path / "a")
+    with serving(Serving(load(path), folder=path, simulated=False)) as url:
+        page = visit(url=url.removesuffix("v1"))
+        page.wait_for_selector("#panels .team li")
+        assert page.locator("#about").inner_text().split("\n") == ["joint designer", "4 roles, 4 LLMs"]
+
+
+@in_a_browser
+def test_on_a_phone_no_number_breaks_and_the_comparison_folds(visit):
+    page = visit(width=400)
+    design(page)
+    page.select_option("#against", "chain")
+    page.locator("#table-box table").wait_for()
+    page.get_by_role("button", name="Run both").click()
+    page.locator(".answer .value").nth(1).wait_for()
+    broken = page.evaluate(
+        """() => [...document.querySelectorAll("dd, td.number, .whole")]
+            .filter(e => e.checkVisibility())
+            .filter(e => e.getClientRects().length > 1 || (e.matches("dd") && e.scrollWidth > e.clientWidth + 1))
+            .map(e => e.textContent)"""
+    )
+    assert broken == []
+    page.get_by_text("The two teams in figures").first.click()
+    assert not page.locator("#table-box table").is_visible()
+
+
+@in_a_browser
 def test_a_server_that_has_gone_is_named_plainly(visit):
     page = visit(refused=["ERR_CONNECTION_REFUSED"])
     page.route("**/v1/designs", lambda route: route.abort("connectionrefused"))
@@ -414,6 +557,10 @@ def test_a_server_that_has_gone_is_named_plainly(visit):
 def test_a_server_with_a_key_asks_for_it(visit):
     with pretending(key="secret") as url:
         page = visit(url=url, refused=["status of 401"])
+        page.wait_for_selector("#key:focus")
+        assert not page.locator("#problem").is_visible()  # nobody has done anything wrong yet
+        page.fill("#key", "wrong")
+        page.keyboard.press("Enter")
         page.get_by_text("This server asks for a key.").wait_for()
         page.fill("#key", "secret")
         page.keyboard.press("Enter")
@@ -436,7 +583,7 @@ def test_every_control_is_reached_by_the_tab_key_and_shows_that_it_has_the_focus
     page.locator(".answer .value").nth(0).wait_for()
     page.focus(".skip")
     wanted = page.evaluate(
-        """() => [...document.querySelectorAll("a, button, input, select, textarea")]
+        """() => [...document.querySelectorAll("a, button, input, select, summary, textarea")]
             .filter(e => e.checkVisibility() && !e.matches(":disabled") && !(e.type === "radio" && !e.checked))
             .map((e, i) => e.dataset.tab = String(i))"""
     )
@@ -463,6 +610,7 @@ def test_a_team_is_designed_run_and_replayed_without_a_mouse(visit):
     page.keyboard.press("Control+a")
     page.keyboard.type("How many are left?")
     page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#design:not([aria-busy])")
     run = page.get_by_role("button", name="Run this team")
     run.focus()
     page.keyboard.press("Enter")

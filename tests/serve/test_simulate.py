@@ -1,10 +1,13 @@
 import asyncio
 import json
+import re
 import socket
 import time
 import urllib.error
 import urllib.request
 from collections import Counter
+from dataclasses import replace
+from functools import partial
 from urllib.parse import urlsplit
 
 import openai
@@ -198,6 +201,35 @@ def test_a_prompt_of_another_pool_is_refused_by_name(plain):
         client.chat.completions.create(
             model="small", messages=[{"role": m.role, "content": m.content} for m in messages]
         )
+
+
+def test_on_demand_prompts_of_gdesign_get_made_up_answers_in_the_form_that_they_ask_for():
+    roles = (Role(name="poet", profile="You are a poet."),)
+    other = AgentPool(name="o", roles=roles, llms=(LLM(name="mine", usd_per_1M_input=0, usd_per_1M_output=0),))
+    task = replace(TASKS[0], question="How many days are there in five weeks?")
+    with serving(Simulation(pool=other, any_message=True)) as url:
+        llm = OpenAIClient(base_url=url)
+
+        def ask(operator, *heard):
+            messages = prompt(Agent(role="poet", llm="mine", operator=operator), task, pool=other, heard=heard)
+            return asyncio.run(llm(Request(llm="mine", messages=messages))).text
+
+        said = ask("answer")
+        assert re.fullmatch(r"Nobody .*made up\.\nAnswer: \d\d\d?", said)
+        assert ask("answer", ("poet", "```python\nAnswer: 1```")) == said
+        assert re.fullmatch(r"```python\nprint\(\d+\)\n```", ask("program"))
+
+
+def test_what_ends_a_reply_is_heeded_and_forms_and_tools_are_refused(plain):
+    with sdk(plain) as client:
+        chat = partial(client.chat.completions.create, model="large", messages=ASKED)
+        whole = chat().choices[0].message.content
+        assert chat(stop="\nAnswer").choices[0].message.content == whole.partition("\nAnswer")[0]
+        pieces = [c.choices[0].delta.content or "" for c in chat(stop=["\nAnswer"], stream=True)]
+        assert "".join(pieces) == whole.partition("\nAnswer")[0]
+        for refused in ({"response_format": {"type": "json_object"}}, {"tools": [{"type": "function"}]}):
+            with pytest.raises(openai.BadRequestError, match=f"{next(iter(refused))} is not served"):
+                chat(**refused)
 
 
 def test_on_demand_other_messages_are_repeated():

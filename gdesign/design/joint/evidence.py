@@ -7,6 +7,7 @@ this one (gdesign.design.joint.profiles). Nothing is trained by gradient. docs/m
 Shape letters: T problems in a batch, P past questions, A agents, L listed designs, D text features.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from gdesign.design.base import Expected, Searched, Trials
+from gdesign.design.base import Designer, Expected, Searched, Trials
 from gdesign.design.joint.catalogue import Catalogue
 from gdesign.design.joint.listed import Listed, Look
 from gdesign.design.joint.probes import PRICES, ask, most_runs
@@ -146,6 +147,15 @@ class Evidence(Listed, Searched):
             self._catalogue = self._known = None
         if self._record is not None and self.grows:
             self._propose_all(tasks, problems, generator)
+
+    def without(self, tasks: Sequence[Task]) -> Designer:
+        """Return it without what is known of some questions."""
+        if self._record is None:
+            return self
+        other = copy.copy(self)
+        other._record = self._record.without([f"{task.benchmark}:{task.id}" for task in tasks])
+        other._known = None
+        return other
 
     def _propose_all(
         self, tasks: Sequence[Task], problems: ProblemEncoder, generator: torch.Generator, *, num: int = 8

@@ -73,6 +73,14 @@ class Record:
             answers=((),) * len(x),
         )
 
+    def without(self, tasks: Sequence[str]) -> "Record":
+        """Return the record without some questions."""
+        kept = [i for i, name in enumerate(self.tasks) if name not in set(tasks)]
+        by_row = {n: getattr(self, n)[kept] for n in ("x", "ids", "scores", "usd", "seen", "again", "weight")}
+        return replace(
+            self, tasks=tuple(self.tasks[i] for i in kept), answers=tuple(self.answers[i] for i in kept), **by_row
+        )
+
     def rows(self, tasks: Sequence[str]) -> Int[Tensor, " B"]:
         """Return which question of the record each task is; -1 for none."""
         row = {name: i for i, name in enumerate(self.tasks)}

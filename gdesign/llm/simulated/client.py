@@ -20,6 +20,7 @@ import yaml
 
 from gdesign.agents.prompt import OWN_FORM, SEVERAL_CALLS, words_of
 from gdesign.errors import ConfigError, DataError, PoolError, UnsupportedRequestError
+from gdesign.llm.base import refuse_format
 from gdesign.llm.simulated.transition import SLM_GSM, Opinion, Transition
 from gdesign.tasks.synthetic import DIFFICULTIES, FACTS, Question, read, read_answer
 from gdesign.types import AgentPool, Label, Message, Reply, Request, Role, Usage
@@ -157,6 +158,7 @@ class SimulatedClient:
             UnsupportedRequestError: The messages are not those of `gdesign.agents.prompt`, the question is
                 not a generated one, or the world lacks the LLM.
         """
+        refuse_format(request, who="simulated agents")
         world = self._world
         ability = world.abilities.get(request.llm)
         if ability is None:

@@ -46,8 +46,12 @@ async function reason(response) {
 
 export const info = async () => (await ask("v1/info")).json();
 export const design = async (body, signal) => (await ask("v1/designs", { body, signal })).json();
-export async function history(offset, limit) {
-  const response = await ask(`v1/history?offset=${offset}&limit=${limit}`);
+export const curve = async (question, signal) => (await ask("v1/curves", { body: { question }, signal })).json();
+export const exported = async (design, format) => (await (await ask("v1/exports", { body: { design, format } })).json()).text;
+export const hasKey = () => sessionStorage.getItem(KEY) !== null;
+export async function history(offset, limit, filter) {
+  const query = new URLSearchParams({ offset, limit, ...filter });
+  const response = await ask(`v1/history?${query}`);
   return { runs: await response.json(), total: Number(response.headers.get("x-total-count")) };
 }
 export const past = async (id) => (await ask(`v1/history/${encodeURIComponent(id)}`)).json();

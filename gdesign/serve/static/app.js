@@ -1,6 +1,7 @@
 // The page: a question and a budget become a team; a second team beside it; past runs.
 
 import * as api from "./api.js";
+import { drawCurve } from "./curve.js";
 import { el } from "./dom.js";
 import { Panel } from "./panel.js";
 import * as words from "./words.js";
@@ -18,6 +19,7 @@ let asked = null; // the question that the teams on the page are for
 let designing = null; // aborts the request under way
 let pause = 0;
 let shown = 0; // past runs in the list
+let curve = []; // what is expected along the prices of cost, of the question asked
 
 // -------------------------------------------------------------------- small things
 
@@ -26,7 +28,11 @@ function say(text) {
 }
 
 function fail(error, box = $("problem")) {
-  if (error.status === 401) $("key-form").hidden = false;
+  if (error.status === 401) {
+    $("key-form").hidden = false;
+    $("key").focus();
+    if (!api.hasKey()) return; // nobody has done anything wrong yet
+  }
   box.textContent = error.message;
   box.hidden = false;
 }
@@ -67,17 +73,38 @@ const limited = () => $("by-limit").checked;
 
 function readout() {
   const points = 100 * lambda();
-  const meaning = points === 0 ? "cost does not matter" : `1 USD more per 1,000 questions must gain ${words.number(points)} points of score`;
+  const one = words.cost(0.001);
+  const meaning = points === 0 ? "cost does not matter" : `${one} more ${words.unit()} must gain ${words.number(points)} points of score`;
   $("lambda").textContent = `λ ${words.number(lambda())}`;
   $("meaning").textContent = meaning;
   $("slider").setAttribute("aria-valuetext", `lambda ${words.number(lambda())}: ${meaning}`);
   $("slide-box").hidden = limited();
   $("limit-box").hidden = !limited();
+  $("limit-unit").textContent = words.unit();
+  showCurve();
 }
 
 function budget(kind) {
   if (!limited()) return { lambda: lambda() };
-  return kind !== "learned" || $("limit").value === "" ? {} : { max_usd: Number($("limit").value) };
+  return kind !== "learned" || $("limit").value === "" ? {} : { max_usd: (Number($("limit").value) * 1000) / Number($("unit").value) };
+}
+
+/** What is expected to be gained for more money, and where one stands. */
+function showCurve() {
+  const apart = (p) => Math.abs(Math.log(p.lambda / lambda()));
+  const near = curve.length && curve.reduce((a, b) => (apart(b) < apart(a) ? b : a));
+  drawCurve($("curve"), curve, limited() ? left.expectedFigures : near);
+}
+
+async function lookAlong(question, signal) {
+  try {
+    curve = await api.curve(question, signal);
+  } catch (error) {
+    if (!signal.aborted && !(error instanceof api.ApiError)) throw error;
+    if (signal.aborted) return;
+    curve = [];
+  }
+  showCurve();
 }
 
 // -------------------------------------------------------------------- designing
@@ -93,12 +120,14 @@ async function design() {
   $("design").setAttribute("aria-busy", "true");
   try {
     const found = await Promise.all(teams.map(([, k]) => api.design({ question, kind: k, ...budget(k) }, signal)));
+    if (curve.of !== question) lookAlong(question, signal).then(() => { curve.of = question; });
     $("result").hidden = false;
     right.root.hidden = kind === "none";
     $("panels").classList.toggle("two", kind !== "none");
     teams.forEach(([panel, k], i) => showTeam(panel, k, found[i], question));
     stale();
     compare();
+    showCurve();
     say(words.teamWords(left.design));
   } catch (error) {
     if (signal.aborted) return;
@@ -109,13 +138,13 @@ async function design() {
 }
 
 function showTeam(panel, kind, found, question) {
-  const facts = [];
-  if (found.expected) {
-    facts.push(["Expected score", words.score(found.expected.score)]);
-    facts.push(["Per 1,000 questions", words.usd(found.expected.usd)]);
-  }
-  if (kind === "learned" && found.lambda !== null && found.lambda !== undefined) facts.push(["λ", words.number(found.lambda)]);
-  if (kind === "learned") facts.push(["Designed in", words.seconds(found.seconds)]);
+  const facts = () => [
+    ...(found.expected
+      ? [["Expected score", words.score(found.expected.score)], [`Expected ${words.unit()}`, words.cost(found.expected.usd / 1000)]]
+      : []),
+    ...(kind === "learned" && found.lambda !== null && found.lambda !== undefined ? [["λ", words.number(found.lambda)]] : []),
+    ...(kind === "learned" ? [["Designed in", words.seconds(found.seconds)]] : []),
+  ];
   const { tree } = found; // only what goes on deciding while it runs has one
   panel.show({ title: KINDS[kind], json: found.design, question, expected: found.expected, facts, tree, budget: tree ? budget(kind) : null });
 }
@@ -131,14 +160,14 @@ function compare() {
     if (values.every((v) => v === null)) return;
     const clear = values.every((v) => typeof v === "number") && values[0] !== values[1] && lower !== null;
     const best = clear ? (lower === values[0] < values[1] ? 0 : 1) : -1;
-    figures.push({ name, cells: values.map((v, i) => el("td", { class: i === best ? "best" : "" }, v === null ? "–" : format(v))) });
+    figures.push({ name, cells: values.map((v, i) => el("td", { class: `${i === best ? "best " : ""}${name === "Answer" ? "" : "number"}` }, v === null ? "–" : format(v))) });
   };
   const done = (name) => (p) => (p.running ? null : p.done?.[name]);
   row("Agents", (p) => p.design.agents.length, String, null);
   row("Expected score", (p) => p.expectedFigures?.score, words.score);
-  row("Expected per 1,000", (p) => p.expectedFigures?.usd, words.usd, true);
+  row(`Expected ${words.unit()}`, (p) => (p.expectedFigures ? p.expectedFigures.usd / 1000 : null), words.cost, true);
   row("Answer", (p) => (p.done && !p.running ? (p.done.answer ?? "not readable") : null), String, null);
-  row("Cost", done("usd"), words.usd, true);
+  row(`Cost ${words.unit()}`, done("usd"), words.cost, true);
   row("Tokens", (p) => (p.done && !p.running ? p.done.prompt_tokens + p.done.completion_tokens : null), (n) => n.toLocaleString("en"), true);
   row("Calls", done("calls"), String, true);
   row("Calls in a row", done("critical_path"), String, true);
@@ -161,15 +190,30 @@ function compare() {
 async function more() {
   $("past-problem").hidden = true;
   try {
-    const { runs, total } = await api.history(shown, PAGE);
+    const filter = { q: $("past-text").value.trim(), score: $("past-score").value };
+    const given = Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== ""));
+    const { runs, total } = await api.history(shown, PAGE, given);
     shown += runs.length;
     $("past-list").append(...runs.map(pastRow));
     $("more").hidden = shown >= total;
-    $("num-past").textContent = total === 0 ? "This run folder holds no runs yet." : `${shown} of ${words.plural(total, "run")}, newest first`;
+    const none = Object.keys(given).length ? "No run is like that." : "This run folder holds no runs yet.";
+    $("num-past").textContent = total === 0 ? none : `${shown} of ${words.plural(total, "run")}, newest first`;
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
     fail(error, $("past-problem"));
   }
+}
+
+let sought = 0;
+
+/** List past runs from the newest on, a moment after the last letter of a search. */
+function seek() {
+  clearTimeout(sought);
+  sought = setTimeout(() => {
+    shown = 0;
+    $("past-list").replaceChildren();
+    more();
+  }, AFTER_A_SLIDE);
 }
 
 function pastRow(run) {
@@ -186,7 +230,7 @@ function pastRow(run) {
       el("span", {}, run.answer === null ? "no answer" : `answered ${run.answer}`),
       el("span", { class: `verdict ${verdict}` }, verdict),
       el("span", {}, words.plural(run.num_agents, "agent")),
-      el("span", {}, words.usd(run.usd)),
+      el("span", {}, `${words.cost(run.usd)} ${words.unit()}`),
     ),
   );
 }
@@ -199,8 +243,7 @@ async function openPast(id, button) {
     button.setAttribute("aria-current", "true");
     $("past-panel").hidden = false;
     $("past-question").textContent = past.question ?? past.task;
-    const facts = [["Task", past.task]];
-    if (past.phase) facts.push(["Phase", past.phase]);
+    const facts = () => [["Task", past.task], ...(past.phase ? [["Phase", past.phase]] : [])];
     replayed.load(past, { title: "Past run", facts });
     replayed.title.focus();
     $("past-panel").scrollIntoView({ block: "start" });
@@ -219,6 +262,26 @@ function route() {
   $("to-design").setAttribute("aria-current", past ? "false" : "page");
   $("to-past").setAttribute("aria-current", past ? "page" : "false");
   if (past && shown === 0 && info) more();
+  if (!past && info) openLinked();
+}
+
+/** Show the team that a link holds; return whether there is one. */
+function openLinked() {
+  const found = words.linked(location.hash);
+  if (found === null) {
+    if (location.hash.startsWith("#team=")) fail(new api.ApiError("This link holds no team; ask for another one.", 400));
+    return false;
+  }
+  designing?.abort();
+  asked = found.question;
+  $("question").value = found.question;
+  $("result").hidden = false;
+  right.root.hidden = true;
+  $("panels").classList.remove("two");
+  left.show({ title: "Linked team", json: found.design, question: found.question });
+  stale();
+  compare();
+  return true;
 }
 
 /** Say what the teams are for where the question in the box is another by now. */
@@ -251,7 +314,7 @@ async function start() {
   $("about").replaceChildren(
     el("span", {}, `${info.designer} designer`),
     el("span", {}, `${words.plural(info.pool.roles.length, "role")}, ${words.plural(info.pool.llms.length, "LLM")}`),
-    info.simulated ? el("span", { class: "tag" }, "simulated LLMs") : null,
+    ...(info.simulated ? [el("span", { class: "tag" }, "simulated LLMs")] : []),
   );
   $("version").textContent = info.version;
   $("examples").replaceChildren(
@@ -270,6 +333,7 @@ async function start() {
   $("ask").disabled = false;
   readout();
   route();
+  if (location.hash.startsWith("#team=")) return; // which says what it holds, or that it holds none
   if ($("question").value.trim() === "" && info.examples.length) $("question").value = info.examples[0];
   submit(); // designs cost nothing, so the page opens with one
 }
@@ -281,6 +345,18 @@ $("question").addEventListener("keydown", (event) => {
 });
 $("slider").addEventListener("input", () => { readout(); again(); });
 $("limit").addEventListener("input", again);
+$("unit").addEventListener("change", () => {
+  const before = Number($("limit").value) / words.perUnit();
+  words.setUnit(Number($("unit").value));
+  if ($("limit").value !== "") $("limit").value = String(Number((before * words.perUnit()).toPrecision(6)));
+  readout();
+  for (const one of [left, right, replayed]) one.recount();
+  if (shown) seek();
+  compare();
+});
+$("past-text").addEventListener("input", seek);
+$("past-score").addEventListener("change", seek);
+$("past-form").addEventListener("submit", (event) => event.preventDefault());
 for (const id of ["by-lambda", "by-limit"]) $(id).addEventListener("change", () => { readout(); again(); });
 $("against").addEventListener("change", () => { if (asked) design(); });
 $("run-both").addEventListener("click", () => { left.run(); right.run(); });

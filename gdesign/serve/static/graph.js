@@ -2,7 +2,7 @@
 
 import cytoscape from "./vendor/cytoscape.js";
 import dagre from "./vendor/cytoscape-dagre.js";
-import { decisionWords, deciders, number } from "./words.js";
+import { decisionWords, deciders, number, onlyWaits, range, stacks } from "./words.js";
 
 dagre(cytoscape);
 cytoscape.warnings(false); // of edges that cannot be drawn before their nodes are laid out
@@ -24,17 +24,17 @@ function textWidth(text, font) {
   return Math.ceil(pen.measureText(text).width);
 }
 
-function labels(agent, i) {
+function labels(agent, same) {
   const lines = [agent.operator === "answer" ? agent.llm : `${agent.llm} · ${agent.operator}`];
   if (agent.gate && onlyWaits(agent.gate)) lines.push("later");
   else if (agent.gate) lines.push(agent.gate.watch.length === 1 ? "only if unreadable" : `only if < ${agent.gate.quorum} agree`);
-  return { name: `${i + 1}  ${agent.role}`, lines };
+  return { name: `${range(same)}  ${agent.role}`, lines };
 }
 
 /** One width for all agents, so that long names fit and short ones leave room. */
 function agentWidth(design) {
-  const widths = design.agents.map((agent, i) => {
-    const { name, lines } = labels(agent, i);
+  const widths = stacks(design).map((same) => {
+    const { name, lines } = labels(design.agents[same[0]], same);
     return Math.max(textWidth(name, "600 14px"), ...lines.map((line) => textWidth(line, "12px")));
   });
   return Math.min(230, Math.max(110, ...widths));
@@ -48,29 +48,37 @@ function elements(design, llmColor) {
     out.push({ group: "edges", data: { id: `${classes} ${source} ${target}`, source, target, label }, classes });
   const rounds = (e) => (e.rounds.length ? `round ${e.rounds.join(", ")}` : "");
 
+  const all = stacks(design);
+  const first = new Map(all.flatMap((same) => same.map((i) => [i, same[0]])));
+  const shown = (edges) => edges.filter((e) => first.get(e.src) === e.src && first.get(e.dst) === e.dst);
+  const spatial = shown(design.spatial);
+  const temporal = shown(design.temporal);
   end("question", "Question");
-  design.agents.forEach((agent, i) => {
-    const { name, lines } = labels(agent, i);
-    node(`a${i}`, agent.gate ? "agent gated" : "agent", { label: name, llm: llmColor(agent.llm) });
+  all.forEach((same) => {
+    const [i] = same;
+    const agent = design.agents[i];
+    const { name, lines } = labels(agent, same);
+    const kind = `agent${agent.gate ? " gated" : ""}${same.length > 1 ? " stack" : ""}`;
+    node(`a${i}`, kind, { label: name, llm: llmColor(agent.llm) });
     node(`s${i}`, "under", { label: lines.join("\n") });
   });
   end("answer", design.agents.length === 1 ? "Answer" : decisionWords(design));
 
   // First, because agents stand in the order in which the layout meets them.
-  design.agents.forEach((agent, i) => {
-    if (!agent.gate && !design.spatial.some((e) => e.dst === i)) edge("question", `a${i}`, "flow");
-  });
-  for (const e of design.spatial) edge(`a${e.src}`, `a${e.dst}`, "spatial", rounds(e));
-  const back = (e) => design.temporal.find((o) => o.src === e.dst && o.dst === e.src && rounds(o) === rounds(e));
-  for (const e of design.temporal) {
+  for (const [i] of all) {
+    if (!design.agents[i].gate && !design.spatial.some((e) => e.dst === i)) edge("question", `a${i}`, "flow");
+  }
+  for (const e of spatial) edge(`a${e.src}`, `a${e.dst}`, "spatial", rounds(e));
+  const back = (e) => temporal.find((o) => o.src === e.dst && o.dst === e.src && rounds(o) === rounds(e));
+  for (const e of temporal) {
     // Two that hear each other share a line with two heads.
     if (back(e) === undefined) edge(`a${e.src}`, `a${e.dst}`, "temporal", rounds(e));
     else if (e.src < e.dst) edge(`a${e.src}`, `a${e.dst}`, "temporal both", rounds(e));
   }
-  design.agents.forEach((agent, i) => {
-    for (const w of agent.gate?.watch ?? []) edge(`a${w}`, `a${i}`, "watch");
-  });
-  for (const i of deciders(design)) {
+  for (const [i] of all) {
+    for (const w of new Set((design.agents[i].gate?.watch ?? []).map((j) => first.get(j)))) edge(`a${w}`, `a${i}`, "watch");
+  }
+  for (const i of new Set(deciders(design).map((j) => first.get(j)))) {
     const { kind, weights } = design.decision;
     edge(`a${i}`, "answer", "flow", kind === "weighted_vote" ? `× ${number(weights[i])}` : "");
   }
@@ -101,6 +109,7 @@ function style(width, room) {
         "outline-color": "data(llm)", "outline-opacity": 0, "outline-width": 6, "outline-offset": 1, ...moves,
       },
     },
+    { selector: ".stack", style: { ghost: "yes", "ghost-offset-x": 5, "ghost-offset-y": 5, "ghost-opacity": 0.55 } },
     { selector: ".gated", style: { height: 70, "text-margin-y": -18, "border-style": "dashed" } },
     {
       selector: ".under",

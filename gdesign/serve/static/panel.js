@@ -1,7 +1,8 @@
 // One team: its picture, its words, its run. Live runs and replays come through the same door: turns, then an end.
 
 import * as api from "./api.js";
-import { el, fact } from "./dom.js";
+import { Copies } from "./copies.js";
+import { el, fact, figures as inARow } from "./dom.js";
 import { Graph } from "./graph.js";
 import * as words from "./words.js";
 
@@ -41,6 +42,7 @@ export class Panel {
     this.answer = el("div", { class: "answer", hidden: true });
     this.error = el("p", { class: "error", role: "alert", hidden: true });
     this.replay = this.#replayControls();
+    this.copies = new Copies({ team: () => ({ question: this.question, design: this.json }), say, fail: (message) => this.fail(message) });
     this.runBox = el("div", { class: "run" }, this.runButton, this.stopButton);
     this.talk = el(
       "div",
@@ -60,7 +62,7 @@ export class Panel {
         "div",
         { class: "columns" },
         el("div", { class: "plan" }, el("header", {}, this.title, this.facts), this.expected, this.picture, this.legend),
-        el("div", { class: "side" }, el("h3", {}, "The team in words"), this.team, this.tree, this.runBox, this.error, this.talk),
+        el("div", { class: "side" }, el("h3", {}, "The team in words"), this.team, this.tree, this.copies.root, this.runBox, this.error, this.talk),
       ),
     );
     this.graph = new Graph(this.picture);
@@ -81,14 +83,15 @@ export class Panel {
   // ------------------------------------------------------------------ the team
 
   /** Show a designed team; a run of the team before ends. */
-  show({ title, json, question, expected = null, facts = [], tree = null, budget = null }) {
+  show({ title, json, question, expected = null, facts = () => [], tree = null, budget = null }) {
     this.stop();
     this.pause();
     const order = budget ? { question, ...budget } : { question, design: json };
     Object.assign(this, { order, question, expectedFigures: expected, turns: [], at: 0, done: null, running: false });
     this.title.textContent = title;
-    this.expected.replaceChildren(...facts.map(([name, value]) => fact(name, value)));
-    this.expected.hidden = facts.length === 0;
+    this.planned = facts;
+    this.copies.reset();
+    this.#showFacts();
     this.#draw(json, tree ? "its first wave" : null);
     this.#showTree(tree);
     this.fail(null);
@@ -101,10 +104,25 @@ export class Panel {
     this.changed();
   }
 
+  #showFacts() {
+    const facts = this.planned();
+    this.expected.replaceChildren(...facts.map(([name, value]) => fact(name, value)));
+    this.expected.hidden = facts.length === 0;
+  }
+
+  /** Say all costs in the unit that was chosen by now. */
+  recount() {
+    if (!this.design) return;
+    this.#showFacts();
+    this.messages.replaceChildren(...this.turns.slice(0, this.at).map((turn) => this.#message(turn)));
+    this.#paint();
+  }
+
   /** Show who takes part and who hears whom; a team that goes on deciding grows by this. */
   #draw(json, stage = null) {
     const design = words.readDesign(json);
     this.design = design;
+    this.json = json;
     const facts = [words.plural(design.agents.length, "agent"), words.plural(design.rounds, "round"), stage ?? words.decisionWords(design)];
     this.facts.replaceChildren(...facts.map((t) => el("span", {}, t)));
     this.picture.setAttribute("aria-label", `${words.teamWords(design)} The list below says the same in words.`);
@@ -153,18 +171,21 @@ export class Panel {
   }
 
   #showTeam() {
-    this.rows = this.design.agents.map((agent, i) => {
+    this.rows = words.stacks(this.design).map((same) => {
+      const [i] = same;
+      const agent = this.design.agents[i];
       const state = el("span", { class: "state" });
       const how = agent.operator === "answer" ? agent.llm : `${agent.llm} · ${agent.operator}`;
+      const times = same.length > 1 ? ` × ${same.length}` : "";
       const row = el(
         "li",
         {},
-        el("span", { class: `badge ${this.llmColor(agent.llm)}`, "aria-hidden": "true" }, String(i + 1)),
-        el("span", { class: "who" }, el("strong", {}, agent.role), " ", el("span", { class: "muted" }, how)),
+        el("span", { class: `badge ${this.llmColor(agent.llm)}`, "aria-hidden": "true" }, words.range(same)),
+        el("span", { class: "who" }, el("strong", {}, `${agent.role}${times}`), " ", el("span", { class: "muted" }, how)),
         el("span", { class: "ties" }, words.agentWords(this.design, i)),
         state,
       );
-      return { row, state };
+      return { row, state, same };
     });
     this.team.replaceChildren(...this.rows.map(({ row }) => row));
   }
@@ -326,7 +347,7 @@ export class Panel {
         ? [
             fact("Tokens in", figures.in.toLocaleString("en")),
             fact("Tokens out", figures.out.toLocaleString("en")),
-            fact("Cost", words.usd(figures.usd)),
+            fact(`Cost ${words.unit()}`, words.cost(figures.usd)),
           ]
         : []),
     );
@@ -339,7 +360,7 @@ export class Panel {
 
   #marks(heard, under_way, whole) {
     const ended = new Map(heard.map((t) => [`${t.agent} ${t.round}`, t]));
-    this.design.agents.forEach((_, i) => {
+    const states = this.design.agents.map((_, i) => {
       let round = 1;
       while (ended.has(`${i} ${round}`)) round += 1;
       const last = ended.get(`${i} ${round - 1}`);
@@ -347,16 +368,27 @@ export class Panel {
       const ready = words.waitsFor(this.design, i, round).every(([a, r]) => ended.has(`${a} ${r}`));
       if (under_way && round <= this.design.rounds && ready && (this.running || this.#timer)) state = "speaking";
       if (heard.length === 0 && !under_way) state = null;
-      this.graph.mark(i, state);
-      const { row, state: text } = this.rows[i];
+      return { state, round };
+    });
+    for (const { row, state: text, same } of this.rows) {
+      // a stack shows what is furthest: who thinks, then who failed, then the rest
+      const i = ["speaking", "failed", "spoken", "silent", "waiting"].map((s) => same.find((a) => states[a].state === s)).find((a) => a !== undefined) ?? same[0];
+      const { state, round } = states[i];
+      this.graph.mark(same[0], state);
       row.dataset.state = state ?? "";
       const rounds = this.design.rounds > 1 && state === "speaking" ? ` in round ${round}` : "";
-      text.textContent = state === "speaking" ? `thinks${rounds}` : (state ?? "");
-    });
-    for (const i of whole && this.done ? this.#decidedBy() : []) {
-      this.graph.decided(i);
-      this.rows[i].state.textContent = this.votes ? "agrees" : "decided";
-      this.rows[i].row.dataset.state = "decided";
+      const num = same.filter((a) => states[a].state === state).length;
+      const some = state && num < same.length ? `${num} of ${same.length} ` : "";
+      text.textContent = some + (state === "speaking" ? `thinks${rounds}` : (state ?? ""));
+    }
+    const decided = whole && this.done ? this.#decidedBy() : [];
+    for (const { row, state, same } of this.rows) {
+      const num = same.filter((i) => decided.includes(i)).length;
+      if (num === 0) continue;
+      this.graph.decided(same[0]);
+      const some = num < same.length ? `${num} of ${same.length} ` : "";
+      state.textContent = some + (this.votes ? "agrees" : "decided");
+      row.dataset.state = "decided";
     }
   }
 
@@ -369,7 +401,7 @@ export class Panel {
     this.shares.setAttribute("aria-label", `Cost by LLM: ${[...spent].map(([llm, x]) => `${llm} ${Math.round((100 * x) / all)} %`).join(", ")}`);
     this.shares.replaceChildren(
       ...[...spent].map(([llm, x]) => {
-        const part = el("span", { class: this.llmColor(llm), title: `${llm}: ${words.usd(x)}` });
+        const part = el("span", { class: this.llmColor(llm), title: `${llm}: ${words.cost(x)} ${words.unit()}` });
         part.style.flexGrow = String(x / all);
         return part;
       }),
@@ -396,7 +428,7 @@ export class Panel {
     if (turn.prompt_tokens || turn.completion_tokens) {
       figures.push(`${turn.prompt_tokens.toLocaleString("en")} → ${turn.completion_tokens.toLocaleString("en")} tokens`);
     }
-    if (turn.usd) figures.push(words.usd(turn.usd));
+    if (turn.usd) figures.push(words.cost(turn.usd));
     if (turn.end - turn.start > 0.0005) figures.push(words.seconds(turn.end - turn.start));
     const item = el(
       "li",
@@ -408,7 +440,7 @@ export class Panel {
         el("strong", {}, agent.role),
         el("span", { class: "muted" }, agent.llm),
         this.design.rounds > 1 ? el("span", { class: "tag" }, `round ${turn.round}`) : null,
-        el("span", { class: "cost" }, figures.join(" · ")),
+        el("span", { class: "cost" }, ...inARow(figures)),
       ),
     );
     if (turn.error) {
@@ -443,7 +475,7 @@ export class Panel {
     if (this.votes && by.length) whose = ` by ${words.decisionWords(this.design)}, with ${by.length} of ${words.plural(this.design.agents.length, "agent")}`;
     else if (by.length) whose = ` of agent ${by[0] + 1}, ${this.design.agents[by[0]].role}`;
     const figures = [];
-    if (done.usd !== undefined) figures.push(words.usd(done.usd));
+    if (done.usd !== undefined) figures.push(`${words.cost(done.usd)} ${words.unit()}`);
     if (done.prompt_tokens !== undefined) figures.push(`${(done.prompt_tokens + done.completion_tokens).toLocaleString("en")} tokens`);
     if (done.calls !== undefined) figures.push(words.plural(done.calls, "call"));
     if (done.critical_path !== undefined) figures.push(`${done.critical_path} in a row`);
@@ -453,7 +485,7 @@ export class Panel {
     this.answer.replaceChildren(
       el("p", { class: "label" }, "Answer", el("span", { class: "muted" }, whose)),
       el("p", { class: "value" }, done.answer ?? "no readable answer", verdict ? el("span", { class: `verdict ${verdict}` }, verdict) : null),
-      el("p", { class: "muted" }, figures.join(" · ")),
+      el("p", { class: "muted" }, ...inARow(figures)),
     );
   }
 

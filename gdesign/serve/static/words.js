@@ -9,6 +9,19 @@ export function usd(x) {
   return `$${x.toFixed(digits)}`;
 }
 
+let per = 1000;
+
+/** Choose the one unit of all costs: 1 for USD per question, 1000 for USD per 1,000 questions. */
+export function setUnit(questions) {
+  per = questions;
+}
+
+export const perUnit = () => per;
+export const unit = () => (per === 1 ? "per question" : "per 1,000 questions");
+
+/** USD for one question, in the unit that was chosen. */
+export const cost = (x) => usd(x * per);
+
 export const seconds = (x) => (x < 1 ? `${Math.round(x * 1000)} ms` : `${x.toFixed(1)} s`);
 export const number = (x) => Number(x.toPrecision(2)).toString();
 export const score = (x) => x.toFixed(2);
@@ -34,6 +47,27 @@ export const holds = (edge, round) => edge.rounds.length === 0 || edge.rounds.in
 
 /** Whether a gate never silences: the agent waits for those that it watches, and then speaks. */
 export const onlyWaits = (gate) => gate.quorum > gate.watch.length;
+
+/** Agents that nothing tells apart: a list for each kind, in the order of their first. */
+export function stacks(design) {
+  const at = (edges, end, other, i) => edges.filter((e) => e[end] === i).map((e) => `${e[other]}@${e.rounds}`).sort().join();
+  const watched = (i) => design.agents.flatMap((a, j) => (a.gate?.watch.includes(i) ? [j] : [])).join();
+  const found = new Map();
+  design.agents.forEach((a, i) => {
+    const gate = a.gate ? `${a.gate.watch}/${a.gate.quorum}` : "";
+    const ties = ["spatial", "temporal"].flatMap((kind) => [at(design[kind], "dst", "src", i), at(design[kind], "src", "dst", i)]);
+    const judge = design.decision.judge === i;
+    const key = JSON.stringify([a.role, a.llm, a.operator, gate, ties, watched(i), design.decision.weights[i] ?? null, judge]);
+    found.set(key, [...(found.get(key) ?? []), i]);
+  });
+  return [...found.values()];
+}
+
+/** 1–3, or 1, 3 and 4. */
+export function range(agents) {
+  const row = agents.every((a, k) => a === agents[0] + k);
+  return row && agents.length > 2 ? `${agents[0] + 1}–${agents.at(-1) + 1}` : list(agents.map((i) => i + 1));
+}
 
 /** The agents whose last words can become the answer. */
 export function deciders({ agents, decision }) {
@@ -92,6 +126,30 @@ export function agentWords(design, i) {
   }
   if (design.decision.kind === "weighted_vote") out.push(`its vote weighs ${number(design.decision.weights[i])}`);
   return out.length ? out.join("; ") : "hears nobody";
+}
+
+/** A link that opens a question and its team: all of it stands in the part that no server gets. */
+export function linkTo(what) {
+  const bytes = new TextEncoder().encode(JSON.stringify(what));
+  const text = btoa(Array.from(bytes, (b) => String.fromCharCode(b)).join(""));
+  return `${location.origin}${location.pathname}#team=${text.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")}`;
+}
+
+/** What a link holds; null where it holds none. */
+export function linked(hash) {
+  const [, text] = /^#team=([\w-]+)$/.exec(hash) ?? [];
+  if (text === undefined) return null;
+  try {
+    const bytes = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
+    const { question, design } = JSON.parse(new TextDecoder().decode(bytes));
+    if (typeof question !== "string") return null;
+    const { agents, spatial, temporal } = readDesign(design);
+    const there = (i) => Number.isInteger(i) && i >= 0 && i < agents.length;
+    const whole = agents.length > 0 && agents.length <= 256 && agents.every((a) => typeof a.role === "string" && typeof a.llm === "string");
+    return whole && [...spatial, ...temporal].every((e) => there(e.src) && there(e.dst)) ? { question, design } : null;
+  } catch {
+    return null;
+  }
 }
 
 export const percent = (x) => `${Math.round(100 * x)} %`;
