@@ -18,6 +18,7 @@ from gdesign.design.base import Expected
 from gdesign.design.joint.catalogue import Catalogue
 from gdesign.design.joint.critic import Network
 from gdesign.design.joint.evidence import Attended, Evidence
+from gdesign.design.joint.ledger import Ledger
 from gdesign.design.joint.listed import USUAL, Look
 from gdesign.encode.graph import GNN, GraphEncoder
 from gdesign.encode.problem import Space
@@ -51,6 +52,8 @@ class Joint(Evidence):
         reuse: bool = True,
         temperature: float = 0.02,
         explored: float = 0.1,
+        shrinkage: float = 100.0,
+        doubt: float = 0.2,
         num_probes: int | None = 200,
         max_probes: int | None = 4000,
         hidden: float = 0.0,
@@ -78,6 +81,7 @@ class Joint(Evidence):
             raise ConfigError(f"hidden is a share of the agents, expected 0 <= hidden <= 1; got {hidden}")
         self.hidden = hidden
         self.network = Network(gnn=gnn, space=space)
+        self._ledger = Ledger(shrinkage=shrinkage, doubt=doubt)
 
     def look(self, problem: Batch, catalogue: Catalogue) -> Look:
         """Return what evidence and critic say; before anybody was asked, what the critic alone does."""
@@ -89,7 +93,7 @@ class Joint(Evidence):
         alone = torch.stack([*profiles.alone(attention), profiles.told(question)], dim=-1)
         hidden = self._hidden(question, profiles.added)
         agents = self.network.read(problem, catalogue, alone=alone, hidden=hidden)
-        return Both(Attended(self, attention), self.network, agents)
+        return Both(Attended(self, attention), self.network, agents, adds=self.grows)
 
     def _hidden(self, question: Float[Tensor, "T D"], added: Bool[Tensor, " A"]) -> Bool[Tensor, "T A"]:
         """Return who is kept back; in training the last digits of the question's features decide."""
@@ -101,9 +105,14 @@ class Joint(Evidence):
 
 
 class Both(Look):
-    """S = E + R and C = F exp(r)."""
+    """S = E + R, or R alone, and C = F exp(r).
 
-    def __init__(self, evidence: Attended, network: Network, agents: Float[Tensor, "T A H"]) -> None:
+    Args:
+        adds: Whether E is added; the network reads what is expected of each agent alone in any case.
+    """
+
+    def __init__(self, evidence: Attended, network: Network, agents: Float[Tensor, "T A H"], *, adds: bool) -> None:
+        self.adds = adds
         self.evidence = evidence
         self.network = network
         self.agents = agents
@@ -112,10 +121,10 @@ class Both(Look):
         """Return S and C of each design on each problem."""
         E, F = self.evidence.every(catalogue)
         R, r = self.network.every(self.agents, catalogue.places.to(self.agents.device))
-        return Expected(E + R, F * r.exp())
+        return Expected(E + R if self.adds else R, F * r.exp())
 
     def some(self, catalogue: Catalogue, row: Int[Tensor, " L"]) -> Expected:
         """Return S and C of each design on one problem."""
         E, F = self.evidence.some(catalogue, row)
         R, r = self.network.some(self.agents, catalogue.places.to(self.agents.device), row)
-        return Expected(E + R, F * r.exp())
+        return Expected(E + R if self.adds else R, F * r.exp())
