@@ -307,7 +307,7 @@ def test_all_agents_are_asked_a_few_questions_and_the_better_ones_more():
     assert seen.min() >= 1
     assert set(seen.topk(2).indices.tolist()) == {2, 3}
     assert seen.sum() < 300
-    designs = joint.eval()(encoder(worlds.tasks(44)[40:], usd_weight=0.0001), greedy=True).designs
+    designs = joint.eval()(encoder(worlds.tasks(44)[40:], usd_weight=0.05), greedy=True).designs
     assert {design.agents[0].llm for design in designs} <= {"llm-2", "llm-3"}
 
 
