@@ -90,6 +90,23 @@ def replied(jobs, tasks: list[Task], right: Callable[[int, str], bool]) -> list[
     return results
 
 
+@pytest.mark.parametrize(("failing", "seen"), [(range(0, 8), [12, 20, 20]), (range(0, 20), [20, 20, 20])])
+def test_calls_that_failed_tell_nothing_of_an_agent_but_where_all_did(failing, seen):
+    encoder = worlds.encoder(3)
+    evidence, tasks = only(encoder, num_probes=None), worlds.tasks(20)
+    steps = evidence.search(tasks, problems=encoder, usd_weight=0.0, generator=torch.Generator().manual_seed(0))
+    jobs = next(steps)
+    results = [
+        (replace(run, answer=None), replace(outcome, score=0.0, failures=1))
+        if tasks.index(run.task) in failing and run.design.agents[0].llm == "llm-0"
+        else (run, outcome)
+        for run, outcome in replied(jobs, tasks, lambda i, llm: True)
+    ]
+    with pytest.raises(StopIteration):
+        steps.send(results)
+    assert evidence.get_extra_state()["record"]["seen"].sum(0).tolist() == seen
+
+
 def only(encoder: ProblemEncoder, **options: object) -> Evidence:
     return Evidence(space=encoder.space, shapes=["single", "cascade"], **options)
 
