@@ -80,7 +80,7 @@ def ask(
         jobs = [Job(teams.single([agent]), task[row], 0) for row, agent in cells]
         jobs += [Job(teams.single([agent]), task[row], 1) for row, agent in twice]
         results = yield jobs
-        heard = []
+        heard: list[Replied] = []
         for (row, agent), (run, outcome) in zip([*cells, *twice], results, strict=True):
             replied = Replied(row, agent, run.answer, outcome.score, 1000 * outcome.usd)
             (failed if outcome.failures else heard).append(replied)
