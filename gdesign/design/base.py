@@ -4,7 +4,7 @@ Shape letters: T problems in a batch, K designs drawn for each, B = T * K, N slo
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -75,6 +75,22 @@ class Draft:
         return list(self._make())
 
 
+class Reviewed(NamedTuple):
+    """Runs of training.
+
+    Attributes:
+        problem: A batch of T problems.
+        designs: Of R runs.
+        of: The problem of each run.
+        score: Of each run.
+    """
+
+    problem: Batch
+    designs: Sequence[Design]
+    of: Int[Tensor, " R"]
+    score: Float[Tensor, " R"]
+
+
 class Designer(nn.Module, ABC):
     """A conditional probability distribution over designs, given a task and the agents on offer.
 
@@ -134,6 +150,9 @@ class Designer(nn.Module, ABC):
             f"{type(self).__name__} does not predict what a design scores and costs; designer=joint, critic and "
             "evidence do"
         )
+
+    def review(self, runs: Iterable[Reviewed]) -> None:
+        """Look once more at all runs of training, before a validation; methods that keep count of them act here."""
 
     def step_taken(self, num_steps: int) -> None:
         """Hear that so many training steps were taken; methods with a schedule of their own act here.

@@ -3,7 +3,7 @@
 Shape letters: T tasks in a batch, K designs drawn for each, B = T * K.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
-from gdesign.design.base import Designer, refuse_below_one
+from gdesign.design.base import Designer, Reviewed, refuse_below_one
 from gdesign.design.choose import greedy
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.errors import ConfigError
@@ -23,6 +23,9 @@ from gdesign.learn.estimators import Estimator, Replayed, Rollouts
 from gdesign.learn.replay import ReplayBuffer
 from gdesign.learn.teachers import Teacher
 from gdesign.types import Job, Outcome, Run
+
+REVIEWED = 32
+"""Tasks whose runs are looked at together in a review."""
 
 
 class Means(nn.Module):
@@ -158,6 +161,11 @@ class DesignModule(L.LightningModule):
         """Tell the designer that a step was taken."""
         self.designer.step_taken(self.global_step)
 
+    def on_validation_epoch_start(self) -> None:
+        """Let the designer look once more at all runs that there have been."""
+        if self.replay is not None:
+            self.designer.review(self._reviewed(self.replay))
+
     def validation_step(self, batch: Sequence[Item], batch_idx: int) -> None:
         """Run the greedy designs of some tasks."""
         designs = greedy(self.designer, self.problems, [item.seen for item in batch], usd_weight=self.reward.usd_weight)
@@ -269,6 +277,21 @@ class DesignModule(L.LightningModule):
             task=task,
             weight=self._weights(items).to(score.device)[task],
         )
+
+    def _reviewed(self, replay: ReplayBuffer) -> Iterator[Reviewed]:
+        tasks = replay.by_task()
+        for start in range(0, len(tasks), REVIEWED):
+            some = tasks[start : start + REVIEWED]
+            problem = self.problems([self._seen[task].seen for task, _ in some], usd_weight=self.reward.usd_weight)
+            runs = [done for _, found in some for done in found]
+            yield Reviewed(
+                problem=problem,
+                designs=[done.design for done in runs],
+                of=torch.tensor(
+                    [place for place, (_, found) in enumerate(some) for _ in found], device=problem.x.device
+                ),
+                score=torch.tensor([done.score for done in runs], device=problem.x.device),
+            )
 
     def _prices(self, num: int) -> list[float]:
         if self.usd_weight_range is None:

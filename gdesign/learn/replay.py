@@ -59,7 +59,17 @@ class ReplayBuffer:
         # over a network luck decides which run ends first, and so the order in which they are kept
         keys = sorted(self._done) if self._by_luck else list(self._done)
         chosen = [keys[i] for i in torch.randint(len(keys), (self.num_tasks,), generator=generator).tolist()]
-        return [(k, sorted(self._done[k], key=Done.content) if self._by_luck else self._done[k]) for k in chosen]
+        return [(key, self._in_order(key)) for key in chosen]
+
+    def _in_order(self, key: Key) -> list[Done]:
+        return sorted(self._done[key], key=Done.content) if self._by_luck else self._done[key]
+
+    def by_task(self) -> list[tuple[tuple[str, str], list[Done]]]:
+        """Return all runs of each task, by benchmark and id, always in the same order."""
+        found: dict[tuple[str, str], list[Done]] = {}
+        for key in sorted(self._done):
+            found.setdefault(key[1:], []).extend(self._in_order(key))
+        return [(task, found[task]) for task in sorted(found)]
 
     def state_dict(self) -> dict[str, Any]:
         """Return all runs as tensors and plain values, each design once."""

@@ -21,6 +21,7 @@ from torch_geometric.data import Batch
 
 from gdesign.design.base import Expected
 from gdesign.design.joint.catalogue import Catalogue
+from gdesign.design.joint.ledger import Ledger
 from gdesign.design.joint.listed import USUAL, Listed, Look
 from gdesign.design.joint.places import NUM_PLACE_FEATURES, NUM_RELATIONS, Places
 from gdesign.encode.graph import GNN, GraphEncoder
@@ -51,9 +52,18 @@ class Critic(Listed):
         reuse: bool = True,
         temperature: float = 0.02,
         explored: float = 0.1,
+        shrinkage: float = 100.0,
+        doubt: float = 0.2,
     ) -> None:
-        super().__init__(space=space, shapes=shapes, reuse=reuse, temperature=temperature, explored=explored)
+        super().__init__(
+            space=space,
+            shapes=shapes,
+            reuse=reuse,
+            temperature=temperature,
+            explored=explored,
+        )
         self.network = Network(gnn=gnn, space=space)
+        self._ledger = Ledger(shrinkage=shrinkage, doubt=doubt)
 
     def look(self, problem: Batch, catalogue: Catalogue) -> Look:
         """Return the agents' encodings and what their calls usually cost."""

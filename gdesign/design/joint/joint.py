@@ -1,8 +1,8 @@
 """joint: what every design would score and cost on a question, and the design that is worth most at a price of cost.
 
-Both parts together: S_d(q) = E_d(q) + R_d(q) and C_d(q) = F_d(q) exp(r_d(q)). Evidence (E, F) composes what agents
+Both parts together: S_d(q) = w E_d(q) + R_d(q) and C_d(q) = F_d(q) exp(r_d(q)). Evidence (E, F) composes what agents
 replied alone; the critic (R, r) adds what messages, copies and the rest change, reads what evidence says of each agent,
-and is fitted to every run there has been. docs/methods/joint.md has the equations.
+and is fitted to every run there has been; w falls from 1 as runs come in. docs/methods/joint.md has the equations.
 
 Shape letters: T problems in a batch, P past questions, A agents, L designs, H hidden features.
 """
@@ -14,10 +14,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from gdesign.design.base import Expected
+from gdesign.design.base import Draft, Expected
+from gdesign.design.draws import RNG
 from gdesign.design.joint.catalogue import Catalogue
 from gdesign.design.joint.critic import Network
 from gdesign.design.joint.evidence import Attended, Evidence
+from gdesign.design.joint.ledger import Ledger
 from gdesign.design.joint.listed import USUAL, Look
 from gdesign.encode.graph import GNN, GraphEncoder
 from gdesign.encode.problem import Space
@@ -25,6 +27,8 @@ from gdesign.errors import ConfigError
 
 GOLDEN = 0.6180339887
 """Multiples of it spread evenly between whole numbers."""
+WORTH = 5
+"""Runs of each design that evidence counts as much as."""
 
 
 class Joint(Evidence):
@@ -42,6 +46,8 @@ class Joint(Evidence):
         ConfigError: As of `Listed`, or `hidden` outside [0, 1].
     """
 
+    num_drawn: Tensor
+
     def __init__(
         self,
         *,
@@ -51,6 +57,8 @@ class Joint(Evidence):
         reuse: bool = True,
         temperature: float = 0.02,
         explored: float = 0.1,
+        shrinkage: float = 100.0,
+        doubt: float = 0.2,
         num_probes: int | None = 200,
         max_probes: int | None = 4000,
         hidden: float = 0.0,
@@ -78,6 +86,25 @@ class Joint(Evidence):
             raise ConfigError(f"hidden is a share of the agents, expected 0 <= hidden <= 1; got {hidden}")
         self.hidden = hidden
         self.network = Network(gnn=gnn, space=space)
+        self._ledger = Ledger(shrinkage=shrinkage, doubt=doubt)
+        self.register_buffer("num_drawn", torch.zeros((), dtype=torch.long))
+
+    @property
+    def counts(self) -> float:
+        """What evidence counts beside the critic: w, as if each design had had `WORTH` runs.
+
+        Where few designs can be listed the critic soon knows them better than what agents replied alone does, and what
+        is added stands in its way; it reads evidence in any case.
+        """
+        prior = WORTH * self.vocabulary.num_designs
+        return prior / (prior + int(self.num_drawn))
+
+    def forward(self, problem: Batch, *, num_designs: int = 1, generator: RNG = None, greedy: bool = False) -> Draft:
+        """Draw designs for each problem; greedily, the one expected to be worth most."""
+        draft = super().forward(problem, num_designs=num_designs, generator=generator, greedy=greedy)
+        if self.training and not greedy:
+            self.num_drawn += problem.num_graphs * num_designs
+        return draft
 
     def look(self, problem: Batch, catalogue: Catalogue) -> Look:
         """Return what evidence and critic say; before anybody was asked, what the critic alone does."""
@@ -89,7 +116,7 @@ class Joint(Evidence):
         alone = torch.stack([*profiles.alone(attention), profiles.told(question)], dim=-1)
         hidden = self._hidden(question, profiles.added)
         agents = self.network.read(problem, catalogue, alone=alone, hidden=hidden)
-        return Both(Attended(self, attention), self.network, agents)
+        return Both(Attended(self, attention), self.network, agents, counts=self.counts)
 
     def _hidden(self, question: Float[Tensor, "T D"], added: Bool[Tensor, " A"]) -> Bool[Tensor, "T A"]:
         """Return who is kept back; in training the last digits of the question's features decide."""
@@ -101,9 +128,14 @@ class Joint(Evidence):
 
 
 class Both(Look):
-    """S = E + R and C = F exp(r)."""
+    """S = w E + R and C = F exp(r).
 
-    def __init__(self, evidence: Attended, network: Network, agents: Float[Tensor, "T A H"]) -> None:
+    Args:
+        counts: w.
+    """
+
+    def __init__(self, evidence: Attended, network: Network, agents: Float[Tensor, "T A H"], *, counts: float) -> None:
+        self.counts = counts
         self.evidence = evidence
         self.network = network
         self.agents = agents
@@ -112,10 +144,10 @@ class Both(Look):
         """Return S and C of each design on each problem."""
         E, F = self.evidence.every(catalogue)
         R, r = self.network.every(self.agents, catalogue.places.to(self.agents.device))
-        return Expected(E + R, F * r.exp())
+        return Expected(self.counts * E + R, F * r.exp())
 
     def some(self, catalogue: Catalogue, row: Int[Tensor, " L"]) -> Expected:
         """Return S and C of each design on one problem."""
         E, F = self.evidence.some(catalogue, row)
         R, r = self.network.some(self.agents, catalogue.places.to(self.agents.device), row)
-        return Expected(E + R, F * r.exp())
+        return Expected(self.counts * E + R, F * r.exp())

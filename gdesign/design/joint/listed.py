@@ -10,7 +10,7 @@ Shape letters: T problems in a batch, K designs drawn for each, B = T * K, L des
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -19,9 +19,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from gdesign.design.base import Designer, Draft, Expected
+from gdesign.design.base import Designer, Draft, Expected, Reviewed
 from gdesign.design.draws import NEVER, RNG
 from gdesign.design.joint.catalogue import Catalogue
+from gdesign.design.joint.ledger import Ledger
 from gdesign.design.joint.places import ungated
 from gdesign.design.joint.proposals import Language
 from gdesign.design.joint.record import design_from_state, design_state
@@ -69,7 +70,7 @@ class Distribution(NamedTuple):
 
     Attributes:
         expected: S and C.
-        worth: S - lambda C.
+        worth: S - lambda C; out of training with what runs have shown, and less what is doubted.
         log_p: Log-probability.
         present: Whether the slots of the problem can fill it.
     """
@@ -111,6 +112,7 @@ class Listed(Designer):
         self._proposed: dict[Design, float] = {}
         self._catalogue: tuple[Space, Catalogue] | None = None
         self._last: Batch | None = None
+        self._ledger = Ledger()
         self._near = lru_cache(maxsize=10_000)(Language.of(self.vocabulary.skeletons, reuse=reuse).near)
 
     @property
@@ -141,6 +143,9 @@ class Listed(Designer):
             expected = look.every(catalogue)
         present = catalogue.present(problem)
         worth = expected.score - problem.usd_weight[:, None] * expected.usd
+        if not self.training:
+            expected = self._shown(expected, catalogue)
+            worth = self._worth_for_good(expected, problem.usd_weight[:, None], catalogue)
         log_p = (worth / self.temperature).masked_fill(~present, NEVER).log_softmax(-1)
         if self.training and self.explored:
             even = catalogue.even.to(log_p) * present
@@ -198,14 +203,19 @@ class Listed(Designer):
                 f"{agent.role}/{agent.llm}/{agent.operator}"
             )
         row = torch.arange(len(designs), device=problem.x.device) if of is None else of
-        return self.look(problem, catalogue).some(catalogue.of_same(designs), row)
+        these = catalogue.of_same(designs)
+        expected = self.look(problem, catalogue).some(these, row)
+        return expected if self.training else self._shown(expected, these)
 
     def frontier(self, problem: Batch, usd_weights: Sequence[float]) -> Draft:
         """Return the designs expected to be worth most at each price; the question is looked at once."""
         catalogue = self.catalogue(problem.space[0])
-        (score,), (usd,) = self.look(problem, catalogue).every(catalogue)
+        expected = self._shown(self.look(problem, catalogue).every(catalogue), catalogue)
+        (score,), (usd,) = expected
         price = torch.tensor(usd_weights, dtype=score.dtype, device=score.device)
-        worth = (score - price[:, None] * usd).masked_fill(~catalogue.present(problem), -torch.inf)
+        worth = self._worth_for_good(expected, price[:, None], catalogue).masked_fill(
+            ~catalogue.present(problem), -torch.inf
+        )
         chosen = worth.argmax(-1)
         log_prob = (worth / self.temperature).log_softmax(-1).gather(1, chosen[:, None])[:, 0]
         return Draft(
@@ -213,6 +223,28 @@ class Listed(Designer):
             log_prob=log_prob,
             expected=Expected(score[chosen], usd[chosen]),
         )
+
+    # ------------------------------------------------------------------------ what runs have shown
+
+    @torch.no_grad()
+    def review(self, runs: Iterable[Reviewed]) -> None:
+        """Count the runs of each design, and what they scored beyond what is expected of them now."""
+        self._ledger = self._ledger.of((), agents=())
+        surplus: list[tuple[Design, float]] = []
+        for problem, designs, of, score in runs:
+            more = score - self.expect(problem, designs, of=of).score
+            surplus += zip(designs, more.tolist(), strict=True)
+        self._ledger = self._ledger.of(surplus, agents=self.space.agents)
+
+    def _shown(self, expected: Expected, catalogue: Catalogue) -> Expected:
+        surplus = self._ledger.surplus(catalogue)
+        return expected._replace(score=expected.score + surplus.to(expected.score))
+
+    def _worth_for_good(
+        self, shown: Expected, price: Float[Tensor, "T 1"], catalogue: Catalogue
+    ) -> Float[Tensor, "T L"]:
+        doubt = self._ledger.doubted(catalogue).to(shown.score)
+        return shown.score - price * shown.usd - doubt
 
     # ------------------------------------------------------------------------ proposals
 
@@ -300,9 +332,14 @@ class Listed(Designer):
 
     def get_extra_state(self) -> Mapping[str, Any]:
         """Return what was proposed, for the state dict."""
-        return {"proposed": [design_state(d) for d in self._proposed], "held": list(self._proposed.values())}
+        return {
+            "proposed": [design_state(d) for d in self._proposed],
+            "held": list(self._proposed.values()),
+            "ledger": self._ledger.state(),
+        }
 
     def set_extra_state(self, state: Mapping[str, Any]) -> None:
         """Take what was proposed from a state dict; what needs agents that are not on offer is not drawn."""
         self._proposed = dict(zip(map(design_from_state, state["proposed"]), state["held"], strict=True))
+        self._ledger = self._ledger.of_state(state["ledger"])
         self._catalogue = None

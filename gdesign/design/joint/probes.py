@@ -38,6 +38,9 @@ def ask(
 ) -> Generator[Sequence[Job], Sequence[tuple[Run, Outcome]], Record]:
     """Ask agents questions, those that may be best more of them; return the record with what they replied.
 
+    A call that failed tells nothing of how an agent answers, so it is left out; but an agent whose calls all failed is
+    taken to answer like that.
+
     Args:
         record: What is known so far; the new agents are asked questions of it. None for nothing.
         new: Whom to ask, each alone.
@@ -66,6 +69,7 @@ def ask(
     record = record.joined(new)
     task = {row: tasks[i] for row, i in zip(rows[chosen].tolist(), chosen.tolist(), strict=True)}
     expected = Crossed(record.agents, record.x)
+    failed: list[Replied] = []
     left = len(new) * len(task)
     if max_probes is not None:
         left = min(left, max(max_probes, len(new)))
@@ -76,13 +80,13 @@ def ask(
         jobs = [Job(teams.single([agent]), task[row], 0) for row, agent in cells]
         jobs += [Job(teams.single([agent]), task[row], 1) for row, agent in twice]
         results = yield jobs
-        record = record.told(
-            [
-                Replied(row, agent, run.answer, outcome.score, 1000 * outcome.usd)
-                for (row, agent), (run, outcome) in zip([*cells, *twice], results, strict=True)
-            ]
-        )
-    return record
+        heard: list[Replied] = []
+        for (row, agent), (run, outcome) in zip([*cells, *twice], results, strict=True):
+            replied = Replied(row, agent, run.answer, outcome.score, 1000 * outcome.usd)
+            (failed if outcome.failures else heard).append(replied)
+        record = record.told(heard)
+    silent = {agent for agent, told in zip(record.agents, record.seen.any(0).tolist(), strict=True) if not told}
+    return record.told(list({(r.row, r.agent): r for r in failed if r.agent in silent}.values()))
 
 
 def most_runs(num_agents: int, *, num_probes: int | None, max_probes: int | None, again: bool) -> int | None:

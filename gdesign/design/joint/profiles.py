@@ -107,12 +107,16 @@ class Profiles:
         self.scale: Tensor = scale.to(x)
         # A profile that is common is likely to be near any prediction; it counts no more for that.
         self.level = torch.log(self.weight) - self._near(unseen.to(x)).logsumexp(0)
-        self._spectrum = unseen.to(x)
+        self.unseen = unseen.to(x)
 
     def __call__(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B T"]:
         """Return how much each past question counts for questions with these features; its own record never."""
-        logits = self._near(x @ self.map) + self.level
-        itself = self._alike(x) > SAME
+        alike = self._alike(x)
+        likeness, nearest = alike.max(1)
+        # the map has seen its own questions: of these it says what it does when fitted without them
+        profile = torch.where((likeness > SAME)[:, None], self.unseen[nearest], x @ self.map)
+        logits = self._near(profile) + self.level
+        itself = alike > SAME
         itself &= ~itself.all(1, keepdim=True)  # where there is no other record, its own must do
         return logits.masked_fill(itself, -torch.inf).softmax(-1)
 

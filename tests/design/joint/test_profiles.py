@@ -57,6 +57,24 @@ def test_text_alone_tells_who_is_right():
     assert (told.argmax(1) == kind[40:]).all()
 
 
+def test_attention_does_not_tell_what_only_a_questions_own_record_says():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.nn.functional.normalize(torch.randn(60, 64, generator=generator), dim=1)
+    scores = (torch.rand(60, 2, generator=generator) < 0.5).float()
+    known = Profiles(
+        agents=AGENTS[:2],
+        x=x,
+        ids=scores.to(torch.int16) - 1,
+        scores=scores,
+        usd=torch.ones_like(scores),
+        seen=torch.ones_like(scores, dtype=torch.bool),
+        weight=torch.ones(60),
+    )
+    expected = known.alone(known(x))[0]
+    told = torch.corrcoef(torch.stack([expected.flatten(), scores.flatten()]))[0, 1]
+    assert told < 0.1
+
+
 def test_text_alone_does_not_tell_what_only_a_questions_own_record_says():
     x, kind = two_kinds()
     strange = kind.clone()
