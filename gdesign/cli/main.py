@@ -90,6 +90,16 @@ def parser() -> argparse.ArgumentParser:
     _add_serve(serve)
     _add_simulate(_add(commands, "simulate", "serve the simulated world as an OpenAI-compatible endpoint, with faults"))
 
+    local = _add(commands, "local", "serve models from files on this machine, or find those that run, and make a pool")
+    local.add_argument("files", nargs="*", type=Path, metavar="GGUF", help="files to serve; none: look who runs")
+    local.add_argument("--port", type=int, default=0, help="of the first, others follow (any that are free)")
+    local.add_argument(
+        "--threads", type=int, default=max(1, (os.cpu_count() or 2) // 2), help="of each (half the cores)"
+    )
+    local.add_argument("--context", type=int, default=4096, help="tokens that each takes, prompt and reply (4096)")
+    local.add_argument("--usd-per-hour", type=float, default=0.1, help="what an hour of this machine costs (0.1)")
+    local.add_argument("--out", type=Path, metavar="FILE", help="where the pool goes (standard output)")
+
     report = _add(commands, "report", "compare run folders in a table and pictures")
     report.add_argument("folders", nargs="+", type=Path, help="run folders, or folders that hold some, such as runs/")
     report.add_argument("--out", type=Path, help="folder for report.md (default: the folder that holds all of them)")

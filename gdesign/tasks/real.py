@@ -1,0 +1,35 @@
+"""600 questions of eight kinds, written for gdesign, with the answers of small language models (`real/README.md`)."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from gdesign.tasks.base import Published, agrees, read
+from gdesign.tasks.table import load_questions, tasks_of
+from gdesign.types import Task
+
+DIRECTORY = Path(str(files("gdesign.tasks"))) / "real"
+"""Where the questions and the answers lie."""
+
+
+class Real(Published):
+    """Sums, stories, strings, dates, tables, logic, sentiment and capitals; the domain is the kind.
+
+    Answers are whole numbers or words. Splits are made by the questions' text.
+    """
+
+    name = "real"
+
+    def _tasks(self) -> list[Task]:
+        return tasks_of(load_questions(DIRECTORY, self.name), benchmark=self.name)
+
+    def read(self, task: Task, text: str) -> str | None:
+        """Return the number or the words that a text answers."""
+        return read(text, _grader(task), ())
+
+    def grade(self, task: Task, answer: str) -> float:
+        """Return 1 for an answer that says what the reference does, else 0."""
+        return float(agrees(task.answer, answer, _grader(task), ()))
+
+
+def _grader(task: Task) -> str:
+    return "number" if task.answer.lstrip("-").isdigit() else "exact"
