@@ -231,6 +231,8 @@ def _end(process: "subprocess.Popen[str]") -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
 
 
 def _ask(model: Served, text: str, num_tokens: int, timeout: float) -> tuple[float, int, int]:

@@ -12,6 +12,7 @@ from gdesign.llm.base import refuse_format
 from gdesign.llm.simulated.transition import OPTIMISTIC, PESSIMISTIC, Opinion, Transition
 from gdesign.tasks.data import data_dir, find
 from gdesign.tasks.outcomes import ANSWER, MISSING, OutcomeTable, Recorded
+from gdesign.tasks.real import DIRECTORY as REAL
 from gdesign.tasks.table import load_scores, load_table
 from gdesign.types import AgentPool, Candidate, Label, Origin, Reply, Request, Usage, seed_and_copy
 
@@ -26,7 +27,11 @@ class Place(NamedTuple):
     ways_of: str = ""
 
 
-PLACES = {**dict.fromkeys(SETS, Place(DIRECTORY)), "ways": Place("ways", ways_of="gpt-4-32k")}
+PLACES = {
+    **dict.fromkeys(SETS, Place(DIRECTORY)),
+    "ways": Place("ways", ways_of="gpt-4-32k"),
+    "real": Place(str(REAL)),  # with the package, not in the data folder
+}
 """The tables that come with prompt tokens, by the names that their tasks begin with."""
 HIDDEN_REASONING = ("o1-",)
 """Beginnings of the names of LLMs that wrote tokens which the tables do not count."""
@@ -207,7 +212,7 @@ class RecordedClient:
 def recorded_pool(
     *,
     sets: Sequence[str] = SETS,
-    directory: str = DIRECTORY,
+    directory: str | None = None,
     ways_of: str = "",
     prices: str | Mapping[str, Mapping[str, float]] = "routing/prices.csv",
     include_hidden_reasoning: bool = False,
@@ -220,7 +225,7 @@ def recorded_pool(
 
     Args:
         sets: Names of the outcome tables.
-        directory: Where they are, as `RecordedClient` has it.
+        directory: Where they are, as `RecordedClient` has it; None for where those of their names are known to be.
         ways_of: As `RecordedClient` has it.
         prices: The price list, relative to the data folder; or `usd_per_1M_input` and `usd_per_1M_output` by LLM.
         include_hidden_reasoning: Whether to take in LLMs with hidden reasoning too, whose cost the
@@ -236,7 +241,8 @@ def recorded_pool(
         price_list, where = read_prices(find(prices)), Path(prices).name
     else:
         price_list, where = {llm: _prices(llm, given) for llm, given in prices.items()}, "prices"
-    tables = [_table(name, Place(directory, ways_of)) for name in sets]
+    known = Place(DIRECTORY, ways_of)
+    tables = [_table(n, PLACES.get(n, known) if directory is None else Place(directory, ways_of)) for n in sets]
     complete = set.intersection(*(set(t.complete_ways(answered=answered)) for t in tables))
     ways = [
         way
