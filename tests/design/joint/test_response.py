@@ -44,7 +44,7 @@ def planted(*, num: int = 600, seed: int = 0, concentration: float = 1.0, ease: 
 
 def fitted(answered: Answered, **settings: float) -> Response:
     """Return a model fitted in few steps."""
-    return response.fit(answered, generator=torch.Generator().manual_seed(0), num_steps=60, lr=0.15, **settings)
+    return response.fit(answered, generator=torch.Generator().manual_seed(0), num_steps=120, lr=0.15, **settings)
 
 
 @pytest.fixture(scope="module")
