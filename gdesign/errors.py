@@ -27,6 +27,7 @@ EXTRA_OF = {
     "langgraph": "langgraph",
     "matplotlib": "report",
     "wandb": "wandb",
+    "xllamacpp": "local",
 }
 """Which extra brings a package."""
 

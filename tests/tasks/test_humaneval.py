@@ -19,7 +19,8 @@ def benchmark(request):
 
 
 @pytest.fixture
-def script():
+def script(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPT.parent)  # as where it is started
     spec = importlib.util.spec_from_file_location("sandbox_script", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
