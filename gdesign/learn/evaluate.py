@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from gdesign.design.base import Designer
-from gdesign.design.choose import greedy
+from gdesign.design.choose import greedy, held
 from gdesign.design.deployed import Deployed
 from gdesign.encode.problem import ProblemEncoder
 from gdesign.errors import ConfigError
@@ -142,6 +142,8 @@ def evaluate_into(
     refuse_unanswered(results)
     summary = summarise(results, reward=reward, seconds=perf_counter() - began)
     summary |= {"split": split, "num_samples": num_samples, **asdict(reward), "training": dict(training)}
+    if standing is not None and (expected := _expected(deployed, items, problems=problems, reward=reward)):
+        summary["expected"] = expected
     if answered_by := _answered_by(results):
         summary["answered_by"] = answered_by
     if standing is not None:
@@ -162,6 +164,20 @@ def evaluate_into(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "eval.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return summary
+
+
+def _expected(
+    told: Designer, items: Sequence[Item], *, problems: ProblemEncoder, reward: Reward, batch_size: int = 64
+) -> dict[str, float]:
+    """Return the mean score and USD that are told of the designs; nothing where none are."""
+    seen = [item.seen for item in items]
+    parts = [seen[start : start + batch_size] for start in range(0, len(seen), batch_size)]
+    found = [best for part in parts for best in held(told, problems, part, usd_weight=reward.usd_weight)]
+    rows = [(item.task.weight, best.score, best.usd) for item, best in zip(items, found, strict=True)]
+    if any(score is None for _, score, _ in rows):
+        return {}
+    weight, score, usd = torch.tensor(rows, dtype=torch.float64).T
+    return {"score": float(weight @ score / weight.sum()), "usd": float(weight @ usd / weight.sum())}
 
 
 def _answered_by(results: Sequence[Result]) -> dict[str, list[str]]:

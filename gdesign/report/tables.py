@@ -72,6 +72,7 @@ class Row:
         counted: Turns whose tokens were counted here.
         single: What the learned designer's utility is above that of the best single agent, with a 95 % interval as for
             utility; None where it was not compared.
+        expected: Score and USD per 1,000 questions that were told beforehand; None where they were not.
         deployed: Of how many seeds something else was evaluated in the learned designer's place.
     """
 
@@ -98,6 +99,7 @@ class Row:
     faults: int = 0
     counted: int = 0
     single: tuple[float, Interval] | None = None
+    expected: tuple[float, float] | None = None
     deployed: int = 0
 
 
@@ -175,6 +177,7 @@ def _row(group: Group) -> Row:
         faults=sum(s.get("faults", 0) for s in found),
         counted=sum(s.get("counted", 0) for s in found),
         single=_single(found),
+        expected=_expected(found),
         deployed=sum(s.get("comparison", {}).get("deployed", "learned") != "learned" for s in found),
     )
 
@@ -186,6 +189,13 @@ def _single(summaries: Sequence[Mapping[str, Any]]) -> tuple[float, Interval] | 
     gains = [float(single["difference"]) for single in found]
     low, high = found[0]["interval"]
     return mean(gains), interval(gains) if len(gains) > 1 else (low, high)
+
+
+def _expected(summaries: Sequence[Mapping[str, Any]]) -> tuple[float, float] | None:
+    found = [s["expected"] for s in summaries if "expected" in s]
+    if not found or len(found) < len(summaries):
+        return None
+    return mean(float(e["score"]) for e in found), mean(float(e["usd"]) for e in found)
 
 
 def told(rows: Sequence[Row]) -> list[Block]:
@@ -209,6 +219,8 @@ def told(rows: Sequence[Row]) -> list[Block]:
             "Where another design is deployed, it was worth more on validation than the learned designer, and score, "
             "USD and utility are its own."
         )
+    if EXPECTED in shown:
+        notes.append("What is expected was told before the questions were asked, calibrated on validation questions.")
     if LATENCY in shown:
         notes.append("Latency is that of the slowest chain of calls of a question, by what the endpoints took.")
     if any(r.label == "calibrated" for r in rows):
@@ -234,12 +246,14 @@ def _with_interval(value: float, interval: Interval | None, told: Callable[[floa
 
 PAID, LATENCY = "paid per 1,000", "latency s (95 % below)"
 SINGLE, INSTEAD = "learned - best single agent", "another design deployed"
+EXPECTED = "expected score, USD"
 COLUMNS: dict[str, Callable[[Row], str]] = {
     "method": lambda r: r.method,
     "utility": lambda r: _with_interval(r.utility, r.utility_interval),
     "score": lambda r: _with_interval(r.score, r.score_interval),
     "USD per 1,000": lambda r: _with_interval(r.usd, r.usd_interval, money),
     SINGLE: lambda r: "" if r.single is None else _with_interval(*r.single),
+    EXPECTED: lambda r: "" if r.expected is None else f"{r.expected[0]:.3f}, {money(r.expected[1])}",
     "task": lambda r: r.task,
     "split": lambda r: r.split,
     "answers": lambda r: r.label,
@@ -258,7 +272,7 @@ COLUMNS: dict[str, Callable[[Row], str]] = {
 }
 ABOUT = ("task", "split", "lambda", "seeds", "questions")
 """Columns that are said once, above, where they are the same in every row; where answers come from stands in each."""
-SELDOM = (SINGLE, INSTEAD, PAID, LATENCY, "faults survived", "tokens counted here")
+SELDOM = (SINGLE, EXPECTED, INSTEAD, PAID, LATENCY, "faults survived", "tokens counted here")
 """Columns that a table has only if they say something."""
 NOTHING = frozenset(("", "0"))
 

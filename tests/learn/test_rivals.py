@@ -223,3 +223,9 @@ def test_an_evaluation_says_what_the_learned_designer_is_worth_beside_the_best_a
         low, high = beside["single"]["interval"]
         assert low <= beside["single"]["difference"] <= high < 0
     assert sum(1 for _ in read_runs(tmp_path / "learned/runs.jsonl", phase="test")) == 6
+
+
+def test_an_evaluation_says_what_was_expected_where_that_is_told(tmp_path):
+    assert "expected" not in evaluated(tmp_path / "learned", deploy="learned")
+    found = evaluated(tmp_path / "better", deploy="better")
+    assert found["expected"] == {"score": found["score"], "usd": pytest.approx(found["usd"])}

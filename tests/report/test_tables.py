@@ -184,6 +184,18 @@ def test_a_row_says_how_a_learned_designer_stands_beside_the_best_single_agent(t
     assert "score, USD and utility are its own" in text
 
 
+def test_what_was_expected_stands_beside_what_was_found_where_it_was_told(tmp_path):
+    write(tmp_path / "a", expected={"score": 0.8, "usd": 1.0})
+    write(tmp_path / "b", seed=1, expected={"score": 0.6, "usd": 2.0})
+    (row,) = rows(tmp_path)
+    assert row.expected == pytest.approx((0.7, 1.5))
+    assert "| 0.700, 1.5 |" in markdown([row])
+    write(tmp_path / "c", seed=2)
+    (row,) = rows(tmp_path)
+    assert row.expected is None
+    assert "expected" not in markdown([row])
+
+
 def test_a_table_of_runs_that_were_not_compared_has_no_such_columns(tmp_path):
     write(tmp_path / "a")
     assert "best single agent" not in markdown(rows(tmp_path))
