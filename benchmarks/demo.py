@@ -1,4 +1,4 @@
-"""The first table: a few fixed teams, a search and what learns, in the simulated world, in about a minute.
+"""The first tables, in about a minute and a half: real answers of small models, and teams in the simulated world.
 
     python benchmarks/demo.py
 
@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+import real
 from methods import Method, find_optimum, folder
 from runner import command, run_all, train
 
@@ -26,6 +27,8 @@ METHODS = (
     Method(name="self_consistency_3", kind="rival"),
     *(Method(name=n, kind="fixed") for n in ("single_small", "single_large", "cascade", "vote", "complete", "debate")),
 )
+REAL = (real.SINGLE, "evidence", "ridge", "length (control)")
+"""Rows of the table of real answers; benchmarks/results/real.md has them all."""
 SAID = {
     "joint": "joint, ours",
     "gdesigner_shuffled": "gdesigner, reading another question (control)",
@@ -61,7 +64,7 @@ def table(out: Path, seed: int) -> str:
         )
     return "\n".join(
         [
-            "Simulated, 4 agents:",
+            "Simulated, 4 agents (experiment=demo):",
             "",
             "| design | kind | score | USD per 1,000 | utility |",
             "|---|---|---|---|---|",
@@ -100,9 +103,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for m in METHODS
     ]
     jobs.insert(3, partial(find_optimum, [args.seed], args.out))  # the long ones first
+    jobs += real.jobs(REAL, [args.seed], args.out / "real")
     run_all(jobs, workers=args.workers, folder=args.out)
     pictures(args.out, args.seed)
-    text = f"# A first table\n\n`{command()}`; experiment=demo.\n\n{table(args.out, args.seed)}\n"
+    answered = (
+        f"Real answers, recorded:\n\n{real.table(args.out / 'real', REAL, [args.seed])}\n\n{real.about([args.seed])}"
+    )
+    text = f"# First tables\n\n`{command()}`\n\n{answered}\n\n{table(args.out, args.seed)}\n"
     (args.out / "table.md").write_text(text)
     print(text)
     print(f"{time.perf_counter() - began:.0f} seconds. Pictures: {args.out}/score_cost.png, {args.out}/designs.png")

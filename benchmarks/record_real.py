@@ -11,21 +11,26 @@ import csv
 import json
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import yaml
 from tqdm import tqdm
 
 from gdesign.agents import teams
 from gdesign.agents.pool import SOLVER
+from gdesign.errors import UnsupportedRequestError
 from gdesign.execute.arena import LocalArena, Result
 from gdesign.execute.operators import tools_of
 from gdesign.llm.live import endpoint
 from gdesign.llm.local import Served, Speed, pool_yaml, serving, timed
+from gdesign.llm.replay import offline
 from gdesign.tasks.real import DIRECTORY, Real
 from gdesign.tasks.table import load_questions
 from gdesign.types import LLM, Agent, AgentPool, Candidate, Job
 
+FIRST_PORT, CONTEXT = 18200, 2048
 COLUMNS = (
     "qid", "model", "operator", "sample", "correct", "answer", "output_tokens_cl100k", "prompt_tokens", "calls", "usd",
 )  # fmt: skip
@@ -59,7 +64,7 @@ def row(job: Job, result: Result) -> dict[str, object]:
 def main() -> None:
     """Serve the models, ask, write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("files", nargs="+", type=Path, metavar="GGUF", help="the models")
+    parser.add_argument("files", nargs="*", type=Path, metavar="GGUF", help="the models; none: write what is recorded")
     parser.add_argument("--operators", nargs="+", default=["answer", "cot", "program"], help="ways of working")
     parser.add_argument("--samples", type=int, default=4, help="how often each agent answers (4)")
     parser.add_argument("--minutes", type=float, help="when to stop asking (when all is answered)")
@@ -67,7 +72,6 @@ def main() -> None:
     parser.add_argument("--max-tokens", type=int, default=200, help="of a reply (200)")
     parser.add_argument("--temperature", type=float, default=0.7, help="of every call (0.7)")
     parser.add_argument("--usd-per-hour", type=float, default=0.1, help="what an hour of this machine costs (0.1)")
-    parser.add_argument("--pool", type=Path, help="where the prices are kept (beside the recording)")
     parser.add_argument("--record", type=Path, default=Path("runs/real.sqlite"), help="the calls (runs/real.sqlite)")
     parser.add_argument("--out", type=Path, default=DIRECTORY, help="where the table goes (where task=real reads it)")
     args = parser.parse_args()
@@ -77,37 +81,43 @@ def main() -> None:
     tasks = [t for split in ("train", "validation", "test") for t in benchmark.load(split)]  # the lock-box stays shut
     place = {q.qid: i for i, q in enumerate(questions)}
     tasks.sort(key=lambda task: place[task.id.partition("/")[2]])
-    with serving(args.files, first_port=18200, num_threads=args.threads, context=2048) as served:
-        prices = args.pool or args.record.with_suffix(".json")
-        prices.parent.mkdir(parents=True, exist_ok=True)
-        if not prices.is_file():  # prices stay as they were first measured
-            prices.write_text(json.dumps({m.name: (s.read, s.write) for m in served for s in [timed(m)]}))
-        measured = json.loads(prices.read_text())
-        pool = pool_of(
-            {m: Speed(read=measured[m.name][0], write=measured[m.name][1]) for m in served},
-            args.operators,
-            args.usd_per_hour,
+    rows: list[dict[str, object]] = []
+    with ExitStack() as stack:
+        prices = args.record.with_suffix(".json")
+        if args.files:
+            served = stack.enter_context(
+                serving(args.files, first_port=FIRST_PORT, num_threads=args.threads, context=CONTEXT)
+            )
+            prices.parent.mkdir(parents=True, exist_ok=True)
+            if not prices.is_file():  # prices stay as they were first measured
+                prices.write_text(json.dumps({m.name: (s.read, s.write) for m in served for s in [timed(m)]}))
+        measured = {
+            name: Speed(read=read, write=write) for name, (read, write) in json.loads(prices.read_text()).items()
+        }
+        if not args.files:  # the addresses are part of the recording
+            urls = [f"http://127.0.0.1:{FIRST_PORT + i}/v1" for i in range(len(measured))]
+            served = [Served(name=name, base_url=url) for name, url in zip(measured, urls, strict=True)]
+        pool = pool_of({m: measured[m.name] for m in served}, args.operators, args.usd_per_hour)
+        settings: dict[str, Any] = {"temperature": args.temperature, "max_tokens": args.max_tokens}
+        llm = (
+            endpoint(pool=pool, record=args.record, max_concurrent=len(served), timeout=600, **settings)
+            if args.files
+            else offline(path=args.record, **settings)
+        )
+        arena = stack.enter_context(
+            LocalArena(pool=pool, llm=llm, benchmark=benchmark, sandbox=tools_of(benchmark, pool))
         )
         agents = [Agent(role=c.role, llm=c.llm, operator=c.operator) for c in pool.candidates]
-        llm = endpoint(
-            pool=pool,
-            temperature=args.temperature,
-            max_tokens=args.max_tokens,
-            record=args.record,
-            max_concurrent=len(served),
-            timeout=600,
-        )
-        rows: list[dict[str, object]] = []
-        with LocalArena(pool=pool, llm=llm, benchmark=benchmark, sandbox=tools_of(benchmark, pool)) as arena:
-            for task in tqdm(tasks, unit="question"):
-                if time.monotonic() > until:
-                    break
-                jobs = [Job(teams.single([agent]), task, sample) for sample in range(args.samples) for agent in agents]
+        for task in tqdm(tasks, unit="question"):
+            if time.monotonic() > until:
+                break
+            jobs = [Job(teams.single([agent]), task, sample) for sample in range(args.samples) for agent in agents]
+            try:
                 found = arena.run(jobs, phase="record")
-                if any(outcome.failures for _, outcome in found):
-                    continue
-                for job, result in zip(jobs, found, strict=True):
-                    rows.append(row(job, result))
+            except UnsupportedRequestError:  # so far it was recorded
+                break
+            if not any(outcome.failures for _, outcome in found):
+                rows += [row(job, result) for job, result in zip(jobs, found, strict=True)]
     with (args.out / "real.results.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()

@@ -4,7 +4,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from gdesign.tasks.base import Published, agrees, read
-from gdesign.tasks.table import load_questions, tasks_of
+from gdesign.tasks.table import load_questions, load_table, tasks_of
 from gdesign.types import Task
 
 DIRECTORY = Path(str(files("gdesign.tasks"))) / "real"
@@ -14,13 +14,18 @@ DIRECTORY = Path(str(files("gdesign.tasks"))) / "real"
 class Real(Published):
     """Sums, stories, strings, dates, tables, logic, sentiment and capitals; the domain is the kind.
 
-    Answers are whole numbers or words. Splits are made by the questions' text.
+    Answers are whole numbers or words. Splits are made by the questions' text. Where answers are recorded, the
+    questions are those that every agent answered.
     """
 
     name = "real"
 
     def _tasks(self) -> list[Task]:
-        return tasks_of(load_questions(DIRECTORY, self.name), benchmark=self.name)
+        questions = load_questions(DIRECTORY, self.name)
+        if self.recorded:
+            table = load_table(DIRECTORY, self.name)
+            questions = table.answered_by(sorted({way.model for way in table.columns}))
+        return tasks_of(questions, benchmark=self.name)
 
     def read(self, task: Task, text: str) -> str | None:
         """Return the number or the words that a text answers."""

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from gdesign.tasks.real import DIRECTORY, Real
+from gdesign.tasks.table import load_table
 
 ROOT = Path(__file__).parents[2]
 TASKS = [task for split in ("train", "validation", "test") for task in Real().load(split)]
@@ -42,3 +43,21 @@ def test_the_file_is_what_its_script_writes(tmp_path):
     assert out.read_text() == (DIRECTORY / "real.questions.jsonl").read_text()
     assert len(out.read_text().splitlines()) == 600
     assert len({json.loads(line)["question"] for line in out.read_text().splitlines()}) == 600
+
+
+def test_where_answers_are_recorded_the_questions_are_those_that_everybody_answered():
+    table = load_table(DIRECTORY, "real")
+    recorded = [task for split in ("train", "validation", "test") for task in Real(recorded=True).load(split)]
+    assert recorded
+    assert {task.id for task in recorded} <= {task.id for task in TASKS}
+    for task in recorded:
+        for way in table.columns:
+            assert table.outcome(task.id.partition("/")[2], way.model, way.operator).correct in (0.0, 1.0)
+
+
+def test_recorded_scores_are_those_of_the_recorded_answers():
+    table, benchmark = load_table(DIRECTORY, "real"), Real()
+    for task in Real(recorded=True).load("test"):
+        for way in table.columns:
+            found = table.outcome(task.id.partition("/")[2], way.model, way.operator)
+            assert found.correct == (benchmark.grade(task, found.answer) if found.answer else 0.0)
