@@ -361,17 +361,16 @@ def _cost_of(design: Design, task: Task, *, pool: AgentPool, lengths: _Lengths) 
     for r in range(1, design.num_rounds + 1):
         heard = [(*spatial, *temporal) for spatial, temporal in design.heard(r)]
         for i, agent in enumerate(design.agents):
-            messages = prompt(
-                agent,
-                task,
-                pool=pool,
-                heard=[(design.agents[j].role, "") for j in heard[i]],
-                previous="" if r > 1 else None,
-            )
-            sent = sum(len(m.content.encode()) for m in messages) / BYTES_PER_TOKEN
+            texts = [task.question]  # of ways of working that were recorded elsewhere no more is known
+            if agent.operator in OPERATORS:
+                named = [(design.agents[j].role, "") for j in heard[i]]
+                said = prompt(agent, task, pool=pool, heard=named, previous="" if r > 1 else None)
+                texts = [m.content for m in said]
+            sent = sum(len(text.encode()) for text in texts) / BYTES_PER_TOKEN
             sent += sum(completion[j] for j in heard[i]) + (completion[i] if r > 1 else 0)
             price = pool.llm(agent.llm)
-            held = not heard[i] and r == 1 and lengths.holds(plan.request(i, task, seed=0, heard=(), previous=None))
+            alone = agent.operator in OPERATORS and not heard[i] and r == 1
+            held = alone and lengths.holds(plan.request(i, task, seed=0, heard=(), previous=None))
             takes = lengths.seconds.get(agent.llm, 0.0) / lengths.in_flight.get(agent.llm, 1)
             for again in range(MOST_CALLS.get(agent.operator, 1)):
                 known = held and not again

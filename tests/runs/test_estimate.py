@@ -75,6 +75,18 @@ def test_the_calls_of_a_design_are_counted_and_priced():
     assert one.usd == pytest.approx((one.prompt_tokens * 0.1 + one.completion_tokens * 0.4) / 1e6)
 
 
+def test_ways_of_working_that_were_recorded_elsewhere_are_counted_by_their_question():
+    pool = worlds.pool(1)
+    (candidate,) = pool.candidates
+    recorded = candidate._replace(operator="multi-persona")
+    pool = replace(pool, operators=("multi-persona",), candidates=(recorded,))
+    problems = ProblemEncoder(pool=pool, encoder=HashEncoder(dim=32), slots=None, anchor="pool")
+    designer = Fixed(space=problems.space, topology=single, num_agents=1)
+    estimate = estimate_evaluation(designer, problems, worlds.tasks(4), config=config_of())
+    assert estimate.total.calls == 4
+    assert estimate.total.prompt_tokens > 0
+
+
 def test_an_operator_that_may_ask_again_is_taken_to_do_so():
     pool = replace(worlds.pool(1), operators=("answer", "self_refine"), candidates=())
     problems = ProblemEncoder(pool=pool, encoder=HashEncoder(dim=32), slots=None, anchor="pool")
