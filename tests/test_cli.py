@@ -347,6 +347,7 @@ def test_an_evaluation_by_the_command_is_written_down_as_it_was_typed(tmp_path, 
         ("httpx2", ["eval", "designer=single", "llm=openai", "llm.base_url=http://127.0.0.1:9/v1", "llm.record=null"]),
         ("wandb", ["train", "designer=single", "logger=wandb"]),
         ("starlette", ["simulate"]),
+        ("ray", ["eval", "designer=single", "arena=ray"]),
     ],
 )
 def test_a_missing_extra_is_one_line_that_says_what_to_install(package, arguments, tmp_path):

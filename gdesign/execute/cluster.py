@@ -136,7 +136,8 @@ class RayArena:
         self._places: asyncio.PriorityQueue[tuple[int, int, Any]] = asyncio.PriorityQueue()
         self._hiring: set[asyncio.Task[None]] = set()
         self._bar = tqdm(total=0, unit="run", leave=False, disable=None)
-        self._num_calls, self._paid, self._since = 0, 0.0, perf_counter()
+        self._num_jobs = self._num_calls = 0
+        self._paid, self._since = 0.0, perf_counter()
 
     def __enter__(self) -> Self:
         return self
@@ -172,7 +173,8 @@ class RayArena:
             self._begin()
             self._began = True
             await asyncio.wait(self._hiring, timeout=60)  # else the first to come would get all that there is to do
-        self._bar.total += len(set(jobs))
+        self._num_jobs += len(set(jobs))
+        self._bar.total = self._num_jobs
 
         async def one(job: Job) -> Result:
             run, outcome = await self._done(job)
@@ -207,8 +209,8 @@ class RayArena:
                 raise result
             return result
         raise UserError(
-            f"a run on task {job.task.id!r} was begun {TRIES} times, and its worker died each time; see the logs of Ray "
-            "(/tmp/ray/session_latest/logs) for whether memory ran out"
+            f"a run on task {job.task.id!r} was begun {TRIES} times, and its worker died each time; see the "
+            "logs of Ray (session_latest/logs in its folder) for whether memory ran out"
         )
 
     async def _place(self) -> tuple[int, int, Any]:
@@ -295,6 +297,7 @@ def _sent(part: Any) -> Any:
         ray.cloudpickle.dumps(part)
     except TypeError as error:
         raise ConfigError(
-            f"arena=ray sends {type(part).__name__} to other processes, and it cannot be sent ({error}); use arena=local"
+            f"arena=ray sends {type(part).__name__} to other processes, and it cannot be sent ({error}); use "
+            "arena=local"
         ) from None
     return part
