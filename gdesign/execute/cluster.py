@@ -137,7 +137,7 @@ class RayArena:
         self._hiring: set[asyncio.Task[None]] = set()
         self._bar = tqdm(total=0, unit="run", leave=False, disable=None)
         self._num_jobs = self._num_calls = 0
-        self._paid, self._since = 0.0, perf_counter()
+        self._paid = self._since = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -173,6 +173,7 @@ class RayArena:
             self._begin()
             self._began = True
             await asyncio.wait(self._hiring, timeout=60)  # else the first to come would get all that there is to do
+            self._since = perf_counter()
         self._num_jobs += len(set(jobs))
         self._bar.total = self._num_jobs
 

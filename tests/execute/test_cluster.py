@@ -9,6 +9,8 @@ import pytest
 
 ray = pytest.importorskip("ray", reason="the extra ray is not installed")
 
+from ray.cluster_utils import Cluster  # noqa: E402
+
 from gdesign.agents import teams  # noqa: E402
 from gdesign.agents.pool import named  # noqa: E402
 from gdesign.errors import BudgetExceededError, ConfigError, LLMError, UserError  # noqa: E402
@@ -30,10 +32,14 @@ ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
 @pytest.fixture(scope="module", autouse=True)
-def started():
-    ray.init(num_cpus=8, include_dashboard=False, log_to_driver=False, logging_level="error")
-    yield
+def nodes():
+    """A cluster of three nodes on this machine; the first is where the tests are."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    others = [cluster.add_node(num_cpus=2) for _ in range(2)]
+    ray.init(address=cluster.address, log_to_driver=False, logging_level="error")
+    yield cluster, others
     ray.shutdown()
+    cluster.shutdown()
 
 
 class Tiny:
@@ -194,3 +200,21 @@ def test_a_client_that_cannot_be_sent_is_named(tmp_path):
     llm.lock = threading.Lock()
     with arena(llm) as there, pytest.raises(ConfigError, match="arena=ray sends Paid to other processes, and it"):
         there.run(jobs(1), phase="test")
+
+
+def test_a_node_that_dies_in_the_middle_changes_nothing_and_costs_nothing(nodes, tmp_path):
+    cluster, (node, _) = nodes
+    ended = []
+
+    def on_run(run, outcome):
+        ended.append(run)
+        if len(ended) == 10:
+            cluster.remove_node(node, allow_graceful=False)
+
+    llm = Paid(tmp_path / "paid", seconds=0.1)
+    with arena(Replay(path=tmp_path / "calls.sqlite", llm=llm), workers=4, concurrent=3) as there:
+        found = there.run(jobs(40), phase="test", on_run=on_run)
+    assert [run.task.id for run, _ in found] == [f"q{i}" for i in range(40)]
+    answered = [line for line in llm.paid() if "Peru" not in line]
+    assert len(answered) == len(set(answered))
+    assert not node.live_processes()
