@@ -249,7 +249,7 @@ class RayArena:
             except (ConnectionError, ValueError) as error:
                 raise ConfigError(
                     f"no cluster of Ray answers at arena.address={self._address} ({error}); start one (ray start "
-                    "--head), or leave the address out"
+                    "--head), see that RAY_AUTH_TOKEN is the same there and here, or leave the address out"
                 ) from None
         self._started = True
 
