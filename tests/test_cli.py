@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 import gdesign
 from gdesign.agents.teams import single
 from gdesign.cli.main import main
-from gdesign.cli.talk import agree, friendly
+from gdesign.cli.talk import agree, friendly, refuse_mistyped
 from gdesign.errors import BudgetExceededError, ConfigError, LLMError
 from gdesign.export.python import to_python
 from gdesign.export.schema import design_from_json, read_design
@@ -347,6 +347,7 @@ def test_an_evaluation_by_the_command_is_written_down_as_it_was_typed(tmp_path, 
         ("httpx2", ["eval", "designer=single", "llm=openai", "llm.base_url=http://127.0.0.1:9/v1", "llm.record=null"]),
         ("wandb", ["train", "designer=single", "logger=wandb"]),
         ("starlette", ["simulate"]),
+        ("ray", ["eval", "designer=single", "arena=ray"]),
     ],
 )
 def test_a_missing_extra_is_one_line_that_says_what_to_install(package, arguments, tmp_path):
@@ -357,3 +358,22 @@ def test_a_missing_extra_is_one_line_that_says_what_to_install(package, argument
     assert done.returncode == 2, done.stderr
     assert f"the package {package}; install the extra: pip install " in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("launcher", "remedy"), [("joblib", "[sweep]"), ("submitit_slurm", "[sweep]"), ("ray", "no-deps")]
+)
+def test_a_launcher_of_hydra_that_is_not_there_is_one_line_that_says_what_to_install(
+    launcher, remedy, capsys, monkeypatch
+):
+    plugin = f"hydra_{launcher.partition('_')[0]}_launcher"
+    monkeypatch.setitem(sys.modules, f"hydra_plugins.{plugin}", None)
+    with pytest.raises(SystemExit, match="2"):
+        refuse_mistyped("train", ["-m", f"hydra/launcher={launcher}", "seed=0,1"])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"needs the package {plugin}" in line
+    assert remedy in line
+
+
+def test_the_launchers_that_hydra_brings_are_taken():
+    refuse_mistyped("train", ["-m", "hydra/launcher=basic", "seed=0,1"])

@@ -45,6 +45,10 @@ def contract(name):
 
 @pytest.mark.parametrize("target", sorted(TARGETS))
 def test_a_target_in_the_configs_exists_and_takes_what_they_give_it(target):
+    if target.startswith("hydra_plugins."):
+        pytest.importorskip(target.rpartition(".")[0], reason="this launcher of Hydra is not installed")
+    if target == "gdesign.execute.cluster.RayArena":
+        pytest.importorskip("ray", reason="the extra ray is not installed")
     parameters = inspect.signature(get_object(target)).parameters
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     assert open_ended or TARGETS[target] <= set(parameters)

@@ -7,12 +7,21 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from importlib import import_module
 from typing import Any, NoReturn
 
 import yaml
 from omegaconf import MissingMandatoryValue
 
-from gdesign.errors import BudgetExceededError, ConfigError, CreditError, GdesignError, UserError, missing_extra
+from gdesign.errors import (
+    BudgetExceededError,
+    ConfigError,
+    CreditError,
+    GdesignError,
+    UserError,
+    installing,
+    missing_extra,
+)
 from gdesign.files import CONFIGS
 from gdesign.runs.comparison import said
 
@@ -50,10 +59,12 @@ def refuse_mistyped(name: str, overrides: Sequence[str]) -> None:
         for old, new in RENAMED.items():
             if typed == old or typed.startswith(f"{old}=") or typed.startswith(f"{old}."):
                 _refuse(override, f"{old} is {new} now; write {new}{typed.removeprefix(old)}")
+        if typed.startswith("hydra/launcher="):
+            _refuse_missing_launcher(override)
         if own_configs or override.startswith(("-", "~")) or "=" not in typed:
             continue
         key, _, values = typed.partition("=")
-        if (CONFIGS / key).is_dir():
+        if (CONFIGS / key).is_dir() and not key.startswith("hydra/"):  # Hydra and its plugins bring more of those
             found = (path.relative_to(CONFIGS / key).with_suffix("").as_posix() for path in (CONFIGS / key).rglob("*"))
             choices = sorted(choice for choice in found if not choice.startswith("_"))
             for value in values.split(",") if re.fullmatch(r"[\w/,-]+", values) else ():
@@ -64,6 +75,19 @@ def refuse_mistyped(name: str, overrides: Sequence[str]) -> None:
             names = {*settings, *(path.name for path in CONFIGS.iterdir() if path.is_dir())} - {"defaults"}
             if first not in names:
                 _refuse(override, f"there is no setting {first}; {_close(first, sorted(names))}")
+
+
+def _refuse_missing_launcher(override: str) -> None:
+    name = override.partition("=")[2]
+    if not (config := CONFIGS / f"hydra/launcher/{name}.yaml").is_file():
+        return
+    plugin = yaml.safe_load(config.read_text(encoding="utf-8"))["_target_"].split(".")[1]
+    try:
+        import_module(f"hydra_plugins.{plugin}")
+    except ModuleNotFoundError:
+        # its pins cannot be met beside joblib's; see docs/decisions/0015-past-one-machine.md
+        own = "install the extra ray, and pip install --no-deps hydra-ray-launcher"
+        _refuse(override, f"this needs the package {plugin}; {own if name == 'ray' else installing('sweep')}")
 
 
 def _refuse(override: str, why: str) -> NoReturn:

@@ -324,10 +324,12 @@ class DesignModule(L.LightningModule):
         def on_run(run: Run, outcome: Outcome) -> None:
             self.num_runs += 1
             tell()
-            if self.replay is not None and phase == "fit:train":
-                self.replay.add(run, outcome, step=step)
 
         results = self.arena.run(jobs, phase=phase, step=step, on_run=on_run)
+        if self.replay is not None and phase == "fit:train":
+            # in the order of the jobs: which run ends first is luck, over a network or several processes
+            for run, outcome in dict(zip(jobs, results, strict=True)).values():
+                self.replay.add(run, outcome, step=step)
         if self.unanswered is not None:
             heard = any(outcome.label is not None for _, outcome in results)
             self.unanswered = None if heard else results

@@ -8,12 +8,10 @@ import torch
 
 from gdesign.errors import ConfigError
 from gdesign.export.schema import design_from_json, design_to_json
-from gdesign.types import Design, Label, Outcome, Run
+from gdesign.types import Design, Outcome, Run
 
 Key = tuple[int, str, str]
 """Training step, benchmark and id of a task."""
-BY_LUCK = (Label.LIVE, Label.REPLAYED)
-"""Labels of runs of which luck decided, at first, which ended first; others end in the same order each time."""
 
 
 class Done(NamedTuple):
@@ -25,10 +23,6 @@ class Done(NamedTuple):
     tokens: int
     seconds: float
     seed: int
-
-    def content(self) -> tuple[int, str]:
-        """Return what tells it from the other runs of its task in its step."""
-        return self.seed, json.dumps(design_to_json(self.design, brief=True))
 
 
 class ReplayBuffer:
@@ -43,32 +37,26 @@ class ReplayBuffer:
             raise ConfigError(f"num_tasks of the replay must be 1 or more; got {num_tasks}")
         self.num_tasks = num_tasks
         self._done: dict[Key, list[Done]] = {}
-        self._by_luck = False
 
     def add(self, run: Run, outcome: Outcome, *, step: int) -> None:
         """Keep a run of a training step."""
         tokens = outcome.prompt_tokens + outcome.completion_tokens
         done = Done(run.design, outcome.score, outcome.usd, tokens, outcome.seconds, run.seed)
         self._done.setdefault((step, run.task.benchmark, run.task.id), []).append(done)
-        self._by_luck |= outcome.label in BY_LUCK
 
     def draw(self, generator: torch.Generator) -> list[tuple[Key, list[Done]]]:
         """Return tasks of earlier steps with their runs; none before the first step."""
         if not self._done:
             return []
-        # over a network luck decides which run ends first, and so the order in which they are kept
-        keys = sorted(self._done) if self._by_luck else list(self._done)
+        keys = list(self._done)
         chosen = [keys[i] for i in torch.randint(len(keys), (self.num_tasks,), generator=generator).tolist()]
-        return [(key, self._in_order(key)) for key in chosen]
-
-    def _in_order(self, key: Key) -> list[Done]:
-        return sorted(self._done[key], key=Done.content) if self._by_luck else self._done[key]
+        return [(key, self._done[key]) for key in chosen]
 
     def by_task(self) -> list[tuple[tuple[str, str], list[Done]]]:
         """Return all runs of each task, by benchmark and id, always in the same order."""
         found: dict[tuple[str, str], list[Done]] = {}
         for key in sorted(self._done):
-            found.setdefault(key[1:], []).extend(self._in_order(key))
+            found.setdefault(key[1:], []).extend(self._done[key])
         return [(task, found[task]) for task in sorted(found)]
 
     def state_dict(self) -> dict[str, Any]:
@@ -80,7 +68,6 @@ class ReplayBuffer:
             for done in found
         ]
         return {
-            "by_luck": self._by_luck,
             "keys": list(self._done),
             "designs": [json.dumps(design_to_json(design, brief=True)) for design in designs],
             "runs": torch.tensor(runs, dtype=torch.float64),
@@ -90,7 +77,6 @@ class ReplayBuffer:
         """Keep the runs that `state_dict` returned, and no others."""
         designs = [design_from_json(json.loads(text)) for text in state["designs"]]
         keys = [(step, benchmark, task) for step, benchmark, task in state["keys"]]
-        self._by_luck = state["by_luck"]
         self._done = {key: [] for key in keys}
         for place, design, score, usd, tokens, seconds, seed in state["runs"].tolist():
             done = Done(designs[int(design)], score, usd, int(tokens), seconds, int(seed))

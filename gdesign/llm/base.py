@@ -27,6 +27,15 @@ def refuse_format(request: Request, *, who: str) -> None:
         raise UnsupportedRequestError(f"{who} answer in words, and response_format asks for JSON")
 
 
+def may_be_copied(llm: LLMClient) -> bool:
+    """Return whether every copy of a client answers alike and for nothing, so that each process may have its own.
+
+    Such a client has an attribute `copies_agree` that is true. Any other one, that of an endpoint, a recording or a
+    budget, is asked in one place.
+    """
+    return bool(getattr(llm, "copies_agree", False))
+
+
 def answers_turns(llm: LLMClient) -> bool:
     """Return whether a client answers an agent's whole turn at once, however the agent works: it was recorded so.
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -83,6 +84,7 @@ class OpenAIClient:
         extra_by_llm: Mapping[str, Mapping[str, Any]] | None = None,
         endpoints: Sequence[Mapping[str, Any]] = (),
     ) -> None:
+        self._settings = {name: value for name, value in locals().items() if name != "self"}
         expect("a whole number", max_retries=max_retries)
         expect("a number", backoff=backoff, max_wait=max_wait)
         expect("a mapping or null", extra=extra, extra_by_llm=extra_by_llm)
@@ -143,6 +145,9 @@ class OpenAIClient:
         self._max_wait = max_wait
         # how long exactly a call waits changes no answer, so no seed is asked for
         self._random = Random()
+
+    def __reduce__(self) -> tuple[partial["OpenAIClient"], tuple[()]]:
+        return partial(OpenAIClient, **self._settings), ()  # keys do not travel: where it arrives, it reads them anew
 
     async def __call__(self, request: Request) -> Reply:
         """Ask the endpoint of the request's LLM.

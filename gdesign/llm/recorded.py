@@ -84,6 +84,7 @@ class RecordedClient:
     """
 
     whole_turns = True
+    copies_agree = True
 
     def __init__(
         self,

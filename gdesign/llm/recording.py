@@ -93,6 +93,9 @@ class Recording:
             weakref.finalize(self, self._file.close)  # the last to close a file tidies it up
             self._open()
 
+    def __reduce__(self) -> tuple[type["Recording"], tuple[Path]]:
+        return Recording, (self.path.absolute(),)
+
     def _open(self) -> None:
         if not self._one("SELECT count(*) FROM sqlite_master"):
             self._write_ahead()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from gdesign.errors import UnsupportedRequestError
 from gdesign.llm.base import LLMClient
@@ -57,6 +58,9 @@ class Replay:
         self._endpoints = dict(endpoints or {})
         self._recording.check(self._endpoints)
         self._asking: dict[Request, _Asking] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_asking": {}}  # calls in flight stay in their process
 
     async def __call__(self, request: Request) -> Reply:
         """Answer from the recording, or ask and record.

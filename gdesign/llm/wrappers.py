@@ -6,6 +6,7 @@ counts what was really asked.
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 from gdesign.errors import BudgetExceededError, ConfigError, GdesignError
 from gdesign.llm.base import LLMClient
@@ -87,6 +88,11 @@ class Budget:
         self._set_aside = Cost()
         self._refusal: str | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # what was spent goes along; locks belong to an event loop, and calls in flight to their process
+        kept = {name: value for name, value in self.__dict__.items() if name not in ("_turn", "_settled")}
+        return kept | {"_loop": None, "_set_aside": Cost()}
 
     async def __call__(self, request: Request) -> Reply:
         """Ask, if the budget allows.

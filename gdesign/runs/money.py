@@ -1,6 +1,7 @@
 """What a config lets be spent, and what a training did cost."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import fsum
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def bill(rows: Iterable[Mapping[str, Any]]) -> dict[str, int | float]:
     rows = list(rows)
     # earlier versions did not write what was paid; what is live was
     paid = (row.get("paid_usd", row["usd"] if row["label"] == "live" else 0.0) for row in rows)
-    calls, usd = sum(row["calls"] for row in rows), sum((row["usd"] for row in rows), 0.0)
+    calls, usd = sum(row["calls"] for row in rows), fsum(row["usd"] for row in rows)  # exact in any order
     faults = sum(row.get("faults", 0) for row in rows)
-    total = {"runs": len(rows), "calls": calls, "usd": usd, "paid_usd": sum(paid, 0.0)}
+    total = {"runs": len(rows), "calls": calls, "usd": usd, "paid_usd": fsum(paid)}
     return total | ({"faults": faults} if faults else {})

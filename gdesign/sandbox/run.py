@@ -8,7 +8,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -72,6 +72,9 @@ class Sandbox:
                 raise ConfigError(f"{name} of the sandbox is {value}; expected more than 0")
         self._isolation = isolation
         self._room = threading.BoundedSemaphore(max_concurrent)
+
+    def __reduce__(self) -> tuple[partial["Sandbox"], tuple[()]]:
+        return partial(Sandbox, isolation=self._isolation, **self.limits), ()  # type: ignore[arg-type]
 
     @property
     def isolation(self) -> Isolation:

@@ -1,3 +1,4 @@
+import asyncio
 from functools import partial
 
 import pytest
@@ -8,9 +9,10 @@ from gdesign.design.learned.gdesigner import GDesigner
 from gdesign.errors import ConfigError
 from gdesign.execute.reward import Reward
 from gdesign.learn.estimators import imitation, leave_one_out
+from gdesign.learn.replay import ReplayBuffer
 from gdesign.runs.log import RunsFile, read_runs
 from tests import worlds
-from tests.learn.parts import make_arena, make_data, make_module, make_trainer
+from tests.learn.parts import make_arena, make_data, make_module, make_trainer, right_first
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The '.*dataloader' does not have many workers",
@@ -29,10 +31,10 @@ def _begun():
 def fitted(tmp_path):
     """Trains a gdesigner for one epoch of one step and returns the module with the gradients of that step."""
 
-    def fit(*, num_samples=1, global_seed=0, **settings):
+    def fit(*, num_samples=1, global_seed=0, llm=None, **settings):
         problems, designer = worlds.encoder(), _begun()
         torch.manual_seed(global_seed)
-        with RunsFile(tmp_path / "runs.jsonl") as log, make_arena(log=log) as arena:
+        with RunsFile(tmp_path / "runs.jsonl") as log, make_arena(log=log, llm=llm) as arena:
             module = make_module(designer, problems, arena, num_samples=num_samples, **settings)
             trainer = make_trainer(1)(logger=False, enable_checkpointing=False, limit_val_batches=0)
             trainer.fit(module, make_data(2))
@@ -104,3 +106,22 @@ def test_any_optimizer_of_torch_will_do(fitted):
     begun = _begun().state_dict()
     for name, parameter in designer.named_parameters():
         torch.testing.assert_close(parameter, begun[name] - 0.1 * parameter.grad)
+
+
+def test_which_run_ends_first_does_not_matter_to_what_a_critic_goes_over_again(fitted):
+    class Late:
+        """Answers one role later than all others."""
+
+        def __init__(self, role):
+            self.role = role
+
+        async def __call__(self, request):
+            await asyncio.sleep(0.02 * (request.origin.role == self.role))
+            return await worlds.Scripted(right_first)(request)
+
+    drawn = []
+    for role in ("role-0", "role-2"):
+        module = fitted(llm=Late(role), num_designs=8, replay=ReplayBuffer(num_tasks=4))
+        drawn.append(module.replay.draw(torch.Generator().manual_seed(0)))
+    first, second = ([(key, [done._replace(seconds=0) for done in runs]) for key, runs in found] for found in drawn)
+    assert first == second

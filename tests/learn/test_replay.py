@@ -4,7 +4,7 @@ import torch
 from gdesign.agents.teams import chain, single
 from gdesign.errors import ConfigError
 from gdesign.learn.replay import ReplayBuffer
-from gdesign.types import Label, Outcome, Run
+from gdesign.types import Outcome, Run
 from tests import worlds
 
 AGENTS = worlds.encoder().space.agents
@@ -13,13 +13,13 @@ TASKS = worlds.tasks(3)
 RUNS = [(step, task, design) for step in range(2) for task in TASKS for design in DESIGNS]
 
 
-def filled(runs=RUNS, *, label=Label.SIMULATED):
+def filled(runs=RUNS):
     buffer = ReplayBuffer(num_tasks=4)
     for step, task, design in runs:
-        run = Run(design=design, task=task, seed=step, turns=(), answer=None, decided_by=None, label=label)
+        run = Run(design=design, task=task, seed=step, turns=(), answer=None, decided_by=None, label=None)
         outcome = Outcome(
             score=0.1 * step, usd=1 / 3, prompt_tokens=10, completion_tokens=5, calls=1, critical_path=1,
-            unreadable=False, failures=0, label=label, seconds=0.7,
+            unreadable=False, failures=0, label=None, seconds=0.7,
         )  # fmt: skip
         buffer.add(run, outcome, step=step)
     return buffer
@@ -45,9 +45,8 @@ def test_before_the_first_step_nothing_is_drawn_and_no_randomness_used():
 
 
 @pytest.mark.parametrize("runs", [RUNS, []])
-@pytest.mark.parametrize("label", [Label.SIMULATED, Label.LIVE])
-def test_what_was_kept_survives_a_checkpoint(tmp_path, runs, label):
-    old, new = filled(runs, label=label), filled(RUNS[:1])
+def test_what_was_kept_survives_a_checkpoint(tmp_path, runs):
+    old, new = filled(runs), filled(RUNS[:1])
     torch.save(old.state_dict(), tmp_path / "state")
     new.load_state_dict(torch.load(tmp_path / "state", weights_only=True))
     assert drawn(old) == drawn(new)
@@ -63,11 +62,6 @@ def filled_again(buffer):
     )  # fmt: skip
     buffer.add(run, outcome, step=9)
     return buffer
-
-
-@pytest.mark.parametrize("label", [Label.LIVE, Label.REPLAYED])
-def test_which_live_call_ended_first_does_not_matter(label):
-    assert drawn(filled(label=label)) == drawn(filled(RUNS[::-1], label=label))
 
 
 def test_a_replay_of_nothing_is_refused():

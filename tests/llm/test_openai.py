@@ -1,4 +1,5 @@
 import asyncio
+import pickle
 import threading
 from dataclasses import replace
 from email.utils import formatdate
@@ -283,3 +284,14 @@ def test_a_closed_client_opens_again_when_it_is_asked():
 )
 def test_an_endpoint_on_this_machine_gets_more_time_and_fewer_calls(base_url, terms):
     assert tuple(terms_of(base_url).values()) == terms
+
+
+def test_a_client_that_is_sent_elsewhere_reads_its_key_there(monkeypatch):
+    monkeypatch.setenv("SOME_KEY", "first-key")
+    sent = pickle.dumps(made("http://127.0.0.1:9/v1", api_key_env="SOME_KEY"))
+    assert b"first-key" not in sent
+    with chat_server(seen=(seen := [])) as url:
+        client = pickle.dumps(made(url, api_key_env="SOME_KEY"))
+        monkeypatch.setenv("SOME_KEY", "other-key")
+        ask(pickle.loads(client))
+    assert authorization(seen[0]) == "Bearer other-key"

@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import pickle
 import random
 from dataclasses import replace
 
@@ -360,3 +361,19 @@ def test_an_llm_without_a_price_is_refused_before_it_is_asked():
 def test_a_budget_needs_a_limit_above_zero(limits):
     with pytest.raises(ConfigError):
         Budget(llm=Slow(), pool=POOL, **limits)
+
+
+def test_what_was_spent_goes_along_where_a_budget_is_sent():
+    budget = Budget(llm=Brief(), pool=POOL, calls=3)
+    asyncio.run(budget(request("a")))
+    again = pickle.loads(pickle.dumps(budget))
+    assert again.spent == budget.spent
+    asyncio.run(again(request("b")))
+    asyncio.run(again(request("c")))
+    with pytest.raises(BudgetExceededError):
+        asyncio.run(again(request("d")))
+
+
+class Brief:
+    async def __call__(self, request):
+        return Reply(text="x", usage=Usage(prompt_tokens=1, completion_tokens=1), label=Label.LIVE)

@@ -9,7 +9,7 @@ from messages.
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import blake2b
 from math import exp
 from pathlib import Path
@@ -131,7 +131,10 @@ class SimulatedClient:
         PoolError: The world does not know an LLM of the pool, or two roles share a profile.
     """
 
+    copies_agree = True
+
     def __init__(self, *, pool: AgentPool, world: World | None = None) -> None:
+        self._pool = pool
         self._world = world = World() if world is None else world
         for llm in pool.llms:
             if llm.name not in world.abilities:
@@ -150,6 +153,9 @@ class SimulatedClient:
         self._user = lru_cache(maxsize=16384)(self._read_user)
         self._own = lru_cache(maxsize=65536)(self._draw_own)
         self._transition = lru_cache(maxsize=4096)(self._shifted)
+
+    def __reduce__(self) -> tuple[partial["SimulatedClient"], tuple[()]]:
+        return partial(SimulatedClient, pool=self._pool, world=self._world), ()
 
     async def __call__(self, request: Request) -> Reply:
         """Answer one request.
