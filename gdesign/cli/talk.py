@@ -85,7 +85,7 @@ def _refuse_missing_launcher(override: str) -> None:
     try:
         import_module(f"hydra_plugins.{plugin}")
     except ModuleNotFoundError:
-        # its pins cannot be met beside joblib's; see docs/decisions/0015-past-one-machine.md
+        # its pins cannot be met beside joblib's; see docs/decisions/0016-past-one-machine.md
         own = "install the extra ray, and pip install --no-deps hydra-ray-launcher"
         _refuse(override, f"this needs the package {plugin}; {own if name == 'ray' else installing('sweep')}")
 
