@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-EXTRAS := openai,serve,text,report,langgraph,wandb,ray,sweep,docs,dev
+EXTRAS := openai,serve,text,report,langgraph,wandb,ray,sweep,local,docs,dev
 STAMP := .venv/installed
 
 # What the demo needs beside the core; the rest is for tests, documentation and other uses.

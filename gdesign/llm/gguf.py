@@ -18,7 +18,7 @@ def main() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
-        import xllamacpp  # type: ignore[import-untyped]
+        import xllamacpp
     except ModuleNotFoundError:
         sys.exit(NO_EXTRA)
 
