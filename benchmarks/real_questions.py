@@ -1,6 +1,6 @@
 """Write the questions of task=real: eight kinds that small language models get right now and then.
 
-    python benchmarks/real_questions.py --out gdesign/tasks/real/real.questions.jsonl
+    python benchmarks/real_questions.py --out gdesign/tasks/real_answers/real.questions.jsonl
 
 Answers are computed, or stand beside what they belong to; the same seed gives the same file.
 """

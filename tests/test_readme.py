@@ -116,6 +116,8 @@ def test_a_block_of_python_runs(text, workspace):
     exec(compile(text, "<docs>", "exec"), {"__name__": "__docs__"})
 
 
+# a launcher's config has the name of its plugin's schema, which Hydra will one day not match by itself
+@pytest.mark.filterwarnings("ignore:\\s*'hydra/launcher/:UserWarning")
 @pytest.mark.parametrize("line", commands())
 def test_a_command_names_what_exists(line):
     words = shlex.split(line)
@@ -128,8 +130,10 @@ def test_a_command_names_what_exists(line):
             for flag, value in itertools.pairwise(words):
                 if flag in ("-d", "--data"):
                     json.loads(value)
-        case ["export", assignment]:
-            assert re.match(r"[A-Z_]+=.", assignment)
+        case ["export", *assignments]:
+            assert all(re.match(r"[A-Z_]+=.", assignment) for assignment in assignments)
+        case ["ray", "start", *_] | ["pip", "install", "--no-deps", _]:  # other people's commands and packages
+            pass
         case ["pip", "install", *wanted]:
             assert {extra for w in wanted for extra in re.findall(r"\w+", w)[1:]} <= set(EXTRAS), wanted
         case ["make", target, *_]:

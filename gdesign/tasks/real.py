@@ -1,4 +1,4 @@
-"""600 questions of eight kinds, written for gdesign, with the answers of small language models (`real/README.md`)."""
+"""600 questions of eight kinds, written for gdesign, with answers of small models (`real_answers/README.md`)."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -7,7 +7,7 @@ from gdesign.tasks.base import Published, agrees, read
 from gdesign.tasks.table import load_questions, load_table, tasks_of
 from gdesign.types import Task
 
-DIRECTORY = Path(str(files("gdesign.tasks"))) / "real"
+DIRECTORY = Path(str(files("gdesign.tasks"))) / "real_answers"
 """Where the questions and the answers lie."""
 
 
