@@ -98,9 +98,9 @@ def about(seeds: Sequence[int]) -> str:
     )
     return (
         "Real answers of two small models in three ways of working, each recorded once "
-        f"(gdesign/tasks/real_answers/README.md). {splits} utility = score - {USD_WEIGHT} x USD per 1,000 questions, where USD are seconds of two shared cores "
-        "at 0.1 USD an hour. Designs are single agents, votes and cascades, composed exactly from what each agent "
-        "replied alone; agents that hear each other were not recorded."
+        f"(gdesign/tasks/real_answers/README.md). {splits} utility = score - {USD_WEIGHT} x USD per 1,000 questions, "
+        "where USD are seconds of two shared cores at 0.1 USD an hour. Designs are single agents, votes and cascades, "
+        "composed exactly from what each agent replied alone; agents that hear each other were not recorded."
     )
 
 
